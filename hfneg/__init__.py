@@ -1,0 +1,112 @@
+"""Hard negatives for retrievers and embedding models, as transforms for ``Dataset.map``.
+
+>>> import hfneg
+>>> corpus = hfneg.Corpus.from_texts(["Faults slip.", "Waves travel.", "Rocks melt."])
+>>> anchors = hfneg.Anchors([{"q": "What slips?", "a": "Faults slip."}], corpus, anchor="q", positive="a")
+>>> transform = hfneg.Retrieve(anchors, hfneg.BM25(), k=2)
+
+Names are loaded at first use: ``import hfneg`` loads neither torch nor faiss.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "hfneg.anchors": ["Anchors"],
+    "hfneg.corpus": ["Corpus"],
+    "hfneg.errors": [
+        "ColumnError",
+        "DocumentError",
+        "EmptyInputError",
+        "HfnegError",
+        "InputError",
+        "MissingExtraError",
+        "NonFiniteError",
+        "OutputError",
+        "OutputExistsError",
+        "PositiveError",
+        "ProcessError",
+        "RecipeError",
+        "ResumeError",
+        "RetrieverError",
+        "SettingError",
+        "StoreError",
+        "WorkerDiedError",
+    ],
+    "hfneg.executors.local": ["LocalExecutor"],
+    "hfneg.filters": ["Band", "Filter", "Margin", "OtherCluster", "RankWindow"],
+    "hfneg.fusion": ["RRF", "RoundRobin", "WeightedSum"],
+    "hfneg.guard": ["Guard"],
+    "hfneg.mining": ["mine"],
+    "hfneg.pipeline": ["Mine"],
+    "hfneg.recipe": ["Recipe"],
+    "hfneg.retrieve": ["Retrieve"],
+    "hfneg.retrievers": ["BM25", "Dense", "RandomDocuments", "Retriever", "candidates_from"],
+    "hfneg.sampling": ["Sampler", "TakeRandom", "TakeSimANS", "TakeTop"],
+    "hfneg.select": ["Select"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME_OF, "__version__", "formats"])
+
+if TYPE_CHECKING:
+    from hfneg import formats as formats
+    from hfneg.anchors import Anchors as Anchors
+    from hfneg.corpus import Corpus as Corpus
+    from hfneg.errors import ColumnError as ColumnError
+    from hfneg.errors import DocumentError as DocumentError
+    from hfneg.errors import EmptyInputError as EmptyInputError
+    from hfneg.errors import HfnegError as HfnegError
+    from hfneg.errors import InputError as InputError
+    from hfneg.errors import MissingExtraError as MissingExtraError
+    from hfneg.errors import NonFiniteError as NonFiniteError
+    from hfneg.errors import OutputError as OutputError
+    from hfneg.errors import OutputExistsError as OutputExistsError
+    from hfneg.errors import PositiveError as PositiveError
+    from hfneg.errors import ProcessError as ProcessError
+    from hfneg.errors import RecipeError as RecipeError
+    from hfneg.errors import ResumeError as ResumeError
+    from hfneg.errors import RetrieverError as RetrieverError
+    from hfneg.errors import SettingError as SettingError
+    from hfneg.errors import StoreError as StoreError
+    from hfneg.errors import WorkerDiedError as WorkerDiedError
+    from hfneg.executors.local import LocalExecutor as LocalExecutor
+    from hfneg.filters import Band as Band
+    from hfneg.filters import Filter as Filter
+    from hfneg.filters import Margin as Margin
+    from hfneg.filters import OtherCluster as OtherCluster
+    from hfneg.filters import RankWindow as RankWindow
+    from hfneg.fusion import RRF as RRF
+    from hfneg.fusion import RoundRobin as RoundRobin
+    from hfneg.fusion import WeightedSum as WeightedSum
+    from hfneg.guard import Guard as Guard
+    from hfneg.mining import mine as mine
+    from hfneg.pipeline import Mine as Mine
+    from hfneg.recipe import Recipe as Recipe
+    from hfneg.retrieve import Retrieve as Retrieve
+    from hfneg.retrievers import BM25 as BM25
+    from hfneg.retrievers import Dense as Dense
+    from hfneg.retrievers import RandomDocuments as RandomDocuments
+    from hfneg.retrievers import Retriever as Retriever
+    from hfneg.retrievers import candidates_from as candidates_from
+    from hfneg.sampling import Sampler as Sampler
+    from hfneg.sampling import TakeRandom as TakeRandom
+    from hfneg.sampling import TakeSimANS as TakeSimANS
+    from hfneg.sampling import TakeTop as TakeTop
+    from hfneg.select import Select as Select
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name]), name)
+    if name == "formats":
+        return importlib.import_module("hfneg.formats")
+    raise AttributeError(f"module 'hfneg' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

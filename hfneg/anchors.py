@@ -1,0 +1,425 @@
+"""The anchors of a dataset of pairs: each once, with all its known positives.
+
+`Anchors` is one full pass over all splits. Rows whose anchors have the same normal form (NFKC, case
+folded, white space collapsed) are one anchor, numbered 0 .. len-1 in the order of appearance; its text is
+that of the first such row. All positives of all its rows are known to it, so that no sibling positive is
+ever mined, and a thousand rows of one anchor cost one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from hfneg import columns, store
+from hfneg.batches import Lists, lists_of, texts_of
+from hfneg.corpus import Corpus
+from hfneg.errors import ColumnError, EmptyInputError, PositiveError, SettingError
+from hfneg.hashing import HashIndex, first_occurrences, hash_normal_forms, hash_texts, normal_form
+from hfneg.strings import StringsWriter, open_strings
+
+FORMAT = 1
+BATCH = 2_000
+
+Rows = npt.NDArray[np.int64]
+PositivesAre = Literal["text", "id"]
+log = logging.getLogger(__name__)
+
+
+class Anchors:
+    """Unique anchors of `pairs` and the rows of their positives in the corpus.
+
+    >>> corpus = Corpus.from_texts(["Faults slip.", "Waves travel."])
+    >>> anchors = Anchors([{"q": "What slips?", "a": "Faults slip."}], corpus, anchor="q", positive="a")
+    >>> len(anchors), anchors.positives_of(0)
+    (1, array([0]))
+
+    Args:
+        pairs: a `Dataset`, `IterableDataset`, `DatasetDict`, or any iterable of mappings. All splits are
+            read, so that a positive of one split is never mined in another.
+        corpus: where negatives come from. None: the positives themselves are the corpus.
+        anchor: the column of the anchors' texts.
+        positive: the column of positives: a text, an id of the corpus, or a list of either.
+        positives_are: "text" or "id"; "auto" looks whether the first values are texts or ids of the corpus.
+        missing: positive texts that the corpus does not hold are added to it ("add") or refused ("refuse").
+            A missing id is always refused.
+
+    Attributes:
+        corpus: the corpus, with missing positives added behind it.
+        added: how many were added.
+        rows: how many rows the pairs have.
+
+    Raises:
+        ColumnError, EmptyInputError, PositiveError: see the messages; nothing is kept then.
+    """
+
+    def __init__(
+        self,
+        pairs: Any,
+        corpus: Corpus | None,
+        *,
+        anchor: str,
+        positive: str,
+        positives_are: Literal["auto", "text", "id"] = "auto",
+        missing: Literal["add", "refuse"] = "add",
+    ) -> None:
+        if anchor == positive:
+            raise ColumnError(f"anchor and positive are both {anchor!r}; they must be two columns")
+        for setting, given, allowed in (
+            ("positives_are", positives_are, ("auto", "text", "id")),
+            ("missing", missing, ("add", "refuse")),
+        ):
+            if given not in allowed:
+                raise SettingError(f"Anchors({setting}={given!r}): {setting} must be one of {allowed}")
+        for names in _column_names(pairs):
+            columns.require(anchor, names, "anchor")
+            columns.require(positive, names, "positive")
+        self.anchor = anchor
+        self.positive = positive
+        self.digest = _build(pairs, corpus, anchor, positive, positives_are, missing)
+
+    def __repr__(self) -> str:
+        return f"Anchors({len(self)} anchors of {self.rows} rows, {anchor_columns(self)}, digest={self.digest[:12]})"
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"anchor": self.anchor, "positive": self.positive, "digest": self.digest}
+
+    # What it holds.
+
+    @cached_property
+    def _folder(self) -> Path:
+        return store.require("anchors", self.digest)
+
+    @cached_property
+    def _facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads((self._folder / "anchors.json").read_text())
+        return facts
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        return Corpus(self._facts["corpus"])
+
+    @property
+    def rows(self) -> int:
+        return int(self._facts["rows"])
+
+    def rows_of_split(self, name: str | None) -> int:
+        """Rows of one split of a `DatasetDict`; of all there is for None."""
+        return int(self._facts["splits"][name]) if name is not None else self.rows
+
+    @property
+    def added(self) -> int:
+        return int(self._facts["added"])
+
+    @property
+    def positives_are(self) -> PositivesAre:
+        kind: PositivesAre = self._facts["positives_are"]
+        return kind
+
+    def __len__(self) -> int:
+        return int(self._facts["anchors"])
+
+    @cached_property
+    def _texts(self) -> pa.LargeStringArray:
+        return open_strings(self._folder, "texts")
+
+    @cached_property
+    def _index(self) -> HashIndex:
+        return HashIndex.open(self._folder, "normal")
+
+    @cached_property
+    def normal_hashes(self) -> npt.NDArray[np.uint64]:
+        """uint64 [len]: comparable with `Corpus.normal_hashes`; also what per-anchor seeds are made of."""
+        hashes: npt.NDArray[np.uint64] = np.load(self._folder / "hashes.npy", mmap_mode="r")
+        return hashes
+
+    @cached_property
+    def _indptr(self) -> Rows:
+        indptr: Rows = np.load(self._folder / "positives.indptr.npy", mmap_mode="r")
+        return indptr
+
+    @cached_property
+    def _positives(self) -> Rows:
+        rows: Rows = np.load(self._folder / "positives.rows.npy", mmap_mode="r")
+        return rows
+
+    def texts(self, numbers: Sequence[int] | Rows) -> pa.LargeStringArray:
+        """The texts of anchors, as Arrow."""
+        return self._texts.take(pa.array(np.asarray(numbers, dtype=np.int64)))
+
+    def text_slice(self, start: int, stop: int) -> pa.LargeStringArray:
+        """The texts of anchors `start` .. `stop` - 1, without a copy."""
+        return self._texts.slice(start, stop - start)
+
+    def positives_of(self, number: int) -> Rows:
+        """Rows of the known positives of one anchor, ascending."""
+        return np.array(self._positives[self._indptr[number] : self._indptr[number + 1]])
+
+    def positives(self, numbers: Rows) -> Lists:
+        """Rows of the known positives of several anchors, as flat lists."""
+        return self.of_positives(self._positives, numbers)
+
+    def of_positives(self, values: Any, numbers: Rows) -> Lists:
+        """Any array with one value per (anchor, positive) of all anchors, cut to some anchors."""
+        return Lists.gather(values, self._indptr[numbers], self._indptr[numbers + 1])
+
+    # What a batch of the user's rows means.
+
+    def numbers(self, batch: Mapping[str, Any]) -> Rows:
+        """int64 [rows of the batch]: the number of each row's anchor."""
+        columns.require(self.anchor, _names(batch), "anchor")
+        texts = texts_of(batch[self.anchor], self.anchor)
+        numbers = self._index.rows_of([normal_form(text) for text in texts])
+        unknown = np.flatnonzero(numbers < 0)
+        if len(unknown):
+            raise ColumnError(
+                f"anchor {texts[unknown[0]]!r} was not in the pairs that Anchors has read; make Anchors from "
+                "the same dataset (all its splits) that this step is mapped over"
+            )
+        return numbers
+
+    def positive_rows(self, batch: Mapping[str, Any]) -> Lists:
+        """The corpus rows of each row's own positives, in the row's order."""
+        columns.require(self.positive, _names(batch), "positive")
+        values = lists_of(batch[self.positive], self.positive)
+        look_up = self.corpus.rows_of_ids if self.positives_are == "id" else self.corpus.rows_of_texts
+        rows = look_up(values.flat)
+        if (rows < 0).any():
+            first = values.flat[int(np.flatnonzero(rows < 0)[0])]
+            raise PositiveError(
+                f"positive {first!r} was not in the pairs that Anchors has read; make Anchors from the same dataset"
+            )
+        return Lists(values.indptr, rows)
+
+
+def anchor_columns(anchors: Anchors) -> str:
+    """``anchor='query', positive='answer'``"""
+    return f"anchor={anchors.anchor!r}, positive={anchors.positive!r}"
+
+
+def _column_names(pairs: Any) -> list[Sequence[str]]:
+    """The columns of each split, where they are known without reading."""
+    if isinstance(pairs, Mapping):
+        return [names for split in pairs.values() for names in _column_names(split)]
+    names = getattr(pairs, "column_names", None)
+    return [names] if names is not None else []
+
+
+def _names(batch: Any) -> list[str]:
+    return list(batch.column_names) if isinstance(batch, pa.Table) else list(batch.keys())
+
+
+def _build(
+    pairs: Any,
+    corpus: Corpus | None,
+    anchor: str,
+    positive: str,
+    positives_are: Literal["auto", "text", "id"],
+    missing: Literal["add", "refuse"],
+) -> str:
+    """Read everything once into scratch, resolve, group, and give the result its name."""
+    with store.scratch_folder() as scratch:
+        read = _read(pairs, scratch, anchor, positive)
+        values = open_strings(scratch, "positives")
+        if corpus is None:
+            corpus, positives_are = Corpus.from_texts(_chunks(values)), "text"
+        kind = _kind(values, corpus, positive) if positives_are == "auto" else positives_are
+        corpus, rows, added = _resolve(values, corpus, positive, kind, missing)
+        first = first_occurrences(read.hashes)
+        kept = np.flatnonzero(first == np.arange(len(first)))
+        number = np.searchsorted(kept, first)
+        indptr, positive_rows = _group(number, np.diff(read.indptr), rows, len(kept), len(corpus))
+        identity = (corpus.digest, kind, read.text_digest, read.splits, added)
+        digest = store.digest_of(FORMAT, *identity, read.hashes[kept], indptr, positive_rows)
+
+        def fill(folder: Path) -> None:
+            np.save(folder / "positives.indptr.npy", indptr)
+            np.save(folder / "positives.rows.npy", positive_rows)
+            np.save(folder / "hashes.npy", read.short_hashes[kept])
+            HashIndex.write(folder, "normal", read.hashes[kept], np.arange(len(kept)))
+            texts = open_strings(scratch, "anchors")
+            with StringsWriter(folder, "texts") as writer:
+                for start in range(0, len(kept), 50_000):
+                    writer.append_arrow(texts.take(pa.array(kept[start : start + 50_000])))
+            facts = {"corpus": corpus.digest, "rows": len(first), "anchors": len(kept), "added": added}
+            facts["splits"] = read.splits
+            store.write_json(folder / "anchors.json", {**facts, "positives_are": kind})
+
+        store.build("anchors", digest, fill)
+    return digest
+
+
+class _Read:
+    """What one pass over the pairs leaves: hashes in RAM, strings in scratch files."""
+
+    def __init__(
+        self,
+        hashes: Any,
+        short_hashes: npt.NDArray[np.uint64],
+        indptr: Rows,
+        text_digest: str,
+        splits: dict[str, int],
+    ) -> None:
+        self.hashes = hashes  # of the normal forms, one per row
+        self.short_hashes = short_hashes
+        self.indptr = indptr  # of each row's positives
+        self.text_digest = text_digest
+        self.splits = splits  # rows of each split
+
+
+def _read(pairs: Any, scratch: Path, anchor: str, positive: str) -> _Read:
+    hashes, short, lengths, digests = [], [], [], []
+    splits: dict[str, int] = {}
+    with StringsWriter(scratch, "anchors") as texts, StringsWriter(scratch, "positives") as positives:
+        for split, place, batch in _batches(pairs, anchor, positive):
+            names = _checked_anchors(batch, anchor, place)
+            values = _checked_positives(batch, positive, place)
+            texts.append(names)
+            positives.append(values.flat)
+            normal = [normal_form(name) for name in names]
+            hashes.append(hash_texts(normal))
+            short.append(hash_normal_forms(names))
+            lengths.append(values.lengths)
+            digests.append(store.digest_of(hash_texts(names)))
+            splits[split] = splits.get(split, 0) + len(names)
+    if not hashes:
+        raise EmptyInputError("the pairs are empty: there must be at least one row with an anchor and a positive")
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    return _Read(np.concatenate(hashes), np.concatenate(short), indptr, store.digest_of(digests), splits)
+
+
+def _batches(pairs: Any, anchor: str, positive: str) -> Iterator[tuple[str, str, dict[str, list[Any]]]]:
+    """(split, place for messages, the two columns of up to BATCH rows) over all splits."""
+    for name, split in pairs.items() if isinstance(pairs, Mapping) else [("", pairs)]:
+        done = 0
+        for batch in _split_batches(split, anchor, positive):
+            yield name, f"split {name!r}, row {done}" if name else f"row {done}", batch
+            done += len(batch[anchor])
+
+
+def _split_batches(split: Any, anchor: str, positive: str) -> Iterator[dict[str, list[Any]]]:
+    if hasattr(split, "select_columns"):  # a Dataset or IterableDataset: read the two columns only
+        if hasattr(split, "with_format"):
+            split = split.with_format(None)
+        if split.column_names is not None:
+            split = split.select_columns([anchor, positive])
+    batch: dict[str, list[Any]] = {anchor: [], positive: []}
+    if hasattr(split, "iter"):
+        for chunk in split.iter(BATCH):
+            columns.require(anchor, chunk, "anchor")
+            columns.require(positive, chunk, "positive")
+            yield {anchor: chunk[anchor], positive: chunk[positive]}
+        return
+    for row in split:
+        for column, role in ((anchor, "anchor"), (positive, "positive")):
+            columns.require(column, row, role)
+            batch[column].append(row[column])
+        if len(batch[anchor]) == BATCH:
+            yield batch
+            batch = {anchor: [], positive: []}
+    if batch[anchor]:
+        yield batch
+
+
+def _checked_anchors(batch: Mapping[str, Any], anchor: str, place: str) -> list[str]:
+    try:
+        texts = texts_of(batch[anchor], anchor)
+    except ColumnError as error:
+        raise ColumnError(f"anchors ({place} and following): {error}") from None
+    empty = [i for i, text in enumerate(texts) if not text.strip()]
+    if empty:
+        raise ColumnError(
+            f"anchors ({place} and following): row {empty[0]} of this batch has an empty text in column {anchor!r}; an "
+            "anchor must have a text: remove such rows first"
+        )
+    return texts
+
+
+def _checked_positives(batch: Mapping[str, Any], positive: str, place: str) -> Lists:
+    try:
+        values = lists_of(batch[positive], positive)
+    except ColumnError as error:
+        raise ColumnError(f"positives ({place} and following): {error}") from None
+    without = np.flatnonzero(values.lengths == 0)
+    if len(without):
+        raise PositiveError(
+            f"positives ({place} and following): row {without[0]} of this batch has no positive (column {positive!r} "
+            "holds an empty list); remove such rows first"
+        )
+    return values
+
+
+def _chunks(values: pa.LargeStringArray) -> Iterator[str]:
+    """Each distinct string once, in order of first appearance."""
+    seen = first_occurrences(np.concatenate([hash_texts(chunk) for chunk in _lists(values)]))
+    start = 0
+    for chunk in _lists(values):
+        yield from (text for i, text in enumerate(chunk, start) if seen[i] == i)
+        start += len(chunk)
+
+
+def _lists(values: pa.LargeStringArray) -> Iterator[list[str]]:
+    for start in range(0, len(values), BATCH):
+        yield values.slice(start, BATCH).to_pylist()
+
+
+def _kind(values: pa.LargeStringArray, corpus: Corpus, positive: str) -> PositivesAre:
+    """Texts or ids: whichever of the two the corpus knows more of, among the first values."""
+    some = values.slice(0, BATCH).to_pylist()
+    texts, ids = int((corpus.rows_of_texts(some) >= 0).sum()), int((corpus.rows_of_ids(some) >= 0).sum())
+    if ids and texts and ids == texts:
+        raise PositiveError(
+            f"column {positive!r}: its values are texts as well as ids of the corpus; say which with "
+            "positives_are='text' or positives_are='id'"
+        )
+    return "id" if ids > texts else "text"
+
+
+def _resolve(
+    values: pa.LargeStringArray,
+    corpus: Corpus,
+    positive: str,
+    kind: PositivesAre,
+    missing: Literal["add", "refuse"],
+) -> tuple[Corpus, Rows, int]:
+    """The corpus row of every value; unknown texts are added to the corpus."""
+    rows = _look_up(values, corpus, kind)
+    unknown = np.flatnonzero(rows < 0)
+    if not len(unknown):
+        return corpus, rows, 0
+    examples = [text[:60] for text in values.take(pa.array(unknown[:3])).to_pylist()]
+    if kind == "id" or missing == "refuse":
+        raise PositiveError(
+            f"{len(unknown)} of {len(rows)} positives (column {positive!r}, taken as {kind}s) are not in the corpus, "
+            f"for example {', '.join(map(repr, examples))}; "
+            + (
+                "check that the corpus has these ids"
+                if kind == "id"
+                else "add them to the corpus, or pass missing='add' to have that done"
+            )
+        )
+    texts = list(dict.fromkeys(values.take(pa.array(unknown)).to_pylist()))
+    log.warning("%d positives were not in the corpus and are added to it (for example %r)", len(texts), examples[0])
+    corpus = corpus.with_texts(texts)
+    return corpus, _look_up(values, corpus, kind), len(texts)
+
+
+def _look_up(values: pa.LargeStringArray, corpus: Corpus, kind: PositivesAre) -> Rows:
+    look_up = corpus.rows_of_ids if kind == "id" else corpus.rows_of_texts
+    return np.concatenate([look_up(chunk) for chunk in _lists(values)])
+
+
+def _group(number: Rows, lengths: Rows, rows: Rows, n_anchors: int, n_documents: int) -> tuple[Rows, Rows]:
+    """CSR of each anchor's distinct positives, ascending."""
+    key = np.unique(np.repeat(number, lengths) * n_documents + rows)
+    owner, row = np.divmod(key, n_documents)
+    indptr = np.searchsorted(owner, np.arange(n_anchors + 1)).astype(np.int64)
+    return indptr, row

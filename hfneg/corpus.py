@@ -1,0 +1,297 @@
+"""The corpus: unique documents, their ids, a digest, all in mapped files.
+
+A document's text is title + newline + text wherever hfneg reads it: in the index, the encoder, the
+teacher and the output. Documents are numbered by **row**, 0 .. len-1, in the order in which their texts
+first appeared; everything inside hfneg speaks of rows and turns them into ids and texts at the end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from hfneg import columns, store
+from hfneg.errors import DocumentError, EmptyInputError
+from hfneg.hashing import HashIndex, first_occurrences, hash_normal_forms, hash_texts
+from hfneg.strings import StringsWriter, open_strings
+
+FORMAT = 1  # raise it when the files' layout or meaning changes
+BATCH = 2_000
+
+Rows = npt.NDArray[np.int64]
+Document = tuple[str, str]
+
+
+class Corpus:
+    """Unique documents on disk; make one with :meth:`from_dataset`, :meth:`from_texts` or :meth:`from_beir`.
+
+    >>> corpus = Corpus.from_texts(["Faults slip.", "Waves travel."])
+    >>> len(corpus), corpus.ids([1]), corpus.texts([0]).to_pylist()
+    (2, ['1'], ['Faults slip.'])
+
+    Holds at most mapped files: RAM does not grow with the documents. ``digest`` names the content (ids
+    and texts in order), so an equal corpus from another place is the same corpus.
+    """
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+
+    def __repr__(self) -> str:
+        return f"Corpus({len(self)} documents, digest={self.digest[:12]})"
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"digest": self.digest}
+
+    # How it is made.
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: Iterable[Mapping[str, Any]],
+        *,
+        text: str = "text",
+        id: str | None = None,
+        title: str | None = None,
+    ) -> Corpus:
+        """From rows with a text column and, where given, an id and a title column.
+
+        `dataset` is a `Dataset`, an `IterableDataset` or any iterable of mappings. Without `id` a
+        document's id is its position. Ids are turned into strings; of identical texts the first id is
+        canonical and all their ids resolve to it.
+
+        Raises ColumnError (no such column), DocumentError (None, a text that is no text, one id for two
+        texts), EmptyInputError.
+        """
+        names = getattr(dataset, "column_names", None)
+        for column, role in ((text, "text of a document"), (id, "id of a document"), (title, "title of a document")):
+            if column is not None and names is not None:
+                columns.require(column, names, role)
+        return cls._build(_documents(dataset, text, id, title))
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> Corpus:
+        """From texts; the id of a text is its position, as a string."""
+        return cls.from_dataset({"text": text} for text in texts)
+
+    @classmethod
+    def from_beir(cls, folder: str | Path) -> Corpus:
+        """From ``corpus.jsonl`` of a BEIR folder (``_id``, ``title``, ``text``)."""
+        path = Path(folder) / "corpus.jsonl"
+        if not path.is_file():
+            raise EmptyInputError(f"{folder} is no BEIR folder: it has no corpus.jsonl")
+        with path.open(encoding="utf-8") as lines:
+            return cls.from_dataset((json.loads(line) for line in lines if line.strip()), id="_id", title="title")
+
+    def with_texts(self, texts: Sequence[str]) -> Corpus:
+        """This corpus with further documents behind it; their ids are ``added-N``. Rows stay as they are."""
+        taken = self.rows_of_ids([f"added-{i}" for i in range(len(texts))])
+        if (taken >= 0).any():
+            raise DocumentError(
+                "the corpus already has ids of the form 'added-N', which hfneg gives to added positives"
+            )
+        added = ((f"added-{i}", text) for i, text in enumerate(texts))
+        return self._build(_chain_documents(self, added))
+
+    @classmethod
+    def _build(cls, documents: Iterable[Document]) -> Corpus:
+        """Write all documents to scratch, drop repeated texts, and give the result its name."""
+        with store.scratch_folder() as scratch:
+            id_hashes, text_hashes = _write_documents(scratch, documents)
+            first = first_occurrences(text_hashes)
+            _refuse_ambiguous_ids(scratch, id_hashes, first)
+            kept = np.flatnonzero(first == np.arange(len(first)))
+            digest = store.digest_of(FORMAT, id_hashes, text_hashes)
+            row_of = np.searchsorted(kept, first)
+
+            def fill(folder: Path) -> None:
+                _copy_kept(scratch, folder, kept)
+                HashIndex.write(folder, "ids", id_hashes, row_of)
+                HashIndex.write(folder, "texts", text_hashes[kept], np.arange(len(kept)))
+                store.write_json(folder / "corpus.json", {"documents": len(kept), "given": len(first)})
+
+            store.build("corpus", digest, fill)
+        return cls(digest)
+
+    # What it holds.
+
+    @cached_property
+    def _folder(self) -> Path:
+        return store.require("corpus", self.digest)
+
+    @cached_property
+    def _facts(self) -> dict[str, int]:
+        facts: dict[str, int] = json.loads((self._folder / "corpus.json").read_text())
+        return facts
+
+    @cached_property
+    def _texts(self) -> pa.LargeStringArray:
+        return open_strings(self._folder, "texts")
+
+    @cached_property
+    def _ids(self) -> pa.LargeStringArray:
+        return open_strings(self._folder, "ids")
+
+    @cached_property
+    def _id_index(self) -> HashIndex:
+        return HashIndex.open(self._folder, "ids")
+
+    @cached_property
+    def _text_index(self) -> HashIndex:
+        return HashIndex.open(self._folder, "texts")
+
+    @cached_property
+    def normal_hashes(self) -> npt.NDArray[np.uint64]:
+        """uint64 [len]: equal where two documents differ in case, white space or Unicode form only."""
+        hashes: npt.NDArray[np.uint64] = np.load(self._folder / "normal.npy", mmap_mode="r")
+        return hashes
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """int64 [len + 1]: byte offsets of the texts, so that lengths are known without reading a text."""
+        return np.frombuffer(self._texts.buffers()[1], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return self._facts["documents"]
+
+    @property
+    def repeated(self) -> int:
+        """How many given documents repeated the text of an earlier one."""
+        return self._facts["given"] - self._facts["documents"]
+
+    def texts(self, rows: Sequence[int] | Rows) -> pa.LargeStringArray:
+        """The texts of `rows`, as Arrow; ``.to_pylist()`` where Python strings are needed."""
+        return self._texts.take(pa.array(np.asarray(rows, dtype=np.int64)))
+
+    def text_slice(self, start: int, stop: int) -> pa.LargeStringArray:
+        """The texts of rows `start` .. `stop` - 1, without a copy."""
+        return self._texts.slice(start, stop - start)
+
+    def ids(self, rows: Sequence[int] | Rows) -> list[str]:
+        """The canonical ids of `rows`."""
+        ids: list[str] = self.ids_arrow(rows).to_pylist()
+        return ids
+
+    def ids_arrow(self, rows: Sequence[int] | Rows) -> pa.LargeStringArray:
+        """The canonical ids of `rows`, as Arrow."""
+        return self._ids.take(pa.array(np.asarray(rows, dtype=np.int64)))
+
+    def rows_of_ids(self, ids: Sequence[str]) -> Rows:
+        """int64 [len(ids)]: the row of each id (aliases of repeated texts too), -1 where there is none."""
+        return self._id_index.rows_of(ids)
+
+    def rows_of_texts(self, texts: Sequence[str]) -> Rows:
+        """int64 [len(texts)]: the row with exactly this text, -1 where there is none."""
+        return self._text_index.rows_of(texts)
+
+
+def document_text(title: str | None, text: str) -> str:
+    """Title, newline, text; the text alone where there is no title."""
+    return f"{title}\n{text}" if title else text
+
+
+def _documents(
+    dataset: Iterable[Mapping[str, Any]], text: str, id: str | None, title: str | None
+) -> Iterator[Document]:
+    """(id, text) of every row, checked."""
+    for position, row in enumerate(dataset):
+        name = _id_of(row, id, position)
+        value = _field(row, text, "text of a document")
+        heading = _field(row, title, "title of a document") if title is not None else None
+        for what, content in (("text", value), ("title", heading)):
+            if content is None and what == "title":
+                continue
+            if not isinstance(content, str):
+                raise DocumentError(
+                    f"document {name!r} (row {position}): its {what} is {content!r}, a {type(content).__name__}; every "
+                    "document needs one text: remove the row or give it a text"
+                )
+        yield name, document_text(heading, value)
+
+
+def _field(row: Mapping[str, Any], column: str, role: str) -> Any:
+    if column not in row:
+        columns.require(column, row, role)
+    return row[column]
+
+
+def _id_of(row: Mapping[str, Any], id: str | None, position: int) -> str:
+    if id is None:
+        return str(position)
+    value = _field(row, id, "id of a document")
+    if value is None or (isinstance(value, str) and not value):
+        raise DocumentError(f"row {position} of the corpus has no id (column {id!r} holds {value!r})")
+    return str(value)
+
+
+def _chain_documents(corpus: Corpus, added: Iterable[Document]) -> Iterator[Document]:
+    for start in range(0, len(corpus), BATCH):
+        stop = min(start + BATCH, len(corpus))
+        rows = np.arange(start, stop)
+        yield from zip(corpus.ids(rows), corpus.text_slice(start, stop).to_pylist(), strict=True)
+    yield from added
+
+
+def _write_documents(scratch: Path, documents: Iterable[Document]) -> tuple[Any, Any]:
+    """All ids and texts as given, into `scratch`; returns their hashes."""
+    id_hashes, text_hashes, normal = [], [], []
+    with StringsWriter(scratch, "ids") as ids, StringsWriter(scratch, "texts") as texts:
+        for batch in _batched(documents):
+            names, contents = [name for name, _ in batch], [content for _, content in batch]
+            ids.append(names)
+            texts.append(contents)
+            id_hashes.append(hash_texts(names))
+            text_hashes.append(hash_texts(contents))
+            normal.append(hash_normal_forms(contents))
+    if not id_hashes:
+        raise EmptyInputError("the corpus is empty: it needs at least one document")
+    np.save(scratch / "normal.npy", np.concatenate(normal))
+    return np.concatenate(id_hashes), np.concatenate(text_hashes)
+
+
+def _batched(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    batch: list[Document] = []
+    for document in documents:
+        batch.append(document)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _refuse_ambiguous_ids(scratch: Path, id_hashes: Any, first_text: Rows) -> None:
+    """One id may stand before equal texts, never before two different ones."""
+    first_id = first_occurrences(id_hashes)
+    wrong = np.flatnonzero(first_text[first_id] != first_text)
+    if len(wrong):
+        ids = open_strings(scratch, "ids")
+        examples = ", ".join(sorted({repr(ids[int(row)].as_py()) for row in wrong[:5]}))
+        raise DocumentError(
+            f"{len(wrong)} documents repeat the id of another document with another text ({examples}); ids name "
+            "documents: make them unique, or leave id= out to number the documents"
+        )
+
+
+def _copy_kept(scratch: Path, folder: Path, kept: Rows) -> None:
+    """The kept rows of the scratch files, in blocks, so that RAM holds one block only."""
+    np.save(folder / "normal.npy", np.load(scratch / "normal.npy", mmap_mode="r")[kept])
+    for name in ("ids", "texts"):
+        strings = open_strings(scratch, name)
+        if len(kept) == len(strings):
+            _move(scratch, folder, name)
+            continue
+        with StringsWriter(folder, name) as writer:
+            for start in range(0, len(kept), 50_000):
+                writer.append_arrow(strings.take(pa.array(kept[start : start + 50_000])))
+
+
+def _move(scratch: Path, folder: Path, name: str) -> None:
+    for path in scratch.glob(f"{name}.*"):
+        path.rename(folder / path.name)

@@ -1,0 +1,296 @@
+"""`Encoder`: texts to vectors, by a model that counts by its weights.
+
+Three kinds of model: a name (a Hub id or a local folder of a SentenceTransformer), which every process
+loads for itself at its first encode; a live SentenceTransformer; or any object with ``id: str`` and
+``encode(list[str]) -> [n, d]``, which counts by its id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hfneg import store
+from hfneg.errors import NonFiniteError, ProcessError, SettingError
+from hfneg.models import (
+    LiveDigest,
+    check_similarity,
+    checked_model,
+    folder_digest,
+    folder_of,
+    hub_commit,
+    is_folder,
+    is_torch_model,
+    looks_like_path,
+    name_of,
+    similarity_of,
+)
+
+FORMAT = 1
+DEVICE_VARIABLE = "HFNEG_DEVICE"
+
+Role = Literal["query", "document"]
+Vectors32 = npt.NDArray[np.float32]
+
+_live_models: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+"""Models of this process by digest, so that a copy made by pickle finds its model again."""
+
+
+class Encoder:
+    """A model and how it is asked.
+
+    Args:
+        model: Hub id, local folder, SentenceTransformer, or an object with `id` and `encode`. An object's
+            vectors are compared by dot product, as they are, unless it says ``similarity_fn_name = "cosine"``.
+        revision: of a Hub id.
+        query_prompt, document_prompt: put before the texts of that role. None: the model's own
+            (`encode_query`, `encode_document`).
+        max_seq_length: in tokens; None: the model's own.
+        batch_size: texts per forward pass. Not part of the digest (vectors differ by about 1e-7).
+        device: None: the environment variable HFNEG_DEVICE, else cuda where there is one, else cpu. A live
+            model stays where it is. Not part of the digest.
+
+    Its pickle holds names and the digest, never weights; a live model is found again in its own process
+    only.
+
+    Raises SettingError: no such folder, not a model, or one of Euclidean or Manhattan similarity.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        revision: str | None = None,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+        max_seq_length: int | None = None,
+        batch_size: int = 32,
+        device: str | None = None,
+    ) -> None:
+        self.model = checked_model(model, revision)
+        self.revision = revision
+        self.prompts: dict[Role, str | None] = {"query": query_prompt, "document": document_prompt}
+        self.max_seq_length = max_seq_length
+        self.batch_size = batch_size
+        self.device = device
+        self._forget()
+        if not isinstance(model, str):
+            check_similarity(similarity_of(self.model), name_of(self.model))
+
+    def __repr__(self) -> str:
+        return f"Encoder({self.model if isinstance(self.model, str) else name_of(self.model)!r}, {self.digest[:12]})"
+
+    def _forget(self) -> None:
+        self._pinned: str | None = None  # weights of a live model that is not in this process
+        self._commit: str | None = None
+        self._loaded: tuple[str, Any] | None = None
+        self._live = None if isinstance(self.model, str) or not is_torch_model(self.model) else LiveDigest(self.model)
+
+    # What goes into another process, and into the fingerprint of `datasets`.
+
+    def __getstate__(self) -> dict[str, Any]:
+        named = isinstance(self.model, str)
+        settings = {name: getattr(self, name) for name in ("prompts", "max_seq_length", "batch_size", "device")}
+        commit = self._hub() if named and not looks_like_path(self.model) and not is_folder(self.model) else None
+        weights = self.weights
+        if not named and self.model is not None:
+            with contextlib.suppress(TypeError):  # an object with __slots__ is not found again
+                _live_models[weights] = self.model
+        return {**settings, "model": self.model if named else None, "revision": commit, "weights": weights}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        weights = state.pop("weights")
+        self.__dict__.update(state)
+        if self.model is None:
+            self.model = _live_models.get(weights)
+        self._forget()
+        self._pinned = weights
+
+    # What it is.
+
+    @property
+    def weights(self) -> str:
+        """Digest of the model alone, without prompts; as it is now, not as it was when first asked."""
+        if self.model is None:
+            return self._pinned or ""
+        if self._live is not None:
+            return self._live()
+        if not isinstance(self.model, str):
+            return store.digest_of(FORMAT, "id", self.model.id)
+        if is_folder(self.model):
+            return folder_digest(folder_of(self.model))
+        if looks_like_path(self.model) and self._pinned is not None:  # a folder of another machine
+            return self._pinned
+        return store.digest_of(FORMAT, "hub", self._hub())
+
+    @property
+    def digest(self) -> str:
+        """All that vectors depend on: weights, tokenizer, prompts, length, dtype, normalisation."""
+        return self._digest(self.prompts)
+
+    def role_digest(self, role: Role) -> str:
+        """The same for one role, so that another query prompt leaves the documents' vectors valid."""
+        return self._digest({role: self.prompts[role]})
+
+    def _digest(self, prompts: dict[Role, str | None]) -> str:
+        return store.digest_of(FORMAT, self.weights, prompts, self.max_seq_length)
+
+    def _hub(self) -> str:
+        if self._commit is None:
+            self._commit = hub_commit(self.model, self.revision)
+        return self._commit
+
+    # What it does.
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        role: Role,
+        *,
+        label: Callable[[int], str] | None = None,
+        expected: str | None = None,
+    ) -> Vectors32:
+        """float32 [len(texts), d], C-contiguous; of length 1 where the model's similarity is cosine.
+
+        Args:
+            label: names a text by its position in error messages (``"document 'd17'"``).
+            expected: the `role_digest` that the result will be filed under.
+
+        Raises:
+            ProcessError: a forked child, or a live model of another process.
+            NonFiniteError: NaN or infinity, naming the text.
+            SettingError: the weights are no longer those of `expected`.
+        """
+        refuse_forked_child("encode texts")
+        if expected is not None and self.role_digest(role) != expected:
+            raise SettingError(
+                f"the weights of {name_of(self.model)!r} have changed since this index was opened; its vectors "
+                "would be of two models: make the step again and open it anew"
+            )
+        if not len(texts):
+            return np.empty((0, 0), dtype=np.float32)
+        model = self._model()
+        vectors = _encode(model, list(texts), role, self.prompts[role], self.batch_size, self.max_seq_length)
+        _check_vectors(vectors, texts, role, label)
+        return _normalised(vectors) if similarity_of(model) == "cosine" else vectors
+
+    def _model(self) -> Any:
+        if self.model is None:
+            raise ProcessError(
+                "this model lives in the memory of another process; save it first (model.save_pretrained) and pass "
+                "the folder, or run with num_proc=None"
+            )
+        if not isinstance(self.model, str):
+            return self.model
+        weights = self.weights
+        if self._pinned not in (None, weights):
+            raise ProcessError(
+                f"the model {self.model!r} is not the one this step was made with: its files have changed"
+            )
+        if self._loaded is None or self._loaded[0] != weights:
+            self._loaded = weights, self._load()
+            if self.weights != weights:
+                raise SettingError(f"the files of {self.model!r} changed while they were read; wait until it is saved")
+        return self._loaded[1]
+
+    def _load(self) -> Any:
+        folder = is_folder(self.model)
+        if not folder and looks_like_path(self.model):
+            raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
+        from sentence_transformers import SentenceTransformer
+
+        with _silent_loading():
+            model = SentenceTransformer(
+                str(folder_of(self.model)) if folder else self.model,
+                revision=None if folder else self._hub(),
+                device=self.device or os.environ.get(DEVICE_VARIABLE) or _default_device(),
+            )
+        check_similarity(similarity_of(model), self.model)
+        return model
+
+
+def refuse_forked_child(what: str) -> None:
+    """ProcessError in a forked worker (``num_proc=2``), where torch and FAISS hang."""
+    if store.in_forked_child():
+        raise ProcessError(
+            f"a forked worker cannot {what} (torch and FAISS hang there); they use all cores anyway: pass "
+            "num_proc=None to map, or run hfneg.mine(devices=...)"
+        )
+
+
+def _default_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def _silent_loading() -> Iterator[None]:
+    """No bar for the loading of weights."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _encode(
+    model: Any, texts: list[str], role: Role, prompt: str | None, batch_size: int, length: int | None
+) -> Vectors32:
+    if not hasattr(model, "encode_query"):
+        vectors = model.encode([prompt + text for text in texts] if prompt else texts)
+    else:
+        encode = model.encode_query if role == "query" else model.encode_document
+        with _as_before(model, length):
+            vectors = encode(
+                texts, prompt=prompt, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True
+            )
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+@contextlib.contextmanager
+def _as_before(model: Any, max_seq_length: int | None) -> Iterator[None]:
+    """Encode under `max_seq_length`, then put length and training mode back as the user had them."""
+    before, training = getattr(model, "max_seq_length", None), getattr(model, "training", False)
+    if max_seq_length is not None:
+        model.max_seq_length = max_seq_length
+    try:
+        yield
+    finally:
+        if max_seq_length is not None:
+            model.max_seq_length = before
+        if training:
+            model.train()
+
+
+def _check_vectors(vectors: Vectors32, texts: Sequence[str], role: Role, label: Callable[[int], str] | None) -> None:
+    if vectors.ndim != 2 or len(vectors) != len(texts):
+        raise SettingError(
+            f"encode gave shape {vectors.shape} for {len(texts)} texts; it must give one vector per text: [n, d]"
+        )
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        first = int(bad[0])
+        name = label(first) if label is not None else f"{role} {first} of {len(texts)}"
+        raise NonFiniteError(
+            f"the model's vector of {name} holds NaN or infinity, as do {len(bad) - 1} others of {len(texts)}; "
+            f"the text begins {texts[first][:80]!r}: look at this text, or load the model in float32"
+        )
+
+
+def _normalised(vectors: Vectors32) -> Vectors32:
+    """Each row divided by its length (float64); a zero vector stays zero."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    lengths[lengths == 0] = 1.0
+    normalised: Vectors32 = (vectors / lengths[:, None]).astype(np.float32)
+    return normalised

@@ -1,0 +1,124 @@
+"""Every error hfneg raises on purpose.
+
+::
+
+    HfnegError
+    ├── InputError (ValueError)      what was given cannot be used
+    │   ├── ColumnError              a column is missing, taken, or holds the wrong thing
+    │   ├── EmptyInputError          nothing to work on
+    │   ├── DocumentError            a document or its id is unusable
+    │   ├── PositiveError            a positive is missing or not in the corpus
+    │   ├── SettingError             a parameter is outside what makes sense
+    │   └── RecipeError              a recipe that does not say what to do
+    ├── NonFiniteError               a model or retriever returned NaN or infinity
+    ├── RetrieverError               a retriever broke its contract (shape, rows, order)
+    ├── OutputError                  the output folder cannot be used
+    │   ├── OutputExistsError        it is there already, and nobody said resume or overwrite
+    │   └── ResumeError              it belongs to a run with other inputs
+    ├── StoreError                   an artefact is missing, damaged or of a newer version
+    ├── ProcessError                 work was started in a process that cannot do it
+    │   └── WorkerDiedError          a worker process ended before its unit was finished
+    └── MissingExtraError (ImportError)   an optional part is not installed
+
+Each message says what was given, what was expected and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ColumnError",
+    "DocumentError",
+    "EmptyInputError",
+    "HfnegError",
+    "InputError",
+    "MissingExtraError",
+    "NonFiniteError",
+    "OutputError",
+    "OutputExistsError",
+    "PositiveError",
+    "ProcessError",
+    "RecipeError",
+    "ResumeError",
+    "RetrieverError",
+    "SettingError",
+    "StoreError",
+    "WorkerDiedError",
+    "near_miss",
+]
+
+
+class HfnegError(Exception):
+    """The root: ``except hfneg.HfnegError`` catches everything raised on purpose."""
+
+
+class InputError(HfnegError, ValueError):
+    """What was given cannot be used; nothing was done with it."""
+
+
+class ColumnError(InputError):
+    """A column is missing, already taken, or holds the wrong kind of value."""
+
+
+class EmptyInputError(InputError):
+    """A dataset, corpus or list without a single usable element."""
+
+
+class DocumentError(InputError):
+    """A document or a document id that cannot stand in a corpus."""
+
+
+class PositiveError(InputError):
+    """A positive that is missing, or that the corpus does not hold."""
+
+
+class SettingError(InputError):
+    """A parameter outside the values that make sense."""
+
+
+class RecipeError(InputError):
+    """A recipe with an unknown key, an unknown step or a step of the wrong kind."""
+
+
+class NonFiniteError(HfnegError):
+    """A model or a retriever returned NaN or infinity; the message names the text."""
+
+
+class RetrieverError(HfnegError):
+    """A retriever returned something that its contract does not allow."""
+
+
+class OutputError(HfnegError):
+    """The output folder cannot be written or is not what it should be."""
+
+
+class OutputExistsError(OutputError):
+    """The output folder exists, and neither resume nor overwrite was asked for."""
+
+
+class ResumeError(OutputError):
+    """The folder to resume belongs to a run with other inputs or another recipe."""
+
+
+class StoreError(HfnegError):
+    """An artefact of the store is missing, damaged, or written by a newer version."""
+
+
+class ProcessError(HfnegError):
+    """Work was started in a process that cannot do it (forked child, live model elsewhere)."""
+
+
+class WorkerDiedError(ProcessError):
+    """A worker process ended before its unit was finished; finished units are kept."""
+
+
+class MissingExtraError(HfnegError, ImportError):
+    """An optional part is not installed; the message names the extra."""
+
+
+def near_miss(given: str, allowed: Iterable[str]) -> str:
+    """``" Did you mean 'text'?"`` when one of `allowed` is close to `given`, else ``""``."""
+    close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,106 @@
+"""On this machine: in this process, or in one spawned process per device."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from hfneg.errors import SettingError, WorkerDiedError
+
+DEVICE_VARIABLE = "HFNEG_DEVICE"
+
+
+class LocalExecutor:
+    """One worker process per device; without devices the work runs in this process.
+
+    Args:
+        devices: None (this process), "all" (every CUDA device, else this process), or device names, one
+            worker each: ``["cuda:0", "cuda:1"]``, ``["cpu", "cpu"]``.
+
+    Workers are spawned, not forked, so a script that starts them needs ``if __name__ == "__main__":``.
+    """
+
+    def __init__(self, devices: str | Sequence[str] | None = None) -> None:
+        if devices == "all":
+            devices = _all_devices()
+        if isinstance(devices, str):
+            devices = [devices]
+        if devices is not None and not all(isinstance(name, str) and name for name in devices):
+            raise SettingError(f"devices={devices!r}: expected None, 'all', or names such as ['cuda:0', 'cpu']")
+        self.devices = list(devices or [])
+
+    def __repr__(self) -> str:
+        return f"LocalExecutor(devices={self.devices!r})"
+
+    @property
+    def workers(self) -> int:
+        return max(len(self.devices), 1)
+
+    def run(self, work: Callable[[Any], None], units: Sequence[Any], done: Callable[[Any], None]) -> None:
+        if len(self.devices) > 1 and len(units) > 1:
+            self._run_in_processes(work, units, done)
+            return
+        with _device(self.devices[0] if self.devices else None):
+            for unit in units:
+                work(unit)
+                done(unit)
+
+    def _run_in_processes(self, work: Callable[[Any], None], units: Sequence[Any], done: Callable[[Any], None]) -> None:
+        context = multiprocessing.get_context("spawn")
+        devices = context.Queue()
+        for name in self.devices:
+            devices.put(name)
+        waiting = list(reversed(units))
+        running: dict[Future[None], Any] = {}
+        with ProcessPoolExecutor(self.workers, context, initializer=_claim_device, initargs=(devices,)) as pool:
+            try:
+                while waiting or running:
+                    while waiting and len(running) < 2 * self.workers:
+                        unit = waiting.pop()
+                        running[pool.submit(work, unit)] = unit
+                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        unit = running.pop(future)
+                        future.result()
+                        done(unit)
+            except BrokenProcessPool as error:
+                raise WorkerDiedError(
+                    "a worker process ended before its unit was finished (out of memory, or killed); what was finished "
+                    "is kept: start the same command again with resume"
+                ) from error
+            finally:
+                for future in running:
+                    future.cancel()
+
+
+class _device:  # noqa: N801
+    """The environment variable that encoders read, set for a block."""
+
+    def __init__(self, name: str | None) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        self.before = os.environ.get(DEVICE_VARIABLE)
+        if self.name is not None:
+            os.environ[DEVICE_VARIABLE] = self.name
+
+    def __exit__(self, *error: object) -> None:
+        if self.name is not None:
+            if self.before is None:
+                del os.environ[DEVICE_VARIABLE]
+            else:
+                os.environ[DEVICE_VARIABLE] = self.before
+
+
+def _claim_device(devices: Any) -> None:
+    os.environ[DEVICE_VARIABLE] = devices.get()
+
+
+def _all_devices() -> list[str]:
+    import torch
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())]

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hfneg.filters.base import Filter
+from hfneg.pool import SCORE, Mask, Pool
+from hfneg.step import check
+
+
+@dataclass(frozen=True)
+class Band(Filter):
+    """Keeps scores from `low` to `high`, both included: too high may be an unlabelled positive, too low is easy.
+
+    `by` is "score" (what ranks the candidates) or the name of a source. A candidate that this source did not
+    retrieve is below every `low`, and counts for `high` with the least score of the list. Source: Zhan et al., SIGIR 2021, section 3 (static hard negatives of a middle difficulty).
+    """
+
+    low: float | None = None
+    high: float | None = None
+    by: str = SCORE
+
+    verdict = "band"
+
+    def __post_init__(self) -> None:
+        check(self.low is not None or self.high is not None, self, "low", self.low, "given, or high must be")
+        ordered = self.low is None or self.high is None or self.low <= self.high
+        check(ordered, self, "high", self.high, f"at least low ({self.low})")
+
+    def keep(self, pool: Pool) -> Mask:
+        kept: Mask = np.ones(len(pool), dtype=bool)
+        if self.low is not None:
+            kept &= pool.score(self.by) >= np.float32(self.low)
+        if self.high is not None:
+            kept &= pool.highest_possible(self.by) <= np.float32(self.high)
+        return kept

@@ -1,0 +1,31 @@
+"""What a filter is: one question to every candidate, answered with what it KEEPS."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from hfneg.pool import Mask, Pool
+from hfneg.step import Step
+
+
+class Filter(Step):
+    """Base of the filters; a subclass is a frozen dataclass with `verdict` and `keep`.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class EvenRows(Filter):
+    ...     verdict = "odd_row"
+    ...     def keep(self, pool):
+    ...         return pool.rows % 2 == 0
+    """
+
+    verdict: ClassVar[str]
+    """What a candidate that is not kept is called in the ledger."""
+
+    def keep(self, pool: Pool) -> Mask:
+        """bool [m]: True for the candidates that may become negatives."""
+        raise NotImplementedError
+
+    def compares_with_positive(self) -> str | None:
+        """The score ("score" or a source's name) whose value for the positive it needs, or None."""
+        return None

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hfneg.filters.base import Filter
+from hfneg.pool import SCORE, Against, Mask, Pool
+from hfneg.step import check, check_choice
+
+
+@dataclass(frozen=True)
+class Margin(Filter):
+    """Keeps candidates that score clearly below the positive: likely unlabelled positives go.
+
+    Exactly one of
+        absolute: score <= positive - absolute,
+        relative: score <= positive - relative x |positive|.
+
+    The relative form is TopK-PercPos of NV-Retriever (Moreira et al. 2024, section 3.2), whose setting of
+    95% is ``relative=0.05``. `against` says which of several known positives counts: the least ("min"), the
+    "mean" or the largest ("max") score. A candidate that the source `by` did not retrieve counts with the
+    least score of that source's list, which is the most it can have.
+    """
+
+    relative: float | None = None
+    absolute: float | None = None
+    by: str = SCORE
+    against: Against = "min"
+
+    verdict = "margin"
+
+    def __post_init__(self) -> None:
+        one = (self.relative is None) != (self.absolute is None)
+        check(one, self, "relative", self.relative, f"given, or absolute (now {self.absolute!r}), and not both")
+        check(self.relative is None or 0 <= self.relative < 1, self, "relative", self.relative, "a share, 0 to below 1")
+        check(self.absolute is None or self.absolute >= 0, self, "absolute", self.absolute, "0 or more")
+        check_choice(self, "against", self.against, ("min", "mean", "max"))
+
+    def keep(self, pool: Pool) -> Mask:
+        positive = pool.positive_score(self.by, self.against).astype(np.float64)
+        # abs: five percent below -0.2 is -0.21; without it a positive below zero would raise the limit
+        below = self.absolute if self.absolute is not None else np.abs(positive) * (self.relative or 0.0)
+        kept: Mask = pool.highest_possible(self.by) <= positive - below
+        return kept
+
+    def compares_with_positive(self) -> str | None:
+        return self.by

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hfneg.filters.base import Filter
+from hfneg.pool import Mask, Pool
+from hfneg.step import check
+
+
+@dataclass(frozen=True)
+class RankWindow(Filter):
+    """Keeps ranks skip + 1 .. stop of the retrieved (or fused) list, counted before any removal.
+
+    The first ranks hold most of the unlabelled positives (Qu et al., RocketQA, NAACL 2021, section 3.1).
+    """
+
+    skip: int = 0
+    stop: int | None = None
+
+    verdict = "rank_window"
+
+    def __post_init__(self) -> None:
+        check(isinstance(self.skip, int) and self.skip >= 0, self, "skip", self.skip, "a whole number, 0 or more")
+        good = self.stop is None or (isinstance(self.stop, int) and self.stop > self.skip)
+        check(good, self, "stop", self.stop, f"None or a whole number above skip ({self.skip})")
+
+    def keep(self, pool: Pool) -> Mask:
+        kept: Mask = pool.ranks > self.skip
+        return kept if self.stop is None else kept & (pool.ranks <= self.stop)

@@ -1,0 +1,63 @@
+"""The ledger: one row per unique anchor, with all its candidates, their scores, and the verdict on each.
+
+Columns: ``anchor`` (its text), ``positive_rows`` and ``positive_scores`` (all known positives), and flat
+aligned lists over the candidates in rank order (the rank is the position + 1): ``rows`` (of the corpus),
+``scores``, ``sources`` (bit mask), ``verdicts`` (codes; ``summary.json`` names them), and for several
+sources ``SOURCE_ranks`` (0 = not retrieved) and ``SOURCE_scores``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hfneg.anchors import Anchors
+from hfneg.batches import Lists
+from hfneg.candidates import Candidates
+from hfneg.select import Selection
+
+ROW_GROUP = 4096
+SHARD_BYTES = 500_000_000
+
+
+def table(anchors: Anchors, candidates: Candidates, chosen: Selection) -> pa.Table:
+    """The ledger rows of a block of anchors."""
+    positives = anchors.positives(candidates.numbers)
+    narrow = pa.int32() if len(anchors.corpus) < 2**31 else pa.int64()
+    lists = {
+        "positive_rows": Lists(positives.indptr, positives.flat),
+        "positive_scores": Lists(positives.indptr, candidates.positive_scores[:, 0]),
+        "rows": Lists(candidates.indptr, candidates.rows),
+        "scores": Lists(candidates.indptr, candidates.scores),
+        "sources": Lists(candidates.indptr, candidates.sources),
+        "verdicts": Lists(candidates.indptr, chosen.verdicts),
+    }
+    if len(candidates.names) > 1:
+        for i, name in enumerate(candidates.names):
+            lists[f"{name}_ranks"] = Lists(candidates.indptr, candidates.source_ranks[:, i])
+            lists[f"{name}_scores"] = Lists(candidates.indptr, candidates.source_scores[:, i])
+    arrays = {name: values.arrow() for name, values in lists.items()}
+    for name in ("positive_rows", "rows"):
+        arrays[name] = arrays[name].cast(pa.list_(narrow))
+    return pa.table({"anchor": anchors.texts(candidates.numbers).cast(pa.string()), **arrays})
+
+
+def compact(parts: Sequence[Path], folder: Path) -> None:
+    """Many part files into few of about 500 MB, in order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    groups: list[list[Path]] = [[]]
+    size = 0
+    for part in parts:
+        if size > SHARD_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(part)
+        size += part.stat().st_size
+    for i, group in enumerate(groups):
+        path = folder / f"anchors-{i:05d}-of-{len(groups):05d}.parquet"
+        with pq.ParquetWriter(path, pq.read_schema(group[0])) as writer:
+            for part in group:
+                writer.write_table(pq.read_table(part))

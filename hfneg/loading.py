@@ -1,0 +1,206 @@
+"""Pairs and corpora from wherever a user has them: BEIR folders, files, saved datasets, Hub ids."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hfneg.corpus import Corpus
+from hfneg.errors import ColumnError, DocumentError, EmptyInputError, InputError, PositiveError, near_miss
+
+if TYPE_CHECKING:
+    import datasets
+
+FILE_TYPES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv"}
+ANCHOR_NAMES = ("anchor", "query", "question", "sentence1")
+POSITIVE_NAMES = ("positive", "answer", "pos", "positives", "passage", "document", "sentence2", "context")
+TEXT_NAMES = ("text", "document", "passage", "contents", "body")
+ID_NAMES = ("_id", "id", "docid", "doc_id", "document_id", "pid")
+
+BEIR_ANCHOR, BEIR_POSITIVE, BEIR_HIDDEN = "query", "positive", "hidden_positive_ids"
+
+
+def is_beir(path: Any) -> bool:
+    """Whether this is a folder with ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/``."""
+    if not isinstance(path, str | Path):
+        return False
+    folder = Path(path)
+    return (folder / "corpus.jsonl").is_file() and (folder / "queries.jsonl").is_file() and (folder / "qrels").is_dir()
+
+
+def load_beir(folder: str | Path, split: str | None = None, show: int | None = None) -> tuple[datasets.Dataset, Corpus]:
+    """A BEIR folder as pairs and corpus: one row per anchor, with the list of its positives.
+
+    Args:
+        folder: with ``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``.
+        split: the qrels to read; "train" where there is one, else the only one.
+        show: keep only the first `show` positives of each anchor; the others go into the column
+            ``hidden_positive_ids``, which mining does not read. For measuring.
+
+    Returns:
+        Columns ``query_id``, ``query``, ``positive_ids``, ``positive`` (their texts), and the corpus.
+    """
+    import datasets
+
+    path = Path(folder)
+    corpus = Corpus.from_beir(path)
+    queries = {row["_id"]: row["text"] for row in _json_lines(path / "queries.jsonl")}
+    relevant: dict[str, list[str]] = {}
+    for query, document in _judgments(_qrels(path, split)):
+        if query not in queries:
+            raise PositiveError(f"{path}: the qrels name the query {query!r}, which queries.jsonl does not have")
+        relevant.setdefault(query, []).append(document)
+    if not relevant:
+        raise EmptyInputError(f"{path}: the qrels name no relevant document")
+    shown = {query: documents[:show] for query, documents in relevant.items()}
+    rows = {
+        "query_id": list(relevant),
+        BEIR_ANCHOR: [queries[query] for query in relevant],
+        "positive_ids": list(shown.values()),
+        BEIR_POSITIVE: [_texts(corpus, documents, path) for documents in shown.values()],
+    }
+    if show is not None:
+        rows[BEIR_HIDDEN] = [relevant[query][show:] for query in relevant]
+    texts = datasets.List(datasets.Value("string"))
+    features = {name: datasets.Value("string") if name in ("query_id", BEIR_ANCHOR) else texts for name in rows}
+    return datasets.Dataset.from_dict(rows, features=datasets.Features(features)), corpus
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise DocumentError(f"{path}, line {number} is no JSON: {error}") from None
+
+
+def _qrels(folder: Path, split: str | None) -> Path:
+    found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
+    if split is None:
+        split = "train" if "train" in found else next(iter(found)) if len(found) == 1 else None
+    if split not in found:
+        wanted = "say which split" if split is None else f"there is no split {split!r}"
+        raise InputError(
+            f"{folder}/qrels: {wanted}; there are {', '.join(found) or 'none'}.{near_miss(split or '', found)}"
+        )
+    return found[split]
+
+
+def _judgments(path: Path) -> Iterator[tuple[str, str]]:
+    """(query id, document id) of every judgment above zero."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        for number, row in enumerate(csv.reader(lines, delimiter="\t"), 1):
+            if number == 1 and row[:1] == ["query-id"]:
+                continue
+            try:
+                if float(row[2]) > 0:
+                    yield row[0], row[1]
+            except (IndexError, ValueError):
+                raise InputError(
+                    f"{path}, line {number}: expected query-id, corpus-id and score, found {row!r}"
+                ) from None
+
+
+def _texts(corpus: Corpus, ids: list[str], folder: Path) -> list[str]:
+    rows = corpus.rows_of_ids(ids)
+    if (rows < 0).any():
+        missing = [name for name, row in zip(ids, rows, strict=True) if row < 0]
+        raise PositiveError(f"{folder}: the qrels name the document {missing[0]!r}, which corpus.jsonl does not have")
+    texts: list[str] = corpus.texts(rows).to_pylist()
+    return texts
+
+
+def load_any(path: str, split: str | None = None) -> Any:
+    """A `Dataset` (or `DatasetDict` of several splits) from a file, a folder, or a Hub id.
+
+    Files: parquet, JSON lines, CSV, TSV. Folders: what `save_to_disk` wrote, or anything `load_dataset`
+    opens. A Hub id may carry a configuration, ``org/name:config``.
+    """
+    import datasets
+
+    location = Path(path)
+    try:
+        if location.is_file():
+            loaded = _load_file(location)
+        elif any((location / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
+            loaded = datasets.load_from_disk(path)
+        elif location.is_dir():
+            loaded = datasets.load_dataset(path)
+        else:
+            name, _, config = path.partition(":")
+            loaded = datasets.load_dataset(name, config or None)
+    except InputError:
+        raise
+    except Exception as error:  # many kinds, from datasets, huggingface_hub, pyarrow, the network
+        raise InputError(f"cannot load {path!r}: {str(error).splitlines()[0] if str(error) else error!r}") from error
+    return _split_of(loaded, path, split)
+
+
+def _load_file(path: Path) -> Any:
+    import datasets
+
+    suffix = next((s for s in path.suffixes[::-1] if s not in (".gz", ".zst", ".bz2")), "")
+    if suffix not in FILE_TYPES:
+        raise InputError(f"{path}: cannot tell what kind of file this is; expected one of {', '.join(FILE_TYPES)}")
+    options = {"delimiter": "\t"} if suffix == ".tsv" else {}
+    return datasets.load_dataset(FILE_TYPES[suffix], data_files=str(path), split="train", **options)
+
+
+def _split_of(loaded: Any, path: str, split: str | None) -> Any:
+    if not isinstance(loaded, dict):
+        if split not in (None, "train"):
+            raise InputError(f"{path} has no splits, but the split {split!r} was asked for")
+        return loaded
+    if split is not None:
+        if split not in loaded:
+            raise InputError(f"{path} has no split {split!r}; it has {', '.join(loaded)}.{near_miss(split, loaded)}")
+        return loaded[split]
+    return next(iter(loaded.values())) if len(loaded) == 1 else loaded
+
+
+def as_corpus(given: Any) -> Corpus | None:
+    """A `Corpus` from what a user may pass: itself, a dataset, a list of texts, a path, or None."""
+    if given is None or isinstance(given, Corpus):
+        return given
+    if isinstance(given, str | Path):
+        if (Path(given) / "corpus.jsonl").is_file():
+            return Corpus.from_beir(given)
+        given = load_any(str(given))
+    if isinstance(given, dict):
+        raise InputError(f"the corpus has several splits ({', '.join(given)}); pass one of them")
+    names = getattr(given, "column_names", None)
+    if names is not None:
+        text = _guess(names, TEXT_NAMES) or (names[0] if len(names) == 1 else None)
+        if text is None:
+            raise ColumnError(
+                f"no column of the corpus is called {', '.join(TEXT_NAMES)}; the columns are {', '.join(names)}: "
+                "pass Corpus.from_dataset(dataset, text=..., id=...)"
+            )
+        return Corpus.from_dataset(
+            given, text=text, id=_guess(names, ID_NAMES), title="title" if "title" in names else None
+        )
+    if isinstance(given, list) and all(isinstance(text, str) for text in given):
+        return Corpus.from_texts(given)
+    raise InputError(f"{type(given).__name__} is no corpus; pass a Corpus, a Dataset, a list of texts or a path")
+
+
+def guess_columns(names: list[str]) -> tuple[str, str]:
+    """The anchor and the positive column by their usual names, or the only two columns in their order."""
+    anchor, positive = _guess(names, ANCHOR_NAMES), _guess(names, POSITIVE_NAMES)
+    if anchor is not None and positive is not None:
+        return anchor, positive
+    if len(names) == 2:
+        return names[0], names[1]
+    raise ColumnError(
+        f"cannot tell which columns hold the anchor and the positive; the columns are {', '.join(names)}: say "
+        "--anchor COLUMN and --positive COLUMN"
+    )
+
+
+def _guess(names: list[str], usual: tuple[str, ...]) -> str | None:
+    return next((name for name in usual if name in names), None)

@@ -1,0 +1,275 @@
+"""`mine`: the whole way from pairs to a folder of hard negatives, resumable."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hfneg import __version__, columns, ledger, mined_folder, rows
+from hfneg.anchors import Anchors
+from hfneg.errors import ColumnError, EmptyInputError, InputError
+from hfneg.executors.base import Executor
+from hfneg.executors.local import LocalExecutor
+from hfneg.loading import BEIR_ANCHOR, BEIR_POSITIVE, as_corpus, is_beir, load_beir
+from hfneg.pipeline import Mine
+from hfneg.recipe import Recipe
+from hfneg.run_folder import RunFolder, check, clear
+from hfneg.stages import Choose, Encode, Parts, Search, Selections
+
+if TYPE_CHECKING:
+    import datasets
+
+log = logging.getLogger(__name__)
+
+
+def mine(
+    pairs: Any,
+    corpus: Any = None,
+    recipe: Recipe | str | Path | None = None,
+    *,
+    out: str | Path,
+    anchor: str | None = None,
+    positive: str | None = None,
+    hidden: str | None = None,
+    positives_are: Literal["auto", "text", "id"] = "auto",
+    missing: Literal["add", "refuse"] = "add",
+    remine: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    devices: str | Sequence[str] | None = None,
+    executor: Executor | None = None,
+) -> datasets.Dataset | datasets.DatasetDict:
+    """Mine hard negatives for `pairs` from `corpus` into the folder `out`.
+
+    ::
+
+        mined = hfneg.mine(pairs, corpus, Recipe(k=50), anchor="query", positive="answer", out="mined/")
+
+    Args:
+        pairs: `Dataset`, `DatasetDict`, `IterableDataset`, or the path of a BEIR folder.
+        corpus: `Corpus`, `Dataset` (columns ``text`` and, where there, ``_id`` or ``id``, ``title``), list of
+            texts, path of a BEIR folder; None: the positives themselves (or the BEIR folder of `pairs`).
+        recipe: `Recipe` or the path of its YAML; None: BM25 and the top 7.
+        out: the folder to write; see the README for what lies in it.
+        anchor, positive: columns of `pairs`; may be left out for a BEIR folder.
+        hidden: a column of further relevant documents (ids or texts) that mining must not know of; how many
+            of them became negatives is counted, which measures the false negatives.
+        positives_are, missing: as for `Anchors`.
+        remine: replace columns that an earlier mining left.
+        resume: go on with a run that was cut off; a finished one is returned as it is.
+        overwrite: replace what an earlier run left in `out`.
+        devices: one worker process per device, see `LocalExecutor`.
+        executor: where units run; `LocalExecutor(devices)` unless given.
+
+    Returns:
+        The rows of `pairs`, one to one, with the columns of the README; opened from `out`. A `DatasetDict`
+        where `pairs` is one.
+
+    Raises:
+        InputError and its kinds before anything is written; OutputExistsError, ResumeError for `out`.
+    """
+    check(out, resume=resume, overwrite=overwrite)
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe() if recipe is None else Recipe.load(recipe)
+    if is_beir(pairs):
+        pairs, beir_corpus = load_beir(pairs)
+        corpus = beir_corpus if corpus is None else corpus
+        anchor, positive = anchor or BEIR_ANCHOR, positive or BEIR_POSITIVE
+    splits = _splits(pairs)
+    _check_columns(splits, anchor, positive, hidden, remine)
+    assert anchor is not None and positive is not None
+    anchors = Anchors(
+        pairs, as_corpus(corpus), anchor=anchor, positive=positive, positives_are=positives_are, missing=missing
+    )
+    transform = recipe.transform(anchors, remine=remine)
+    run = RunFolder(out, _identity(transform, recipe, anchors, splits, hidden))
+    if overwrite:
+        clear(out)
+    run.begin()
+    if not run.complete:
+        _Run(run, transform, recipe, splits, hidden, executor or LocalExecutor(devices)).work()
+    return mined_folder.open_rows(Path(out), several=isinstance(pairs, Mapping))
+
+
+class _Run:
+    """One run in its folder, stage by stage; each stage does only what is not there yet."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        transform: Mine,
+        recipe: Recipe,
+        splits: dict[str, Any],
+        hidden: str | None,
+        executor: Executor,
+    ) -> None:
+        self.folder, self.transform, self.recipe = folder, transform, recipe
+        self.splits, self.hidden, self.executor = splits, hidden, executor
+        self.anchors = transform.anchors
+        self.parts = Parts(len(self.anchors))
+
+    def work(self) -> None:
+        """From nothing, or from wherever an earlier run was cut off, to the finished folder."""
+        self._say_size()
+        searched = tuple(self._search(i) for i in range(len(self.transform.retrieve.names)))
+        selections = self._choose(searched)
+        counts = self._write_rows(selections)
+        finished = self.folder.folder("finished")
+        summary = self._summary(selections, counts)
+        (finished / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
+        (finished / "README.md").write_text(mined_folder.card(summary, list(self.splits)), encoding="utf-8")
+        self.folder.finish(summary)
+
+    def _say_size(self) -> None:
+        """The peak disk, before anything is written (about: texts compress)."""
+        n = self.recipe.sampler.n
+        data = sum(self._rows_of(name) * rows.row_bytes(split, self.anchors, n) for name, split in self.splits.items())
+        sources = len(self.transform.retrieve.names)
+        candidates = len(self.anchors) * self.recipe.k * sources * (30 + 8 * sources)
+        log.info("needs up to %.2f GB of disk in %s", (data + candidates) / 1e9, self.folder.out)
+
+    def _search(self, position: int) -> Path:
+        """All parts of one source."""
+        name = self.transform.retrieve.names[position]
+        folder = self.folder.folder("search", name)
+        missing = self.parts.missing(folder, ".npz")
+        if missing:
+            self._encode(self.transform.retrieve.indexes[position], name)
+            block = getattr(self.transform.retrieve.retrievers[position], "block", 4096)
+            spans = self.parts.spans(missing, block, self.executor.workers)
+            work = Search(self.transform, position, folder)
+            self._run(work, spans, f"Searching {name}", " anchors", len(self.anchors), self.parts.size)
+        return folder
+
+    def _encode(self, index: Any, name: str) -> None:
+        """The vectors that a dense index needs, part by part, before they are searched."""
+        if not hasattr(index, "query_vectors"):
+            return
+        for vectors, what in ((index.vectors, "documents"), (index.query_vectors(self.anchors), "anchors")):
+            missing = vectors.missing_parts()
+
+            def size(part: int, vectors: Any = vectors) -> int:
+                start, stop = vectors.bounds(part)
+                return int(stop - start)
+
+            self._run(Encode(vectors), missing, f"Encoding {what} ({name})", " texts", len(vectors), size)
+
+    def _choose(self, searched: tuple[Path, ...]) -> Selections:
+        """All parts of ledger and selection, then both gathered."""
+        gathered = self.folder.folder("gathered")
+        if (gathered / "done").exists():
+            return Selections(gathered, self.anchors)
+        entries, selected = self.folder.folder("ledger"), self.folder.folder("selected")
+        spans = self.parts.missing(selected, ".npz")
+        work = Choose(self.transform, searched, entries, selected)
+        self._run(work, spans, "Selecting", " anchors", len(self.anchors), lambda part: len(self.parts.numbers(part)))
+        selections = Selections.gather(selected, gathered, self.anchors)
+        ledger.compact(sorted(entries.glob("*.parquet")), self.folder.folder("finished", "ledger"))
+        (gathered / "done").touch()
+        return selections
+
+    def _run(self, work: Any, units: list[Any], desc: str, unit: str, total: int, size: Any) -> None:
+        """Units through the executor, behind one progress bar that begins where an earlier run stopped."""
+        if not units:
+            return
+        from datasets.utils import tqdm
+
+        left = sum(size(item) for item in units)
+        with tqdm(total=total, initial=total - left, desc=desc, unit=unit, unit_scale=True) as bar:
+            self.executor.run(work, units, lambda item: bar.update(size(item)))
+
+    def _write_rows(self, selections: Selections) -> rows.HiddenCount:
+        """The shards of all splits, in this process: texts go through as Arrow, so the disk is the limit."""
+        from datasets.utils import tqdm
+
+        folder = self.folder.folder("finished", "data")
+        counts = self.folder.folder("counts")
+        total = sum(self._rows_of(name) for name in self.splits)
+        with tqdm(total=total, desc="Writing rows", unit=" rows", unit_scale=True) as bar:
+            for name, split in self.splits.items():
+                size = rows.row_bytes(split, self.anchors, self.recipe.sampler.n)
+                writer = rows.RowWriter(self.transform, selections, split, self.hidden)
+                for shard in rows.shards_of(name, self._rows_of(name), size):
+                    if not (counts / shard.name).with_suffix(".json").exists():
+                        writer.write(shard, folder, counts, getattr(split, "features", None))
+                    bar.update(shard.stop - shard.start)
+        return rows.load_counts(sorted(counts.glob("*.json")))
+
+    def _rows_of(self, name: str) -> int:
+        return self.anchors.rows_of_split(name if len(self.splits) > 1 else None)
+
+    def _summary(self, selections: Selections, counts: rows.HiddenCount) -> dict[str, Any]:
+        names = self.transform.select.policy.verdict_names
+        summary: dict[str, Any] = {
+            "hfneg": __version__,
+            "columns": {"anchor": self.anchors.anchor, "positive": self.anchors.positive},
+            "rows": {name: self._rows_of(name) for name in self.splits},
+            "anchors": len(self.anchors),
+            "documents": len(self.anchors.corpus),
+            "added_positives": self.anchors.added,
+            "candidates": int(selections.verdicts.sum()),
+            "verdicts": {names[code]: int(selections.verdicts[code]) for code in names},
+            "verdict_codes": {str(code): name for code, name in names.items()},
+            "negatives": int(selections.lengths.sum()),
+            "negatives_per_anchor": mined_folder.per_anchor(selections.lengths),
+            "wanted_per_anchor": self.recipe.sampler.n,
+            "sources": list(self.transform.retrieve.names),
+            "exact": all(getattr(r, "exact", True) for r in self.transform.retrieve.retrievers),
+            "corpus": self.anchors.corpus.digest,
+            "recipe": self.recipe.to_yaml(),
+        }
+        if self.hidden is not None:
+            share = counts.hidden_found / counts.negatives if counts.negatives else 0.0
+            summary["hidden_positives"] = {**counts.__dict__, "share_of_negatives": round(share, 6)}
+        return summary
+
+
+def _splits(pairs: Any) -> dict[str, Any]:
+    """The splits by name; what has none is called "train", as `load_dataset` does."""
+    splits = dict(pairs) if isinstance(pairs, Mapping) else {"train": pairs}
+    for name, split in splits.items():
+        if not hasattr(split, "with_format"):
+            raise InputError(
+                f"pairs ({name}) is a {type(split).__name__}; expected a Dataset, an IterableDataset, a DatasetDict or the "
+                "path of a BEIR folder (Dataset.from_list makes a Dataset of a list of rows)"
+            )
+        if hasattr(split, "num_rows") and split.num_rows == 0:
+            raise EmptyInputError(f"the split {name!r} of the pairs has no rows")
+    if not splits:
+        raise EmptyInputError("the pairs have no split")
+    return splits
+
+
+def _check_columns(
+    splits: dict[str, Any], anchor: str | None, positive: str | None, hidden: str | None, remine: bool
+) -> None:
+    """Everything about columns that can be known without reading a row."""
+    for split in splits.values():
+        names = split.column_names
+        if anchor is None or positive is None:
+            raise ColumnError(
+                f"say which columns hold the anchor and the positive (anchor=..., positive=...); there are {names}"
+            )
+        if names is None:
+            continue
+        for column, role in ((anchor, "anchor"), (positive, "positive"), (hidden, "hidden positives")):
+            if column is not None:
+                columns.require(column, names, role)
+        columns.refuse_taken(names, columns.MINED, remine)
+
+
+def _identity(
+    transform: Mine, recipe: Recipe, anchors: Anchors, splits: dict[str, Any], hidden: str | None
+) -> dict[str, Any]:
+    """Everything the result depends on, so that a run is only ever resumed with the same of it."""
+    from datasets.fingerprint import Hasher
+
+    return {
+        "format": 1,
+        "recipe": recipe.to_yaml(),
+        "anchors": anchors.digest,
+        "transform": Hasher.hash(transform),
+        "rows": {name: rows.content_digest(split) for name, split in splits.items()},
+        "hidden": hidden,
+    }

@@ -1,0 +1,266 @@
+"""What a model is: where it lies, how it compares, and the digest of what it is made of.
+
+A name says nothing about weights; everything that hfneg stores of a model's output is therefore keyed by
+a digest, of a folder, of a commit on the Hub, or of a model in memory: one changed weight gives another.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hfneg import store
+from hfneg.errors import SettingError
+
+FORMAT = 1
+
+_LEFT_OUT = re.compile(
+    r"(^|/)\.|\.md$|(^|/)readme|^(onnx|openvino|runs|logs|eval|checkpoint-\d+)/|"
+    r"(^|/)(optimizer\.(pt|bin)|scheduler\.pt|scaler\.pt|rng_state.*\.pth|trainer_state\.json|training_args\.bin)$",
+    re.IGNORECASE,
+)
+"""Files of a model folder that its output does not depend on: cards, other backends, training state."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def checked_model(model: Any, revision: str | None) -> Any:
+    if isinstance(model, str | os.PathLike):
+        name = os.fspath(model)
+        if is_folder(name):
+            check_similarity(_folder_similarity(folder_of(name)), name)
+        elif looks_like_path(name):
+            raise SettingError(
+                f"model {name!r}: there is no such folder; give a folder made by save_pretrained or a Hub id"
+            )
+        return name
+    if revision is not None:
+        raise SettingError(
+            f"revision={revision!r} says which commit of a Hub id; this model is an object: leave it out"
+        )
+    named = isinstance(getattr(model, "id", None), str) and callable(getattr(model, "encode", None))
+    if not named and not _is_sentence_transformer(model):
+        raise SettingError(
+            f"model is a {type(model).__name__}; it must be a Hub id, a folder, a SentenceTransformer, or an object "
+            "with an attribute id (a string) and a method encode(list of texts) -> [n, d]"
+        )
+    return model
+
+
+def _is_sentence_transformer(model: Any) -> bool:
+    library = sys.modules.get("sentence_transformers")  # not loaded: then it cannot be one
+    return library is not None and isinstance(model, library.SentenceTransformer)
+
+
+def is_torch_model(model: Any) -> bool:
+    """A torch module that does not count by an id of its own."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module) and not isinstance(getattr(model, "id", None), str)
+
+
+def folder_of(name: str) -> Path:
+    return Path(name).expanduser()
+
+
+def is_folder(name: str) -> bool:
+    return folder_of(name).is_dir()
+
+
+def looks_like_path(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or (os.sep != "/" and os.sep in name)
+
+
+def name_of(model: Any) -> str:
+    return model if isinstance(model, str) else str(getattr(model, "id", type(model).__name__))
+
+
+def _folder_similarity(folder: Path) -> str | None:
+    config = folder / "config_sentence_transformers.json"
+    name: str | None = (
+        json.loads(config.read_text(encoding="utf-8")).get("similarity_fn_name") if config.is_file() else None
+    )
+    return name
+
+
+def similarity_of(model: Any) -> str:
+    return str(getattr(model, "similarity_fn_name", None) or "dot")
+
+
+def check_similarity(similarity: str | None, name: str) -> None:
+    if similarity not in (None, "cosine", "dot"):
+        raise SettingError(
+            f"model {name!r} compares vectors by {similarity!r}; Dense searches by dot product: set "
+            "model.similarity_fn_name to 'cosine' or 'dot', save the model and pass that"
+        )
+
+
+def folder_digest(folder: str | Path) -> str:
+    """32 hex digits over names and content of the files of a model folder; loads no model.
+
+    A file is read once per process as long as its size, times and inode stay as they are.
+    """
+    files = sorted(_files(Path(folder), ""))
+    if not files:
+        raise SettingError(f"the model folder {str(folder)!r} holds no files; give a folder made by save_pretrained")
+    stamps = ((name, str(path), path.stat()) for name, path in files)
+    return _files_digest(
+        tuple((name, path, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, path, s in stamps)
+    )
+
+
+def _files(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    for entry in os.scandir(folder):
+        name = prefix + entry.name
+        if entry.is_dir():
+            if not _LEFT_OUT.search(name + "/"):
+                yield from _files(Path(entry.path), name + "/")
+        elif not _LEFT_OUT.search(name):
+            yield name, Path(entry.path)
+
+
+@functools.lru_cache(maxsize=64)
+def _files_digest(stamps: tuple[tuple[str, str, int, int, int, int], ...]) -> str:
+    return store.digest_of(FORMAT, "folder", [(name, _file_digest(path)) for name, path, *_ in stamps])
+
+
+def _file_digest(path: str) -> str:
+    state = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 24):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def hub_commit(repository: str, revision: str | None = None) -> str:
+    """The 40-hex commit of a model on the Hub (from the cache where offline); the same all process long.
+
+    Raises SettingError where the repository cannot be reached or does not exist.
+    """
+    if revision is not None and _COMMIT.fullmatch(revision):
+        return revision
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    reason: Exception | None = None
+    for file in ("modules.json", "config.json"):
+        try:
+            path = hf_hub_download(repository, file, revision=revision)
+        except EntryNotFoundError as error:  # no such file there; offline: not in the cache
+            reason = error
+        except (OSError, ValueError) as error:
+            reason = error
+            break
+        else:
+            commit = Path(path).parent.name
+            if _COMMIT.fullmatch(commit):
+                return commit
+    name = f"{repository!r} at revision {revision!r}" if revision else repr(repository)
+    raise SettingError(
+        f"model {name} is neither a folder here nor a model that the Hub gave ({_first_line(reason)}); check the "
+        "spelling, or download it and give the folder"
+    )
+
+
+def _first_line(error: Exception | None) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].strip()}" if error is not None and lines else "no commit"
+
+
+class LiveDigest:
+    """The digest of a torch model in memory as it is at the moment of the call.
+
+    Covers the tensors of its state (name, dtype, shape, bytes), its tokenizer, its modules' settings and
+    its prompts; not its device and not whether it is in training mode. Everything is hashed again only
+    where a quick look (an integer sum over the bits of every tensor, and torch's version counters) shows
+    that something may have changed.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._look: object = None
+        self._digest = ""
+
+    def __call__(self) -> str:
+        settings, tokenizer = _settings(self._model), _tokenizer(self._model)
+        look = (settings, tokenizer, [_look(tensor) for tensor in self._model.state_dict().values()])
+        if look != self._look:
+            self._digest = self._full(settings, tokenizer)
+            self._look = look
+        return self._digest
+
+    def _full(self, settings: str, tokenizer: str) -> str:
+        state = hashlib.blake2b(digest_size=16)
+        for name, tensor in sorted(self._model.state_dict().items()):
+            state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            state.update(_bits(tensor).cpu().numpy())
+        return store.digest_of(FORMAT, "live", state.hexdigest(), settings, _lasting(tokenizer))
+
+
+def _bits(tensor: Any) -> Any:
+    """The tensor's memory as a flat uint8 tensor."""
+    import torch
+
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+
+
+def _look(tensor: Any) -> tuple[int, int, int]:
+    import torch
+
+    bits = _bits(tensor)
+    wide = bits.view(torch.int32) if bits.numel() % 4 == 0 and bits.storage_offset() % 4 == 0 else bits
+    version = -1 if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), version, int(wide.sum(dtype=torch.int64)) if wide.numel() else 0
+
+
+def _settings(model: Any) -> str:
+    """What shapes the output beside weights and tokenizer, as JSON."""
+    modules = [
+        {"repr": repr(module), "config": _module_config(module), "transformer": _transformer_config(module)}
+        for module in (model.children() if hasattr(model, "children") else ())
+    ]
+    names = ("prompts", "default_prompt_name", "truncate_dim", "max_seq_length", "similarity_fn_name")
+    return json.dumps(
+        {"modules": modules, **{name: getattr(model, name, None) for name in names}},
+        sort_keys=True,
+        default=str,
+    )
+
+
+def _module_config(module: Any) -> Any:
+    return module.get_config_dict() if hasattr(module, "get_config_dict") else None
+
+
+def _transformer_config(module: Any) -> Any:
+    inner = getattr(module, "auto_model", None) or getattr(module, "model", None)
+    config: Any = getattr(inner, "config", None)
+    if not hasattr(config, "to_dict"):
+        return None
+    return {key: value for key, value in config.to_dict().items() if key[0] != "_" and key != "transformers_version"}
+
+
+def _tokenizer(model: Any) -> str:
+    """A fast tokenizer as its JSON; another by its vocabulary and settings."""
+    tokenizer: Any = getattr(model, "tokenizer", None)
+    backend: Any = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    if hasattr(backend, "to_str"):
+        sides = (getattr(tokenizer, "padding_side", None), getattr(tokenizer, "truncation_side", None))
+        return json.dumps([backend.to_str(), *sides])
+    vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else None
+    return json.dumps([type(tokenizer).__name__, vocabulary, repr(tokenizer) if vocabulary else None], sort_keys=True)
+
+
+def _lasting(tokenizer: str) -> str:
+    """Without truncation and padding: every call of encode sets them anew (max_seq_length is in the settings)."""
+    first, *others = json.loads(tokenizer)
+    if first.startswith("{"):
+        content = {key: value for key, value in json.loads(first).items() if key not in ("truncation", "padding")}
+        first = json.dumps(content, sort_keys=True)
+    return json.dumps([first, *others])

@@ -1,0 +1,123 @@
+"""`Pool`: the candidates of a block of anchors, with everything a filter or a sampler may ask of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hfneg.anchors import Anchors
+from hfneg.batches import Lists
+from hfneg.candidates import Candidates
+from hfneg.corpus import Corpus
+from hfneg.errors import SettingError, near_miss
+
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Against = Literal["min", "mean", "max"]
+
+SCORE = "score"
+
+
+class Pool:
+    """m candidates of n anchors.
+
+    Every array that a filter or sampler gets or returns is flat, one value per candidate ([m]), so that a
+    filter is one line of NumPy.
+    """
+
+    def __init__(self, anchors: Anchors, candidates: Candidates) -> None:
+        self.anchors = anchors
+        self.candidates = candidates
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    @property
+    def corpus(self) -> Corpus:
+        return self.anchors.corpus
+
+    @property
+    def numbers(self) -> Rows:
+        """int64 [n], the anchors."""
+        return self.candidates.numbers
+
+    @property
+    def rows(self) -> Rows:
+        """int64 [m], rows of the corpus."""
+        return self.candidates.rows
+
+    @cached_property
+    def owners(self) -> Rows:
+        """int64 [m], the position (0 .. n-1) of each candidate's anchor."""
+        return self.candidates.owners
+
+    @cached_property
+    def ranks(self) -> Rows:
+        """int64 [m], from 1: place in the retrieved (or fused) list, before any removal."""
+        return self.candidates.ranks
+
+    @cached_property
+    def positives(self) -> Lists:
+        """Rows of the known positives of the n anchors."""
+        return self.anchors.positives(self.numbers)
+
+    def score(self, by: str = SCORE) -> Floats:
+        """float32 [m]: the score that ranks ("score") or one source's by its name; NaN where it has none."""
+        if by == SCORE:
+            return self.candidates.scores
+        return self.candidates.source_scores[:, self._source(by)]
+
+    def highest_possible(self, by: str = SCORE) -> Floats:
+        """float32 [m]: the score, and where the source did not retrieve the candidate the least score of its list.
+
+        A document that a source left out of its top k scores no more than the last one in it.
+        """
+        scores = self.score(by)
+        least = np.fmin.reduceat(scores, self.candidates.indptr[:-1]) if len(scores) else scores
+        # an empty list borrows its neighbour's value here, but owns no candidate that could read it
+        return np.where(np.isnan(scores), np.asarray(least)[self.owners] if len(scores) else scores, scores)
+
+    def positive_score(self, by: str = SCORE, against: Against = "min") -> Floats:
+        """float32 [m]: the least, mean or largest score of the known positives of the candidate's anchor."""
+        at = 0 if by == SCORE else 1 + self._source(by)
+        scores = self.candidates.positive_scores[:, at]
+        starts = self.positives.indptr[:-1]
+        if against == "mean":
+            sums = np.add.reduceat(scores.astype(np.float64), starts)
+            summary = (sums / self.positives.lengths).astype(np.float32)
+        else:
+            summary = (np.minimum if against == "min" else np.maximum).reduceat(scores, starts)
+        if np.isnan(summary).any():
+            raise SettingError(
+                f"a filter or sampler compares with the positive's score by {by!r}, but that source cannot score a "
+                "document it is asked about: give the retriever a method score(texts, rows), or compare by another "
+                f"source ({', '.join(map(repr, self.candidates.names))})"
+            )
+        return np.asarray(summary)[self.owners]
+
+    def _source(self, name: str) -> int:
+        names = self.candidates.names
+        if name not in names:
+            allowed = (SCORE, *names)
+            raise SettingError(
+                f"by={name!r}: the scores are {', '.join(map(repr, allowed))}.{near_miss(name, allowed)}"
+            )
+        return names.index(name)
+
+    @property
+    def anchor_hashes(self) -> npt.NDArray[np.uint64]:
+        """uint64 [m]: a hash of the candidate's anchor, to seed by."""
+        hashes: npt.NDArray[np.uint64] = np.asarray(self.anchors.normal_hashes[self.numbers])[self.owners]
+        return hashes
+
+    def first(self, kept: Mask, order: Any, n: int) -> Mask:
+        """bool [m]: of the kept candidates of each anchor the n that come first by `order`, then by rank."""
+        by_anchor = np.lexsort((self.ranks, order, ~kept, self.owners))
+        place = np.arange(len(self)) - np.repeat(self.candidates.indptr[:-1], np.diff(self.candidates.indptr))
+        taken = np.zeros(len(self), dtype=bool)
+        taken[by_anchor] = place < n
+        return taken & kept

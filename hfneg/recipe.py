@@ -1,0 +1,273 @@
+"""A recipe: everything a mining run is made of, as an object and as YAML.
+
+::
+
+    retrievers:
+      - BM25(k1=0.9)
+      - Dense(model='sentence-transformers/all-MiniLM-L6-v2')
+    k: 100
+    fusion: RRF()
+    filters:
+      - RankWindow(skip=5)
+      - Margin(relative=0.05, by='dense')
+    sampler: TakeTop(n=7)
+
+A step is written as in Python (which is also its ``repr``), or as a mapping, ``Margin: {relative: 0.05}``.
+A component of one's own is written with its module, ``my_package.my_module.MyFilter(...)``, and loaded only
+with ``trust=True``, because loading it runs its code.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from hfneg.anchors import Anchors
+from hfneg.errors import HfnegError, RecipeError, near_miss
+from hfneg.filters import FILTERS, Filter
+from hfneg.fusion import FUSIONS, RRF, Fusion
+from hfneg.guard import Guard
+from hfneg.pipeline import Mine
+from hfneg.retrieve import Retrieve
+from hfneg.retrievers import BM25, RETRIEVERS
+from hfneg.sampling import SAMPLERS, Sampler, TakeTop
+from hfneg.select import Select
+from hfneg.step import Step
+
+STEPS: dict[str, type] = {step.__name__: step for step in (*RETRIEVERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard)}
+
+
+class Recipe(BaseModel):
+    """Settings of one mining round; every slot has a default, so ``Recipe()`` is BM25 and the top 7.
+
+    >>> recipe = Recipe(retrievers=[BM25(k1=0.9)], k=50, sampler=TakeTop(5))
+    >>> Recipe.from_yaml(recipe.to_yaml()) == recipe
+    True
+
+    Slots:
+        retrievers: where candidates come from, one or several.
+        k: candidates per source, an anchor's known positives not counted.
+        fusion: how several lists become one.
+        guard: the leakage guard's settings.
+        filters: what is dropped, in order.
+        sampler: what is taken of the rest, and how many.
+
+    Raises RecipeError for an unknown slot, step or setting, with the near miss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    retrievers: tuple[Any, ...] = (BM25(),)
+    k: int = 100
+    fusion: Fusion = RRF()
+    guard: Guard = Guard()
+    filters: tuple[Filter, ...] = ()
+    sampler: Sampler = TakeTop(7)
+
+    def __init__(self, **slots: Any) -> None:
+        for name in slots:
+            if name not in SLOTS:
+                raise RecipeError(
+                    f"a recipe has no slot {name!r}; the slots are {', '.join(SLOTS)}.{near_miss(name, SLOTS)}"
+                )
+        try:
+            super().__init__(**slots)
+        except ValidationError as error:
+            first = error.errors()[0]
+            slot = ".".join(map(str, first["loc"]))
+            raise RecipeError(f"recipe slot {slot!r}: {first['msg']}; {first['input']!r} was given") from None
+
+    @field_validator("retrievers", "filters", mode="before")
+    @classmethod
+    def _as_tuple(cls, given: Any) -> Any:
+        return tuple(given) if isinstance(given, list | tuple) else (given,)
+
+    # From and to text.
+
+    @classmethod
+    def load(cls, path: str | Path, *, trust: bool = False) -> Recipe:
+        """From a YAML file."""
+        file = Path(path)
+        if not file.is_file():
+            raise RecipeError(f"there is no recipe file {str(path)!r}")
+        try:
+            return cls.from_yaml(file.read_text(encoding="utf-8"), trust=trust)
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_yaml(cls, text: str, *, trust: bool = False) -> Recipe:
+        """From YAML text; `trust` allows components named by import path."""
+        try:
+            slots = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"the recipe is no valid YAML: {error}") from None
+        if slots is None:
+            slots = {}
+        if not isinstance(slots, dict):
+            raise RecipeError(f"a recipe is a mapping of slots ({', '.join(SLOTS)}); this is a {type(slots).__name__}")
+        return cls(**{str(name): _slot(str(name), value, trust) for name, value in slots.items()})
+
+    def to_yaml(self) -> str:
+        """YAML with one slot per step; a live object is written as its repr and cannot be read back."""
+        slots = {name: _text(getattr(self, name)) for name in SLOTS}
+        text: str = yaml.safe_dump(slots, sort_keys=False, allow_unicode=True, width=1_000_000)
+        return text
+
+    def with_settings(self, settings: Sequence[str], *, trust: bool = False) -> Recipe:
+        """A recipe with some settings changed: ``["k=200", "sampler.n=5", "retrievers.bm25.k1=0.9"]``.
+
+        A step in a list is named by its class, its source name or its position; ``slot=STEP`` replaces a slot.
+        """
+        recipe = self
+        for setting in settings:
+            recipe = _changed(recipe, setting, trust)
+        return recipe
+
+    # What it does.
+
+    def transform(self, anchors: Anchors, *, keep_candidates: bool = False, remine: bool = False) -> Mine:
+        """All steps as one transform: ``pairs.map(recipe.transform(anchors), batched=True)``."""
+        return Mine(
+            Retrieve(anchors, list(self.retrievers), k=self.k, fusion=self.fusion),
+            Select(
+                anchors,
+                filters=self.filters,
+                sampler=self.sampler,
+                guard=self.guard,
+                keep_candidates=keep_candidates,
+                remine=remine,
+            ),
+        )
+
+
+SLOTS = tuple(Recipe.model_fields)
+
+
+def parse_step(given: Any, *, trust: bool = False) -> Any:
+    """A step from ``"TakeTop(n=7)"``, ``"BM25"``, ``{"TakeTop": {"n": 7}}`` or a step itself."""
+    if isinstance(given, str):
+        name, arguments, settings = _parse_call(given)
+    elif isinstance(given, Mapping) and len(given) == 1:
+        name, value = next(iter(given.items()))
+        arguments, settings = (
+            ([], dict(value)) if isinstance(value, Mapping) else ([] if value is None else [value], {})
+        )
+    elif isinstance(given, Mapping | list | int | float | bool) or given is None:
+        raise RecipeError(f"{given!r} is no step; write one as TakeTop(n=7) or as TakeTop: {{n: 7}}")
+    else:
+        return given
+    return _built(_step_type(str(name), trust), arguments, settings)
+
+
+def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, positional and keyword literals of ``Name(1, b=2)``; nothing is evaluated but literals."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
+        name = ast.unparse(call.func)
+        arguments = [ast.literal_eval(value) for value in call.args]
+        settings = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError):
+        raise RecipeError(
+            f"{text!r} is no step; write one as TakeTop(n=7), with plain values. (A live model or retriever has no text "
+            "form: save it and give its path.)"
+        ) from None
+    return name, arguments, settings
+
+
+def _step_type(name: str, trust: bool) -> type:
+    if name in STEPS:
+        return STEPS[name]
+    if "." not in name:
+        raise RecipeError(
+            f"there is no step {name!r}; the steps are {', '.join(sorted(STEPS))}.{near_miss(name, STEPS)}"
+        )
+    if not trust:
+        raise RecipeError(
+            f"the recipe names a component by import path, {name!r}; loading it runs its code: look at it, then allow it "
+            "with trust=True (--trust on the command line)"
+        )
+    module, _, attribute = name.rpartition(".")
+    try:
+        found: type = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"cannot load the component {name!r}: {error}") from error
+    return found
+
+
+def _built(step: type, arguments: list[Any], settings: dict[str, Any]) -> Any:
+    known = [f.name for f in dataclasses.fields(step)] if dataclasses.is_dataclass(step) else None
+    for setting in settings:
+        if known is not None and setting not in known:
+            raise RecipeError(
+                f"{step.__name__} has no setting {setting!r}; it has {', '.join(known)}.{near_miss(setting, known)}"
+            )
+    try:
+        return step(*arguments, **settings)
+    except HfnegError:
+        raise
+    except TypeError as error:
+        raise RecipeError(f"{step.__name__}: {error}") from None
+
+
+def _slot(name: str, value: Any, trust: bool) -> Any:
+    if name == "k" or name not in SLOTS:
+        return value
+    if name in ("retrievers", "filters"):
+        return [parse_step(item, trust=trust) for item in (value if isinstance(value, list) else [value])]
+    return parse_step(value, trust=trust)
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_text(item) for item in value]
+    if isinstance(value, int):
+        return value
+    ours = type(value).__module__.split(".")[0] == "hfneg"
+    return repr(value) if ours or not isinstance(value, Step) else f"{type(value).__module__}.{value!r}"
+
+
+def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
+    path, equals, text = setting.partition("=")
+    slot, *rest = path.strip().split(".")
+    if not equals or slot not in SLOTS:
+        raise RecipeError(
+            f"{setting!r}: write slot.key=value or slot=value, with one of the slots {', '.join(SLOTS)}."
+            f"{near_miss(slot, SLOTS)}"
+        )
+    value = yaml.safe_load(text)
+    current = getattr(recipe, slot)
+    if not rest:
+        new = _slot(slot, value, trust)
+    elif isinstance(current, tuple) and len(rest) == 2:
+        at = _position(current, rest[0], slot)
+        new = [_replaced(step, rest[1], value) if i == at else step for i, step in enumerate(current)]
+    elif len(rest) == 1 and isinstance(current, tuple) and len(current) == 1:
+        new = [_replaced(current[0], rest[0], value)]
+    elif len(rest) == 1 and not isinstance(current, tuple):
+        new = _replaced(current, rest[0], value)
+    else:
+        names = ", ".join(type(step).__name__ for step in current) if isinstance(current, tuple) else slot
+        raise RecipeError(f"{setting!r}: say which step of {slot} ({names}), as in {slot}.STEP.key=value")
+    return Recipe(**{**{name: getattr(recipe, name) for name in SLOTS}, slot: new})
+
+
+def _position(steps: tuple[Any, ...], name: str, slot: str) -> int:
+    labels = [{type(s).__name__.lower(), str(getattr(s, "name", "")), str(getattr(s, "verdict", ""))} for s in steps]
+    for i, known in enumerate(labels):
+        if name.lower() in known or name == str(i):
+            return i
+    allowed = [type(step).__name__ for step in steps]
+    raise RecipeError(f"{slot} has no step {name!r}; it has {', '.join(allowed) or 'none'}.{near_miss(name, allowed)}")
+
+
+def _replaced(step: Any, setting: str, value: Any) -> Any:
+    return _built(type(step), [], {**step.settings(), setting: value})

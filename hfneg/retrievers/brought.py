@@ -1,0 +1,137 @@
+"""Bring your own candidates: a column of ids or texts becomes a retriever."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hfneg import columns, store
+from hfneg.batches import Lists, lists_of, texts_of, values_of
+from hfneg.corpus import Corpus
+from hfneg.errors import ColumnError, EmptyInputError
+from hfneg.hashing import HashIndex, hash_texts, normal_form
+from hfneg.retrievers.base import Rows, Scores
+
+log = logging.getLogger(__name__)
+BATCH = 1_000
+
+
+def candidates_from(
+    dataset: Any, column: str, *, anchor: str, scores: str | None = None, name: str = "given"
+) -> BroughtCandidates:
+    """Candidates that a column already holds, as a retriever.
+
+    >>> mine = candidates_from([{"q": "What slips?", "found": ["d1", "d7"]}], "found", anchor="q")
+    >>> mine.name
+    'given'
+
+    Args:
+        dataset: rows with an anchor and its candidates, best first (a `Dataset` or any iterable of mappings).
+        column: a list of ids or of texts of the corpus per row.
+        anchor: the column of the anchors' texts.
+        scores: a column of aligned scores, falling; without it the i-th candidate scores 1 / i.
+        name: what the source is called in ``hard_negative_sources``.
+
+    An anchor that the dataset does not have gets no candidates. Candidates that the corpus does not have are
+    left out and counted in a log line.
+    """
+    names = getattr(dataset, "column_names", None)
+    for wanted, role in ((column, "candidates"), (anchor, "anchor"), (scores, "scores of the candidates")):
+        if wanted is not None and names is not None:
+            columns.require(wanted, names, role)
+    given: dict[str, tuple[list[str], list[float] | None]] = {}
+    for row in dataset:
+        text, values, marks = _row(row, anchor, column, scores)
+        given.setdefault(normal_form(text), (values, marks))
+    if not given:
+        raise EmptyInputError("candidates_from was given no rows")
+    return BroughtCandidates(_write(given), name)
+
+
+def _row(
+    row: Mapping[str, Any], anchor: str, column: str, scores: str | None
+) -> tuple[str, list[str], list[float] | None]:
+    for wanted, role in ((column, "candidates"), (anchor, "anchor"), (scores, "scores of the candidates")):
+        if wanted is not None:
+            columns.require(wanted, row, role)
+    values = lists_of([row[column]], column).flat
+    if scores is None:
+        return texts_of([row[anchor]], anchor)[0], values, None
+    marks = [float(score) for score in values_of(row[scores])]
+    if len(marks) != len(values):
+        raise ColumnError(f"{len(values)} candidates in {column!r} but {len(marks)} scores in {scores!r} in one row")
+    order = sorted(range(len(marks)), key=lambda i: -marks[i])
+    return texts_of([row[anchor]], anchor)[0], [values[i] for i in order], [marks[i] for i in order]
+
+
+def _write(given: dict[str, tuple[list[str], list[float] | None]]) -> str:
+    """Into the store, so that a transform carries a digest and no candidates."""
+    from hfneg.strings import StringsWriter
+
+    lists = [values for values, _ in given.values()]
+    marks = Lists.of(
+        ([1.0 / (i + 1) for i in range(len(v))] if m is None else m for v, m in given.values()), np.float32
+    )
+    hashes = hash_texts(given)
+    flat = [value for values in lists for value in values]
+    digest = store.digest_of(1, hashes, marks.indptr, marks.flat, hash_texts(flat))
+
+    def fill(folder: Any) -> None:
+        HashIndex.write(folder, "anchors", hashes, np.arange(len(hashes)))
+        np.save(folder / "indptr.npy", marks.indptr)
+        np.save(folder / "scores.npy", marks.flat)
+        with StringsWriter(folder, "candidates") as writer:
+            writer.append(flat)
+
+    store.build("candidates", digest, fill)
+    return digest
+
+
+class BroughtCandidates:
+    """A retriever over given lists; made by `candidates_from`."""
+
+    def __init__(self, digest: str, name: str) -> None:
+        self.digest, self.name = digest, name
+        self.block = 4096
+        self.exact = True
+        self.scores = False
+
+    def __repr__(self) -> str:
+        return f"candidates_from(digest={self.digest[:12]!r}, name={self.name!r})"
+
+    def open(self, corpus: Corpus) -> BroughtIndex:
+        return BroughtIndex(self.digest, corpus)
+
+
+class BroughtIndex:
+    def __init__(self, digest: str, corpus: Corpus) -> None:
+        from hfneg.strings import open_strings
+
+        folder = store.require("candidates", digest)
+        self._anchors = HashIndex.open(folder, "anchors")
+        self._indptr: Rows = np.load(folder / "indptr.npy", mmap_mode="r")
+        self._scores: Scores = np.load(folder / "scores.npy", mmap_mode="r")
+        self._values = open_strings(folder, "candidates")
+        self._corpus = corpus
+
+    def search(self, queries: Sequence[str], k: int) -> tuple[Scores, Rows]:
+        at = self._anchors.rows_of([normal_form(text) for text in queries])
+        scores = np.full((len(at), k), -np.inf, dtype=np.float32)
+        rows = np.full((len(at), k), -1, dtype=np.int64)
+        missing = 0
+        for i in np.flatnonzero(at >= 0):
+            start, end = self._indptr[at[i]], self._indptr[at[i] + 1]
+            values = self._values.slice(start, end - start).to_pylist()
+            found = self._corpus.rows_of_ids(values)
+            by_text = self._corpus.rows_of_texts(values)
+            found = np.where(found >= 0, found, by_text)
+            _, first = np.unique(found, return_index=True)
+            kept = np.sort(first[found[first] >= 0])[:k]
+            missing += int((found < 0).sum())
+            rows[i, : len(kept)], scores[i, : len(kept)] = found[kept], self._scores[start:end][kept]
+        if missing:
+            log.warning("%d given candidates are not in the corpus and were left out", missing)
+        return scores, rows

@@ -1,0 +1,47 @@
+"""A step: small, immutable settings of one part of a recipe.
+
+Steps are frozen dataclasses: checked when they are built, equal when their settings are equal, and their
+``repr`` is valid recipe text (``TakeTop(n=7)``), so that a log line is the configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+from hfneg.errors import SettingError, near_miss
+
+
+class Step:
+    """Base of retrievers, fusions, filters and samplers; subclasses are frozen dataclasses."""
+
+    VERSION: ClassVar[int] = 1
+    """Raise it when the same settings begin to mean something else: cached rows are then made again."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.settings(), "version": type(self).VERSION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            if name != "version":
+                object.__setattr__(self, name, value)
+
+    def settings(self) -> dict[str, Any]:
+        """The parameters by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+
+def check(condition: bool, step: object, setting: str, given: Any, expected: str) -> None:
+    """Raise SettingError naming the step, the value given and what was expected."""
+    if not condition:
+        raise SettingError(f"{type(step).__name__}({setting}={given!r}): {setting} must be {expected}")
+
+
+def check_choice(step: object, setting: str, given: Any, allowed: Collection[str]) -> None:
+    """Raise SettingError unless `given` is one of `allowed`, with the near miss."""
+    if given not in allowed:
+        raise SettingError(
+            f"{type(step).__name__}({setting}={given!r}): {setting} must be one of "
+            f"{', '.join(map(repr, sorted(allowed)))}.{near_miss(str(given), allowed)}"
+        )

@@ -1,0 +1,146 @@
+"""Artefacts on disk: named by kind and content digest, built once, opened from many processes.
+
+The store is a folder. Its root is process-wide: ``HFNEG_STORE`` where it is set, else ``hfneg`` under
+``HF_HOME`` (default ``~/.cache/huggingface``). An artefact is ``ROOT/KIND/DIGEST``; a folder that has
+its final name is complete, because it was written under another name and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from hfneg.errors import StoreError
+
+ENVIRONMENT_VARIABLE = "HFNEG_STORE"
+
+_forked_children = 0
+
+
+def _count_fork() -> None:
+    global _forked_children
+    _forked_children += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+def in_forked_child() -> bool:
+    """True in a process that was forked after hfneg was imported (`datasets` with ``num_proc``)."""
+    return _forked_children > 0
+
+
+def root() -> Path:
+    """The store's folder; written back to the environment so that worker processes use the same one."""
+    if ENVIRONMENT_VARIABLE not in os.environ:
+        home = os.environ.get("HF_HOME", os.path.join("~", ".cache", "huggingface"))
+        os.environ[ENVIRONMENT_VARIABLE] = os.path.abspath(os.path.expanduser(os.path.join(home, "hfneg")))
+    return Path(os.environ[ENVIRONMENT_VARIABLE])
+
+
+def digest_of(*parts: Any) -> str:
+    """32 hex digits (blake2b, 128 bit) over `parts`: bytes, arrays by content, or JSON values.
+
+    Each part goes in with its length, so ("ab", "c") and ("a", "bc") differ.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, bytes | bytearray | memoryview):
+            payload = memoryview(part).cast("B")
+        elif hasattr(part, "__array_interface__"):
+            payload = memoryview(part.reshape(-1)).cast("B") if part.size else memoryview(b"")
+        else:
+            payload = memoryview(json.dumps(part, sort_keys=True, ensure_ascii=False).encode())
+        state.update(len(payload).to_bytes(8, "little"))
+        state.update(payload)
+    return state.hexdigest()
+
+
+def artefact(kind: str, digest: str) -> Path:
+    """Where the artefact lies, or would lie."""
+    return root() / kind / digest
+
+
+def require(kind: str, digest: str) -> Path:
+    """The folder of an artefact that must be there already."""
+    folder = artefact(kind, digest)
+    if not folder.is_dir():
+        raise StoreError(
+            f"the store {root()} has no {kind} {digest}; it was built with another {ENVIRONMENT_VARIABLE}, "
+            "or it was deleted: build it again from the data"
+        )
+    return folder
+
+
+def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
+    """The artefact's folder, filled by `fill(folder)` if it is not there yet.
+
+    One process fills, others wait for it (a file lock). What a killed process left behind is removed
+    by the next one that builds the same artefact.
+    """
+    folder = artefact(kind, digest)
+    if folder.is_dir():
+        return folder
+    with lock(kind, digest):
+        if not folder.is_dir():
+            for leftover in folder.parent.glob(f".{digest}.*.partial"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            partial = folder.parent / f".{digest}.{os.getpid()}.partial"
+            with scratch_folder(partial) as scratch:
+                fill(scratch)
+                os.rename(scratch, folder)
+    return folder
+
+
+@contextlib.contextmanager
+def scratch_folder(path: Path | None = None) -> Iterator[Path]:
+    """An empty folder inside the store that is gone when the block ends, unless it was renamed."""
+    folder = path or root() / "scratch" / uuid.uuid4().hex
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to the store at {root()} ({error.strerror or error}); set {ENVIRONMENT_VARIABLE} to a "
+            "folder that can be written"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def lock(kind: str, digest: str) -> FileLock:
+    """The lock under which this artefact is built (a file beside it)."""
+    parent = root() / kind
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to the store at {root()} ({error.strerror or error}); set {ENVIRONMENT_VARIABLE} to a "
+            "folder that can be written"
+        ) from error
+    return FileLock(parent / f".{digest}.lock")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` so that a reader sees the old file or the new one, never a part."""
+    replace_file(path, lambda partial: partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n"))
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Call `write(temporary path)` and rename the result to `path`; a kill leaves no part under `path`."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""Verdicts: what became of each candidate, as one byte with a name.
+
+Codes below 16 are fixed; the filters of a policy follow from 16 in their order, each with its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SELECTED = 0
+SPARE = 1
+KNOWN_POSITIVE = 2
+OWN_TEXT = 3
+NEAR_POSITIVE = 4
+REPEAT = 5
+NOT_EXAMINED = 6
+FIRST_FILTER = 16
+
+FILLED = 128
+"""In a negative's source mask: no source retrieved it; it was drawn at random to fill up."""
+
+FIXED = {
+    SELECTED: "selected",
+    SPARE: "spare",
+    KNOWN_POSITIVE: "known_positive",
+    OWN_TEXT: "own_text",
+    NEAR_POSITIVE: "near_positive",
+    REPEAT: "repeat",
+    NOT_EXAMINED: "not_examined",
+}
+MEANING = {
+    "selected": "became a hard negative",
+    "spare": "would have been a negative, but enough others came before it",
+    "known_positive": "is a known positive of the anchor",
+    "own_text": "is the anchor's own text, or nearly so",
+    "near_positive": "is a near-duplicate of a known positive",
+    "repeat": "repeats an earlier candidate, but for case, white space or Unicode form",
+    "not_examined": "was not examined, because enough negatives had been found before it",
+}
+
+
+def names_of(filters: Sequence[str]) -> dict[int, str]:
+    """Code -> name for a policy whose filters have these verdict names.
+
+    A name that occurs twice gets its place behind it ("margin", "margin_2").
+    """
+    names = dict(FIXED)
+    for i, name in enumerate(filters):
+        seen = list(filters[: i + 1]).count(name)
+        names[FIRST_FILTER + i] = name if seen == 1 else f"{name}_{seen}"
+    return names
