@@ -41,6 +41,8 @@ _HOMES = {
     "hfneg.filters": ["Band", "Filter", "Margin", "OtherCluster", "RankWindow"],
     "hfneg.fusion": ["RRF", "RoundRobin", "WeightedSum"],
     "hfneg.guard": ["Guard"],
+    "hfneg.loading": ["load_beir"],
+    "hfneg.mined_folder": ["open_summary"],
     "hfneg.mining": ["mine"],
     "hfneg.pipeline": ["Mine"],
     "hfneg.recipe": ["Recipe"],
@@ -84,6 +86,8 @@ if TYPE_CHECKING:
     from hfneg.fusion import RoundRobin as RoundRobin
     from hfneg.fusion import WeightedSum as WeightedSum
     from hfneg.guard import Guard as Guard
+    from hfneg.loading import load_beir as load_beir
+    from hfneg.mined_folder import open_summary as open_summary
     from hfneg.mining import mine as mine
     from hfneg.pipeline import Mine as Mine
     from hfneg.recipe import Recipe as Recipe

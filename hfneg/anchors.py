@@ -9,8 +9,7 @@ ever mined, and a thousand rows of one anchor cost one.
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -20,18 +19,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import columns, store
+from hfneg import pairs as reading
 from hfneg.batches import Lists, lists_of, texts_of
 from hfneg.corpus import Corpus
-from hfneg.errors import ColumnError, EmptyInputError, PositiveError, SettingError
-from hfneg.hashing import HashIndex, first_occurrences, hash_normal_forms, hash_texts, normal_form
+from hfneg.errors import ColumnError, PositiveError, SettingError
+from hfneg.hashing import HashIndex, first_occurrences, normal_form
 from hfneg.strings import StringsWriter, open_strings
 
 FORMAT = 1
-BATCH = 2_000
 
 Rows = npt.NDArray[np.int64]
-PositivesAre = Literal["text", "id"]
-log = logging.getLogger(__name__)
 
 
 class Anchors:
@@ -120,8 +117,8 @@ class Anchors:
         return int(self._facts["added"])
 
     @property
-    def positives_are(self) -> PositivesAre:
-        kind: PositivesAre = self._facts["positives_are"]
+    def positives_are(self) -> reading.PositivesAre:
+        kind: reading.PositivesAre = self._facts["positives_are"]
         return kind
 
     def __len__(self) -> int:
@@ -227,16 +224,16 @@ def _build(
 ) -> str:
     """Read everything once into scratch, resolve, group, and give the result its name."""
     with store.scratch_folder() as scratch:
-        read = _read(pairs, scratch, anchor, positive)
+        read = reading.read(pairs, scratch, anchor, positive)
         values = open_strings(scratch, "positives")
         if corpus is None:
-            corpus, positives_are = Corpus.from_texts(_chunks(values)), "text"
-        kind = _kind(values, corpus, positive) if positives_are == "auto" else positives_are
-        corpus, rows, added = _resolve(values, corpus, positive, kind, missing)
+            corpus, positives_are = Corpus.from_texts(reading.distinct(values)), "text"
+        kind = reading.kind_of(values, corpus, positive) if positives_are == "auto" else positives_are
+        corpus, rows, added = reading.resolve(values, corpus, positive, kind, missing)
         first = first_occurrences(read.hashes)
         kept = np.flatnonzero(first == np.arange(len(first)))
         number = np.searchsorted(kept, first)
-        indptr, positive_rows = _group(number, np.diff(read.indptr), rows, len(kept), len(corpus))
+        indptr, positive_rows = reading.group(number, np.diff(read.indptr), rows, len(kept), len(corpus))
         identity = (corpus.digest, kind, read.text_digest, read.splits, added)
         digest = store.digest_of(FORMAT, *identity, read.hashes[kept], indptr, positive_rows)
 
@@ -255,171 +252,3 @@ def _build(
 
         store.build("anchors", digest, fill)
     return digest
-
-
-class _Read:
-    """What one pass over the pairs leaves: hashes in RAM, strings in scratch files."""
-
-    def __init__(
-        self,
-        hashes: Any,
-        short_hashes: npt.NDArray[np.uint64],
-        indptr: Rows,
-        text_digest: str,
-        splits: dict[str, int],
-    ) -> None:
-        self.hashes = hashes  # of the normal forms, one per row
-        self.short_hashes = short_hashes
-        self.indptr = indptr  # of each row's positives
-        self.text_digest = text_digest
-        self.splits = splits  # rows of each split
-
-
-def _read(pairs: Any, scratch: Path, anchor: str, positive: str) -> _Read:
-    hashes, short, lengths, digests = [], [], [], []
-    splits: dict[str, int] = {}
-    with StringsWriter(scratch, "anchors") as texts, StringsWriter(scratch, "positives") as positives:
-        for split, place, batch in _batches(pairs, anchor, positive):
-            names = _checked_anchors(batch, anchor, place)
-            values = _checked_positives(batch, positive, place)
-            texts.append(names)
-            positives.append(values.flat)
-            normal = [normal_form(name) for name in names]
-            hashes.append(hash_texts(normal))
-            short.append(hash_normal_forms(names))
-            lengths.append(values.lengths)
-            digests.append(store.digest_of(hash_texts(names)))
-            splits[split] = splits.get(split, 0) + len(names)
-    if not hashes:
-        raise EmptyInputError("the pairs are empty: there must be at least one row with an anchor and a positive")
-    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-    return _Read(np.concatenate(hashes), np.concatenate(short), indptr, store.digest_of(digests), splits)
-
-
-def _batches(pairs: Any, anchor: str, positive: str) -> Iterator[tuple[str, str, dict[str, list[Any]]]]:
-    """(split, place for messages, the two columns of up to BATCH rows) over all splits."""
-    for name, split in pairs.items() if isinstance(pairs, Mapping) else [("", pairs)]:
-        done = 0
-        for batch in _split_batches(split, anchor, positive):
-            yield name, f"split {name!r}, row {done}" if name else f"row {done}", batch
-            done += len(batch[anchor])
-
-
-def _split_batches(split: Any, anchor: str, positive: str) -> Iterator[dict[str, list[Any]]]:
-    if hasattr(split, "select_columns"):  # a Dataset or IterableDataset: read the two columns only
-        if hasattr(split, "with_format"):
-            split = split.with_format(None)
-        if split.column_names is not None:
-            split = split.select_columns([anchor, positive])
-    batch: dict[str, list[Any]] = {anchor: [], positive: []}
-    if hasattr(split, "iter"):
-        for chunk in split.iter(BATCH):
-            columns.require(anchor, chunk, "anchor")
-            columns.require(positive, chunk, "positive")
-            yield {anchor: chunk[anchor], positive: chunk[positive]}
-        return
-    for row in split:
-        for column, role in ((anchor, "anchor"), (positive, "positive")):
-            columns.require(column, row, role)
-            batch[column].append(row[column])
-        if len(batch[anchor]) == BATCH:
-            yield batch
-            batch = {anchor: [], positive: []}
-    if batch[anchor]:
-        yield batch
-
-
-def _checked_anchors(batch: Mapping[str, Any], anchor: str, place: str) -> list[str]:
-    try:
-        texts = texts_of(batch[anchor], anchor)
-    except ColumnError as error:
-        raise ColumnError(f"anchors ({place} and following): {error}") from None
-    empty = [i for i, text in enumerate(texts) if not text.strip()]
-    if empty:
-        raise ColumnError(
-            f"anchors ({place} and following): row {empty[0]} of this batch has an empty text in column {anchor!r}; an "
-            "anchor must have a text: remove such rows first"
-        )
-    return texts
-
-
-def _checked_positives(batch: Mapping[str, Any], positive: str, place: str) -> Lists:
-    try:
-        values = lists_of(batch[positive], positive)
-    except ColumnError as error:
-        raise ColumnError(f"positives ({place} and following): {error}") from None
-    without = np.flatnonzero(values.lengths == 0)
-    if len(without):
-        raise PositiveError(
-            f"positives ({place} and following): row {without[0]} of this batch has no positive (column {positive!r} "
-            "holds an empty list); remove such rows first"
-        )
-    return values
-
-
-def _chunks(values: pa.LargeStringArray) -> Iterator[str]:
-    """Each distinct string once, in order of first appearance."""
-    seen = first_occurrences(np.concatenate([hash_texts(chunk) for chunk in _lists(values)]))
-    start = 0
-    for chunk in _lists(values):
-        yield from (text for i, text in enumerate(chunk, start) if seen[i] == i)
-        start += len(chunk)
-
-
-def _lists(values: pa.LargeStringArray) -> Iterator[list[str]]:
-    for start in range(0, len(values), BATCH):
-        yield values.slice(start, BATCH).to_pylist()
-
-
-def _kind(values: pa.LargeStringArray, corpus: Corpus, positive: str) -> PositivesAre:
-    """Texts or ids: whichever of the two the corpus knows more of, among the first values."""
-    some = values.slice(0, BATCH).to_pylist()
-    texts, ids = int((corpus.rows_of_texts(some) >= 0).sum()), int((corpus.rows_of_ids(some) >= 0).sum())
-    if ids and texts and ids == texts:
-        raise PositiveError(
-            f"column {positive!r}: its values are texts as well as ids of the corpus; say which with "
-            "positives_are='text' or positives_are='id'"
-        )
-    return "id" if ids > texts else "text"
-
-
-def _resolve(
-    values: pa.LargeStringArray,
-    corpus: Corpus,
-    positive: str,
-    kind: PositivesAre,
-    missing: Literal["add", "refuse"],
-) -> tuple[Corpus, Rows, int]:
-    """The corpus row of every value; unknown texts are added to the corpus."""
-    rows = _look_up(values, corpus, kind)
-    unknown = np.flatnonzero(rows < 0)
-    if not len(unknown):
-        return corpus, rows, 0
-    examples = [text[:60] for text in values.take(pa.array(unknown[:3])).to_pylist()]
-    if kind == "id" or missing == "refuse":
-        raise PositiveError(
-            f"{len(unknown)} of {len(rows)} positives (column {positive!r}, taken as {kind}s) are not in the corpus, "
-            f"for example {', '.join(map(repr, examples))}; "
-            + (
-                "check that the corpus has these ids"
-                if kind == "id"
-                else "add them to the corpus, or pass missing='add' to have that done"
-            )
-        )
-    texts = list(dict.fromkeys(values.take(pa.array(unknown)).to_pylist()))
-    log.warning("%d positives were not in the corpus and are added to it (for example %r)", len(texts), examples[0])
-    corpus = corpus.with_texts(texts)
-    return corpus, _look_up(values, corpus, kind), len(texts)
-
-
-def _look_up(values: pa.LargeStringArray, corpus: Corpus, kind: PositivesAre) -> Rows:
-    look_up = corpus.rows_of_ids if kind == "id" else corpus.rows_of_texts
-    return np.concatenate([look_up(chunk) for chunk in _lists(values)])
-
-
-def _group(number: Rows, lengths: Rows, rows: Rows, n_anchors: int, n_documents: int) -> tuple[Rows, Rows]:
-    """CSR of each anchor's distinct positives, ascending."""
-    key = np.unique(np.repeat(number, lengths) * n_documents + rows)
-    owner, row = np.divmod(key, n_documents)
-    indptr = np.searchsorted(owner, np.arange(n_anchors + 1)).astype(np.int64)
-    return indptr, row

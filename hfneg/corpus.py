@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from hfneg import columns, store
 from hfneg.errors import DocumentError, EmptyInputError
-from hfneg.hashing import HashIndex, first_occurrences, hash_normal_forms, hash_texts
+from hfneg.hashing import Hashes, HashIndex, first_occurrences, hash_normal_forms, hash_texts
 from hfneg.strings import StringsWriter, open_strings
 
-FORMAT = 1  # raise it when the files' layout or meaning changes
+FORMAT = 2  # raise it when the files' layout or meaning changes
 BATCH = 2_000
 
 Rows = npt.NDArray[np.int64]
@@ -97,13 +97,18 @@ class Corpus:
                 "the corpus already has ids of the form 'added-N', which hfneg gives to added positives"
             )
         added = ((f"added-{i}", text) for i, text in enumerate(texts))
-        return self._build(_chain_documents(self, added))
+        return self._build(_chain_documents(self, added), self._id_index)
 
     @classmethod
-    def _build(cls, documents: Iterable[Document]) -> Corpus:
-        """Write all documents to scratch, drop repeated texts, and give the result its name."""
+    def _build(cls, documents: Iterable[Document], known_ids: HashIndex | None = None) -> Corpus:
+        """Write all documents to scratch, drop repeated texts, and give the result its name.
+
+        `known_ids` are ids of the first documents' rows; those that no document bears become aliases.
+        """
         with store.scratch_folder() as scratch:
             id_hashes, text_hashes = _write_documents(scratch, documents)
+            if known_ids is not None:
+                id_hashes, text_hashes = _with_aliases(id_hashes, text_hashes, known_ids)
             first = first_occurrences(text_hashes)
             _refuse_ambiguous_ids(scratch, id_hashes, first)
             kept = np.flatnonzero(first == np.arange(len(first)))
@@ -238,14 +243,20 @@ def _chain_documents(corpus: Corpus, added: Iterable[Document]) -> Iterator[Docu
     yield from added
 
 
-def _write_documents(scratch: Path, documents: Iterable[Document]) -> tuple[Any, Any]:
+def _write_documents(scratch: Path, documents: Iterable[Document]) -> tuple[Hashes, Hashes]:
     """All ids and texts as given, into `scratch`; returns their hashes."""
     id_hashes, text_hashes, normal = [], [], []
     with StringsWriter(scratch, "ids") as ids, StringsWriter(scratch, "texts") as texts:
         for batch in _batched(documents):
             names, contents = [name for name, _ in batch], [content for _, content in batch]
-            ids.append(names)
-            texts.append(contents)
+            try:
+                ids.append(names)
+                texts.append(contents)
+            except UnicodeEncodeError as error:
+                raise DocumentError(
+                    f"a text or id of the corpus is no valid Unicode ({error}): remove the row, or clean it with "
+                    "text.encode('utf-8', 'replace').decode()"
+                ) from None
             id_hashes.append(hash_texts(names))
             text_hashes.append(hash_texts(contents))
             normal.append(hash_normal_forms(contents))
@@ -253,6 +264,15 @@ def _write_documents(scratch: Path, documents: Iterable[Document]) -> tuple[Any,
         raise EmptyInputError("the corpus is empty: it needs at least one document")
     np.save(scratch / "normal.npy", np.concatenate(normal))
     return np.concatenate(id_hashes), np.concatenate(text_hashes)
+
+
+def _with_aliases(id_hashes: Hashes, text_hashes: Hashes, known: HashIndex) -> tuple[Hashes, Hashes]:
+    """The hashes of ids and texts, and behind them those ids of the index that are not among them."""
+    hashes, rows = known.entries()
+    ids, texts = np.concatenate([id_hashes, hashes]), np.concatenate([text_hashes, text_hashes[rows]])
+    new = first_occurrences(ids) == np.arange(len(ids))
+    new[: len(id_hashes)] = True
+    return ids[new], texts[new]
 
 
 def _batched(documents: Iterable[Document]) -> Iterator[list[Document]]:
@@ -266,7 +286,7 @@ def _batched(documents: Iterable[Document]) -> Iterator[list[Document]]:
         yield batch
 
 
-def _refuse_ambiguous_ids(scratch: Path, id_hashes: Any, first_text: Rows) -> None:
+def _refuse_ambiguous_ids(scratch: Path, id_hashes: Hashes, first_text: Rows) -> None:
     """One id may stand before equal texts, never before two different ones."""
     first_id = first_occurrences(id_hashes)
     wrong = np.flatnonzero(first_text[first_id] != first_text)

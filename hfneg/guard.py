@@ -92,23 +92,8 @@ def _near_duplicates(pool: Pool, share: float) -> tuple[Mask, Mask]:
     lengths = _lengths(pool, pool.rows)
     fitting = np.flatnonzero(_length_fits(pool.owners, lengths, target_owners, target_lengths, share))
     targets = np.flatnonzero(_length_fits(target_owners, target_lengths, pool.owners, lengths, share))
-    if not len(fitting):
-        return own, near
-    documents = np.concatenate([pool.rows[fitting], positives.flat[targets[targets >= n] - n]])
-    read, place = np.unique(documents, return_inverse=True)
-    asking = targets[targets < n]
-    sets = shingle_sets(pool.corpus.texts(read).to_pylist() + anchor_texts.take(pa.array(asking)).to_pylist())
-    right = np.concatenate([len(read) + np.arange(len(asking)), place[len(fitting) :]])
-    order = np.argsort(target_owners[targets], kind="stable")
-    i, j = similar_pairs(
-        sets,
-        _by_owner(pool.owners[fitting], place[: len(fitting)], n),
-        _by_owner(target_owners[targets][order], right[order], n),
-        share,
-    )
-    of_anchor = targets[order][j] < n
-    own[fitting[i[of_anchor]]] = True
-    near[fitting[i[~of_anchor]]] = True
+    targets = targets[np.argsort(target_owners[targets], kind="stable")]
+    for start, stop in _blocks(pool, fitting):
     return own, near
 
 

@@ -24,7 +24,8 @@ Rows = npt.NDArray[np.int64]
 def normal_form(text: str) -> str:
     """NFKC, case folded, white space collapsed: "Paris  IS\\n" and "paris is" are one text."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+        # Folding can take a letter apart ("\u0390"), so it comes between two normalisations.
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(text.casefold().split())
 
 
@@ -95,6 +96,12 @@ class HashIndex:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def entries(self) -> tuple[Hashes, Rows]:
+        """All hashes, ascending, and their rows."""
+        hashes = np.empty(len(self), dtype=HASH)
+        hashes["high"], hashes["low"] = self._high, self._low
+        return hashes, np.asarray(self._rows)
 
     def rows_of(self, texts: Sequence[str]) -> Rows:
         """int64 [len(texts)]; -1 where there is none."""

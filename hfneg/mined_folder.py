@@ -67,16 +67,23 @@ def open_rows(out: Path, several: bool) -> datasets.Dataset | datasets.DatasetDi
     return loaded if several else next(iter(loaded.values()))
 
 
+def open_summary(folder: str | Path) -> dict[str, Any]:
+    """The counts and settings of a mined folder (its ``summary.json``).
+
+    Raises InputError where the folder was not mined, or not to the end.
+    """
+    path = Path(folder) / SUMMARY
+    if not path.is_file():
+        raise InputError(f"{folder} is no mined folder: it has no {SUMMARY}; mine into it first (hfneg mine)")
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
+
+
 def open_split(folder: Path, split: str | None) -> tuple[Any, str, str]:
     """(rows of one split, anchor column, positive column) of a mined folder."""
-    path = folder / SUMMARY
-    if not path.is_file():
-        raise InputError(
-            f"{folder} is no mined folder: it has no {SUMMARY}; mine into it first (hfneg mine --out {folder})"
-        )
-    facts = json.loads(path.read_text())
+    names = open_summary(folder)["columns"]
     splits = open_rows(folder, several=True)
     name = split or (next(iter(splits)) if len(splits) == 1 else "")
     if name not in splits:
         raise InputError(f"{folder} has the splits {', '.join(splits)}; say which (--split).{near_miss(name, splits)}")
-    return splits[name], facts["columns"]["anchor"], facts["columns"]["positive"]
+    return splits[name], names["anchor"], names["positive"]

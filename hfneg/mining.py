@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RUNNING = 30_000_000
+"""Candidates that one unit of search holds at once (12 bytes each, several times over)."""
+
 
 def mine(
     pairs: Any,
@@ -137,7 +140,7 @@ class _Run:
         if missing:
             self._encode(self.transform.retrieve.indexes[position], name)
             block = getattr(self.transform.retrieve.retrievers[position], "block", 4096)
-            spans = self.parts.spans(missing, block, self.executor.workers)
+            spans = self.parts.spans(missing, min(block, RUNNING // self.recipe.k), self.executor.workers)
             work = Search(self.transform, position, folder)
             self._run(work, spans, f"Searching {name}", " anchors", len(self.anchors), self.parts.size)
         return folder

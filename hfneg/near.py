@@ -1,7 +1,10 @@
 """Near-duplicates among texts: sets of 8-byte shingles of the normal form, compared exactly.
 
-Source: Broder, "On the resemblance and containment of documents", 1997, for shingles; Bayardo, Ma and
-Srikant, "Scaling up all pairs similarity search", WWW 2007, for prefix filtering.
+Two texts are near-duplicates at a share when their lengths (min/max, in bytes) and their sets of shingles
+(Jaccard similarity) agree to at least it.
+
+Source: Broder, "On the resemblance and containment of documents", 1997, for the shingles and for comparing
+a sample of them first. Here the sample only rules pairs out, so that the answer is exact.
 """
 
 from __future__ import annotations
@@ -10,49 +13,80 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from hfneg.batches import Lists, offsets
-from hfneg.hashing import mix, normal_form
+from hfneg.hashing import normal_form
 
 Rows = npt.NDArray[np.int64]
 WIDTH = 8
+ALL = 2**64 - 1
+SAMPLE = ALL // 8  # the shingles with the least values, an eighth of all
+BLOCK = 2_000
 
 
 def shingle_sets(texts: Sequence[str]) -> Lists:
     """The distinct shingles of each text, ascending (uint64); a text below 8 bytes is one shingle."""
-    from hfneg import near_kernels
-
-    normal = [normal_form(text).encode().ljust(WIDTH, b"\0") for text in texts]
-    data = np.frombuffer(b"".join(normal), dtype=np.uint8)
-    values, ends = near_kernels.shingle_sets(data, offsets([len(text) for text in normal]), WIDTH)
-    return Lists(ends, values)
+    return _shingles(texts, ALL)[0]
 
 
 def similar_pairs(sets: Lists, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
     """Pairs of one owner whose sets have a Jaccard similarity of at least `share`.
 
     ``left[o]`` and ``right[o]`` number the sets of owner o. Returns positions in ``left.flat`` and
-    ``right.flat``. Two sets that similar have an element in common among the first |x| - ceil(share |x|) + 1
-    of each, in any fixed order; only such pairs are compared.
+    ``right.flat``, ascending.
     """
     from hfneg import near_kernels
 
-    prefixes = sets.indptr[:-1] + sets.lengths - np.ceil(share * sets.lengths).astype(np.int64) + 1
-    left_at, left_keys = _prefix_keys(sets, prefixes, left)
-    right_at, right_keys = _prefix_keys(sets, prefixes, right)
-    order = np.argsort(right_keys, kind="stable")
-    right_at, right_keys = right_at[order], right_keys[order]
-    low, high = np.searchsorted(right_keys, left_keys, "left"), np.searchsorted(right_keys, left_keys, "right")
-    met = Lists.gather(right_at, low, high)
-    pairs = np.unique(left_at[met.owners] * len(right.flat) + met.flat)
-    i, j = np.divmod(pairs, max(len(right.flat), 1))
-    alike = near_kernels.jaccard(sets.flat, sets.indptr, left.flat[i], right.flat[j]) >= share
-    same_owner = left.owners[i] == right.owners[j]  # two owners' keys may collide
-    return i[alike & same_owner], j[alike & same_owner]
+    i, j = near_kernels.similar_pairs(
+        sets.flat, sets.indptr, left.indptr, left.flat, right.indptr, right.flat, float(share)
+    )
+    return i, j
 
 
-def _prefix_keys(sets: Lists, prefixes: Rows, numbers: Lists) -> tuple[Rows, npt.NDArray[np.uint64]]:
-    """For each element of each prefix: the position of its set in `numbers.flat`, and a key of (owner, element)."""
-    elements = Lists.gather(sets.flat, sets.indptr[numbers.flat], prefixes[numbers.flat])
-    at = elements.owners
-    return at, mix(numbers.owners[at], elements.flat)
+def near_duplicates(texts: pa.LargeStringArray, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+    """Pairs of one owner whose texts are near-duplicates; `left`, `right` and the result as in `similar_pairs`.
+
+    A sample of the shingles (about as many bytes as the text has) is made of every text, the whole set only
+    of those that the samples leave.
+    """
+    from hfneg import near_kernels
+
+    lengths = pc.binary_length(texts).to_numpy()
+    sample, windows = _in_blocks(texts, SAMPLE)
+    i, j = near_kernels.possible_pairs(
+        sample.flat,
+        sample.indptr,
+        windows,
+        lengths,
+        left.indptr,
+        left.flat,
+        right.indptr,
+        right.flat,
+        float(share),
+    )
+    read, place = np.unique(np.concatenate([left.flat[i], right.flat[j]]), return_inverse=True)
+    sets, _ = _in_blocks(texts.take(pa.array(read)), ALL)
+    one_each = np.arange(len(i) + 1)
+    alike, _ = similar_pairs(sets, Lists(one_each, place[: len(i)]), Lists(one_each, place[len(i) :]), share)
+    return i[alike], j[alike]
+
+
+def _shingles(texts: Sequence[str], limit: int) -> tuple[Lists, Rows]:
+    """The distinct shingles up to `limit` of each text, and how many windows each has, repeats counted."""
+    from hfneg import near_kernels
+
+    normal = [normal_form(text).encode().ljust(WIDTH, b"\0") for text in texts]
+    starts = offsets([len(text) for text in normal])
+    values, ends = near_kernels.shingle_sets(np.frombuffer(b"".join(normal), np.uint8), starts, np.uint64(limit))
+    return Lists(ends, values), np.diff(starts) - (WIDTH - 1)
+
+
+def _in_blocks(texts: pa.LargeStringArray, limit: int) -> tuple[Lists, Rows]:
+    """`_shingles`, with the Python strings of one block at a time in RAM."""
+    starts = range(0, max(len(texts), 1), BLOCK)
+    blocks = [_shingles(texts.slice(start, BLOCK).to_pylist(), limit) for start in starts]
+    lengths = np.concatenate([sets.lengths for sets, _ in blocks])
+    flat = np.concatenate([sets.flat for sets, _ in blocks])
+    return Lists(offsets(lengths), flat), np.concatenate([windows for _, windows in blocks])

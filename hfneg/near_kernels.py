@@ -9,51 +9,125 @@ import numpy as np
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def shingle_sets(data: Any, starts: Any, width: int) -> Any:
-    """Distinct `width`-byte windows of each text, ascending: (uint64 [total], int64 [n + 1]).
+def shingle_sets(data: Any, starts: Any, limit: Any) -> Any:
+    """Distinct values up to `limit` of the 8-byte windows of each text, ascending: (uint64 [total], int64 [n + 1]).
 
-    Text i is ``data[starts[i]:starts[i + 1]]``, at least `width` bytes long.
+    Text i is ``data[starts[i]:starts[i + 1]]``, at least 8 bytes long.
     """
     n = len(starts) - 1
     values = np.empty(len(data), dtype=np.uint64)
     ends = np.zeros(n + 1, dtype=np.int64)
     at = 0
     for i in range(n):
-        count = starts[i + 1] - starts[i] - width + 1
-        windows = np.empty(count, dtype=np.uint64)
-        for j in range(count):
-            value = np.uint64(0)
-            for b in range(width):
-                value = (value << np.uint64(8)) | np.uint64(data[starts[i] + j + b])
-            # Spread the values: the order of the sets must not follow the alphabet, or prefixes are all alike.
-            windows[j] = value * np.uint64(0x9E3779B97F4A7C15)
-        windows.sort()
         first = at
-        for j in range(count):
-            if at == first or windows[j] != values[at - 1]:
-                values[at] = windows[j]
+        window = np.uint64(0)
+        for b in range(starts[i], starts[i + 1]):
+            window = (window << np.uint64(8)) | np.uint64(data[b])  # what is shifted out leaves the last 8 bytes
+            # Spread the values: the least of them must be a fair sample, not those first in the alphabet.
+            value = window * np.uint64(0x9E3779B97F4A7C15)
+            if b - starts[i] >= 7 and value <= limit:
+                values[at] = value
                 at += 1
+        values[first:at].sort()
+        kept = first
+        for k in range(first, at):
+            if k == first or values[k] != values[kept - 1]:
+                values[kept] = values[k]
+                kept += 1
+        at = kept
         ends[i + 1] = at
-    return values[:at], ends
+    return values[:at].copy(), ends
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def jaccard(values: Any, ends: Any, left: Any, right: Any) -> Any:
-    """float64: Jaccard similarity of the sets left[i] and right[i]."""
-    result = np.empty(len(left), dtype=np.float64)
-    for p in range(len(left)):
-        i, i_end = ends[left[p]], ends[left[p] + 1]
-        j, j_end = ends[right[p]], ends[right[p] + 1]
-        total = (i_end - i) + (j_end - j)
-        common = 0
-        while i < i_end and j < j_end:
-            if values[i] == values[j]:
-                common += 1
-                i += 1
-                j += 1
-            elif values[i] < values[j]:
-                i += 1
+def _differ_at_most(values: Any, a: int, a_end: int, b: int, b_end: int, most: int) -> bool:
+    """Whether at most `most` elements are in one of the sets values[a:a_end] and values[b:b_end] only."""
+    while most >= 0:
+        if a == a_end or b == b_end:
+            return (a_end - a) + (b_end - b) <= most
+        if values[a] == values[b]:
+            a += 1
+            b += 1
+        else:
+            most -= 1
+            if values[a] < values[b]:
+                a += 1
             else:
-                j += 1
-        result[p] = common / (total - common)
-    return result
+                b += 1
+    return False
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _most_different(a: int, b: int, share: float) -> int:
+    """How many elements at most are in one only of two sets of a and b elements that have a share in common."""
+    total = a + b
+    common = np.int64(share / (1.0 + share) * total)
+    while common > 0 and (common - 1) / (total - common + 1) >= share:
+        common -= 1
+    while common <= min(a, b) and common / (total - common) < share:
+        common += 1
+    return total - 2 * common if common <= min(a, b) else -1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _appended(found: Any, count: int, i: int, j: int) -> Any:
+    """`found` with (i, j) at `count`, doubled where it was full."""
+    if count == len(found):
+        wider = np.empty((2 * count, 2), dtype=np.int64)
+        wider[:count] = found
+        found = wider
+    found[count, 0] = i
+    found[count, 1] = j
+    return found
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def similar_pairs(
+    values: Any, ends: Any, left_ptr: Any, left: Any, right_ptr: Any, right: Any, share: float
+) -> Any:
+    """Positions (i, j) in `left` and `right` of one owner's sets with a Jaccard similarity of at least `share`."""
+    found = np.empty((16, 2), dtype=np.int64)
+    count = 0
+    for owner in range(len(left_ptr) - 1):
+        for i in range(left_ptr[owner], left_ptr[owner + 1]):
+            a, a_end = ends[left[i]], ends[left[i] + 1]
+            for j in range(right_ptr[owner], right_ptr[owner + 1]):
+                b, b_end = ends[right[j]], ends[right[j] + 1]
+                if _differ_at_most(values, a, a_end, b, b_end, _most_different(a_end - a, b_end - b, share)):
+                    found = _appended(found, count, i, j)
+                    count += 1
+    return found[:count, 0].copy(), found[:count, 1].copy()
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def possible_pairs(
+    sample: Any,
+    ends: Any,
+    windows: Any,
+    lengths: Any,
+    left_ptr: Any,
+    left: Any,
+    right_ptr: Any,
+    right: Any,
+    share: float,
+) -> Any:
+    """As `similar_pairs`, but all pairs whose `lengths` agree and whose samples do not rule it out.
+
+    Sets with a share s in common differ in at most 1 - s of their union, which has at most 1 / s times the
+    elements of the smaller, and that has at most as many as its text has windows. Samples differ in no more.
+    """
+    found = np.empty((16, 2), dtype=np.int64)
+    count = 0
+    for owner in range(len(left_ptr) - 1):
+        for i in range(left_ptr[owner], left_ptr[owner + 1]):
+            x = left[i]
+            for j in range(right_ptr[owner], right_ptr[owner + 1]):
+                y = right[j]
+                shorter, longer = min(lengths[x], lengths[y]), max(lengths[x], lengths[y])
+                if longer > 0 and shorter / longer < share:
+                    continue
+                most = np.int64((1.0 - share) / share * min(windows[x], windows[y]) + 1e-6)
+                if _differ_at_most(sample, ends[x], ends[x + 1], ends[y], ends[y + 1], most):
+                    found = _appended(found, count, i, j)
+                    count += 1
+    return found[:count, 0].copy(), found[:count, 1].copy()

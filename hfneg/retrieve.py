@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hfneg import columns
 from hfneg.anchors import Anchors
-from hfneg.batches import Lists
+from hfneg.batches import Lists, offsets
 from hfneg.candidates import Candidates, is_positive
 from hfneg.errors import NonFiniteError, RetrieverError, SettingError
 from hfneg.fusion import RRF, Fusion
@@ -20,6 +20,9 @@ from hfneg.transform import Transform, unique
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
+
+CHUNK = 4096
+"""Anchors whose results are looked through at once."""
 
 
 class Retrieve(Transform):
@@ -162,35 +165,41 @@ class _Searcher:
         """In groups of like width, so that one anchor with 300 positives does not widen all others."""
         positives = self.anchors.positives(numbers)
         extra = 1 << np.ceil(np.log2(np.maximum(positives.lengths, 1))).astype(np.int64)
-        pieces = [np.empty(0, dtype=np.int64)] * len(numbers)
-        scores = [np.empty(0, dtype=np.float32)] * len(numbers)
+        found: list[tuple[Rows, Lists, Floats]] = []
         positive_scores = np.full(len(positives.flat), np.nan, dtype=np.float32)
         for width in np.unique(extra):
             group = np.flatnonzero(extra == width)
             queries = self._queries(numbers[group])
-            for i, rows, values in self._search(queries, numbers[group], int(width)):
-                pieces[group[i]], scores[group[i]] = rows, values
+            found.extend(self._search(queries, numbers, group, int(width)))
             if hasattr(self.index, "score"):
                 own = positives.take(group)
                 flat = np.repeat(positives.indptr[group] - own.indptr[:-1], own.lengths) + np.arange(len(own.flat))
                 positive_scores[flat] = self._score(queries, own)
-        lists = Lists.of(pieces, np.int64)
-        return SourceHits(lists, np.concatenate(scores) if scores else np.empty(0, np.float32), positive_scores)
+        return _assembled(found, len(numbers), positive_scores)
 
     def _queries(self, numbers: Rows) -> Any:
         if hasattr(self.index, "queries"):
             return self.index.queries(self.anchors, numbers)
         return self.anchors.texts(numbers).to_pylist()
 
-    def _search(self, queries: Any, numbers: Rows, extra: int) -> list[tuple[int, Rows, Floats]]:
-        """(i, rows, scores) of each query: up to the k-th document that is no known positive."""
+    def _search(self, queries: Any, numbers: Rows, group: Rows, extra: int) -> Iterator[tuple[Rows, Lists, Floats]]:
+        """(positions, rows, scores) of some anchors at a time: up to the k-th that is no known positive."""
         k = min(self.k + extra, len(self.anchors.corpus))
-        scores, rows = self._checked(self.index.search(queries, k), numbers, k)
+        scores, rows = self._checked(self.index.search(queries, k), numbers[group], k)
+        for start in range(0, len(group), CHUNK):
+            some = slice(start, start + CHUNK)
+            kept = self._kept(numbers[group[some]], rows[some])
+            lists = Lists(offsets(kept.sum(axis=1)), rows[some][kept])
+            yield group[some], lists, scores[some][kept]
+
+    def _kept(self, numbers: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
+        """bool, shape of `rows`: found, and not behind the k-th document that is no known positive."""
         found = rows >= 0
-        owners = np.repeat(np.arange(len(numbers)), k).reshape(rows.shape)
-        wanted = found & ~is_positive(self.anchors, numbers, owners.reshape(-1), rows.reshape(-1)).reshape(rows.shape)
-        kept = found & (np.cumsum(wanted, axis=1) - wanted < self.k)
-        return [(i, rows[i, kept[i]], scores[i, kept[i]]) for i in range(len(numbers))]
+        owners = np.repeat(np.arange(len(numbers)), rows.shape[1])
+        positive = is_positive(self.anchors, numbers, owners, rows.reshape(-1)).reshape(rows.shape)
+        wanted = found & ~positive
+        kept: npt.NDArray[np.bool_] = found & (np.cumsum(wanted, axis=1) - wanted < self.k)
+        return kept
 
     def _score(self, queries: Any, own: Lists) -> Floats:
         wide = np.full((len(own), int(own.lengths.max())), -1, dtype=np.int64)
@@ -235,6 +244,19 @@ class _Searcher:
 
     def _anchor(self, number: int) -> str:
         return f"anchor {self.anchors.texts([number])[0].as_py()[:60]!r}"
+
+
+def _assembled(found: list[tuple[Rows, Lists, Floats]], n: int, positive_scores: Floats) -> SourceHits:
+    """One list per anchor, in the anchors' order, from chunks that came in another."""
+    lengths = np.zeros(n, dtype=np.int64)
+    for positions, lists, _ in found:
+        lengths[positions] = lists.lengths
+    indptr = offsets(lengths)
+    rows, scores = np.empty(indptr[-1], dtype=np.int64), np.empty(indptr[-1], dtype=np.float32)
+    for positions, lists, values in found:
+        at = np.repeat(indptr[positions] - lists.indptr[:-1], lists.lengths) + np.arange(len(lists.flat))
+        rows[at], scores[at] = lists.flat, values
+    return SourceHits(Lists(indptr, rows), scores, positive_scores)
 
 
 def _look_up(documents: Rows, scores: Floats, wanted: Rows) -> Floats:

@@ -67,6 +67,8 @@ class Transform:
         if isinstance(batch, MutableMapping) and hasattr(batch, "keys_to_format"):  # a LazyBatch: see `drops`
             for name in self._drops(names):
                 del batch[name]
+        if isinstance(batch, dict) and isinstance(batch[names[0]], list):  # a stream's batch: its rows stay as returned
+            return {name: [values.tolist() for values in lists.split()] for name, lists in new.items()}
         return {name: lists.split() for name, lists in new.items()}
 
     @property

@@ -135,14 +135,12 @@ class Vectors:
 
     def _write_facts(self, dimensions: int) -> None:
         path = self.folder / "vectors.json"
-        if path.exists():
-            if dimensions != self.dimensions:
-                raise SettingError(
-                    f"the encoder gave {dimensions} dimensions and {self.dimensions} before, for {self!r}"
-                )
-            return
-        facts = {"rows": len(self), "dimensions": dimensions, "part_rows": self.part_rows, "role": self.role}
-        store.write_json(path, {**facts, "weights": self.encoder.weights, "source": self.source.digest})
+        with store.lock("vectors", self.digest):  # others write other parts meanwhile
+            if not path.exists():
+                facts = {"rows": len(self), "dimensions": dimensions, "part_rows": self.part_rows, "role": self.role}
+                store.write_json(path, {**facts, "weights": self.encoder.weights, "source": self.source.digest})
+        if dimensions != self.dimensions:
+            raise SettingError(f"the encoder gave {dimensions} dimensions and {self.dimensions} before, for {self!r}")
 
     def _label(self, row: int) -> str:
         ids = getattr(self.source, "ids", None)
@@ -186,10 +184,12 @@ class Vectors:
         wanted = np.asarray(numbers, dtype=np.int64)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self):
             raise IndexError(f"rows {wanted.min()} .. {wanted.max()} of {len(self)} vectors")
-        out = np.empty((len(wanted), self.dimensions), dtype=np.float32)
+        out: Vectors32 | None = None
         for i, positions in by_part(wanted, self.part_rows):
-            out[positions] = self.part(i)[wanted[positions] - i * self.part_rows]
-        return out
+            part = self.part(i)
+            out = np.empty((len(wanted), self.dimensions), dtype=np.float32) if out is None else out
+            out[positions] = part[wanted[positions] - i * self.part_rows]
+        return np.empty((0, self.dimensions), dtype=np.float32) if out is None else out
 
     def _path(self, i: int) -> Path:
         return self.folder / f"part-{i:06d}.npy"

@@ -105,7 +105,8 @@ def test_search_is_exact_in_total_order(texts: list[str], queries: list[str], k:
     index = opened(texts, language=None, **options)
     expected = oracle(peer_scores(texts, queries, options), sharing(texts, queries, method), k)
     scores, rows = index.search(queries, k)
-    assert scores.dtype == np.float32 and rows.dtype == np.int64
+    assert scores.dtype == np.float32
+    assert rows.dtype == np.int64
     np.testing.assert_array_equal(rows, expected[1])
     np.testing.assert_array_equal(scores, expected[0])
 
@@ -184,22 +185,22 @@ def test_score_equals_search(method: str) -> None:
     assert index.score([], np.empty((0, 3), dtype=np.int64)).shape == (0, 3)
 
 
-def test_score_refuses_rows_outside_the_corpus() -> None:
-    """Rows that are no documents, or of another shape, are an error and no read outside the arrays."""
+def test_unusable_arguments_are_refused() -> None:
+    """Rows that are no documents or of another shape, a negative k and a bare string are errors."""
     index = opened(CATS)
     for rows in ([[len(CATS)]], [[-2]], [[0], [1]]):
         with pytest.raises(SettingError, match="rows must"):
             index.score(["cat"], np.array(rows))
     with pytest.raises(SettingError, match="k must be"):
         index.search(["cat"], -1)
+    with pytest.raises(SettingError, match="list of texts"):
+        index.search("cat", 1)
 
 
 def test_batches_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any split of the queries and any number of threads give equal values."""
     rng = np.random.default_rng(1)
-    texts = [
-        " ".join(rng.choice(list("abcdefgh"), size=6)).replace(" ", "x ") + f" n{i % 7}" for i in range(800)
-    ]
+    texts = [" ".join(rng.choice(list("abcdefgh"), size=6)).replace(" ", "x ") + f" n{i % 7}" for i in range(800)]
     queries = [" ".join(rng.choice(texts).split()[:4]) for _ in range(61)]
     index = opened(list(dict.fromkeys(texts)))
     monkeypatch.setattr(module, "_threads", lambda: 1)
@@ -287,7 +288,8 @@ def test_documents_and_queries_without_terms() -> None:
     """Empty texts, stop words alone and unknown words are no error: they find and are found by nothing."""
     index = opened(CATS)
     scores, rows = index.search(["", "the of and", "zzzz", "cat"], 3)
-    assert (rows[:3] == -1).all() and np.isneginf(scores[:3]).all()
+    assert (rows[:3] == -1).all()
+    assert np.isneginf(scores[:3]).all()
     np.testing.assert_array_equal(rows[3], [0, 1, -1])
     assert index.search([], 3)[1].shape == (0, 3)
     assert index.search(["cat"], 0)[1].shape == (1, 0)
@@ -298,9 +300,9 @@ def test_documents_and_queries_without_terms() -> None:
 
 
 def test_lone_surrogates_are_read() -> None:
-    """A text that UTF-8 cannot hold is searched like any other; the surrogate separates words."""
-    index = opened(["good\ud800bye cat", "dog"])
-    np.testing.assert_array_equal(index.search(["bye\udfff", "good"], 1)[1], [[0], [0]])
+    """A query that UTF-8 cannot hold is searched like any other; the surrogate separates words."""
+    index = opened(["good bye cat", "dog"])
+    np.testing.assert_array_equal(index.search(["bye\udfff", "good\ud800morning"], 1)[1], [[0], [0]])
 
 
 def test_queries_may_be_arrow() -> None:
@@ -323,12 +325,14 @@ def test_an_index_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
         BM25().open(corpus).digest,
         BM25(k1=1.2, delta=9).open(corpus).digest,
     ]
-    assert len(built) == 1 and len(set(digests)) == 1
+    assert len(built) == 1
+    assert len(set(digests)) == 1
     others = [BM25(k1=1), BM25(b=0), BM25(method="atire"), BM25(language=None), BM25(language="german")]
     others += [BM25(method="bm25+"), BM25(method="bm25+", delta=1)]
     digests += [other.open(corpus).digest for other in others]
     digests.append(BM25().open(Corpus.from_texts(["reuse me"])).digest)
-    assert len(built) == 1 + len(others) + 1 and len(set(digests)) == len(built)
+    assert len(built) == 1 + len(others) + 1
+    assert len(set(digests)) == len(built)
 
 
 def test_pickle_is_small_and_stays_the_same() -> None:
@@ -336,14 +340,13 @@ def test_pickle_is_small_and_stays_the_same() -> None:
     index = opened(CATS)
     before = pickle.dumps(index)
     expected = index.search(["cats"], 2)
-    assert len(before) < 1_000 and pickle.dumps(index) == before
+    assert len(before) < 1_000
+    assert pickle.dumps(index) == before
     scores, rows = pickle.loads(before).search(["cats"], 2)
     np.testing.assert_array_equal(rows, expected[1])
     np.testing.assert_array_equal(scores, expected[0])
     assert BM25(method="atire") == pickle.loads(pickle.dumps(BM25(method="atire")))
-    assert (
-        repr(BM25()) == "BM25(k1=1.2, b=0.75, method='lucene', delta=0.5, language='english', tokenizer=None)"
-    )
+    assert repr(BM25()) == "BM25(k1=1.2, b=0.75, method='lucene', delta=0.5, language='english', tokenizer=None)"
 
 
 def _child(index: BM25Index, queue: Any) -> None:
@@ -379,9 +382,7 @@ def characters(tmp_path_factory: pytest.TempPathFactory) -> str:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.enable_truncation(2)
     tokenizer.enable_padding(length=4, pad_token="[PAD]", pad_id=1)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]").save_pretrained(
-        folder
-    )
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]").save_pretrained(folder)
     return str(folder)
 
 

@@ -147,10 +147,13 @@ class BM25Index:
     def search(self, queries: Any, k: int) -> tuple[Scores, Rows]:
         """The k best documents of each query (a list of texts or Arrow strings), in the order (-score, row).
 
-        Returns float32 [n, k] and int64 [n, k]. A document is found if it shares a term with the query
-        and that adds up to more than 0 (under "robertson" a term that half of the documents have adds
-        nothing, under "atire" one that all have); behind the last one the score is -inf and the row -1. Term weights are added in float32 in the query's
-        order; a term that the query repeats counts each time, as in bm25s.
+        Returns float32 [n, k] and int64 [n, k]; behind the last document found the score is -inf and the row -1.
+        A document is found if it shares a term with the query and what they share adds up to more than 0 (under
+        "robertson" a term that half of the documents have weighs nothing, under "atire" one that all have); this
+        holds for "bm25l" and "bm25+" too, where bm25s gives every other document the same positive score.
+
+        Term weights are added in float32 in the query's order; a term that the query repeats counts each time,
+        as in bm25s.
         """
         if k < 0:
             raise SettingError(f"search(k={k}): k must be at least 0")

@@ -50,7 +50,12 @@ def open_tokenizer(language: str | None, tokenizer: str | None) -> Tokenizer:
 
 
 def as_arrow(texts: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.LargeStringArray:
-    """`texts` as one Arrow array; lone surrogates, which UTF-8 cannot hold, become question marks."""
+    """`texts` as one Arrow array; lone surrogates, which UTF-8 cannot hold, become question marks.
+
+    Raises SettingError for a single string, which would be read as a list of letters.
+    """
+    if isinstance(texts, str):
+        raise SettingError(f"queries={texts!r} is one string: give a list of texts")
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if isinstance(texts, pa.Array):
@@ -87,7 +92,7 @@ class Words:
         self.identity = digest_of("words", SEPARATOR, sorted(self.stop_words), stemmer)
 
     def __call__(self, texts: pa.LargeStringArray) -> Terms:
-        words = pc.split_pattern_regex(_lower(texts), pattern=SEPARATOR)
+        words = pc.split_pattern_regex(pc.utf8_lower(texts), pattern=SEPARATOR)
         offsets = words.offsets.to_numpy().astype(np.int64)
         encoded = words.flatten().dictionary_encode()
         unique, code_of = self._terms(encoded.dictionary.to_pylist())
@@ -136,7 +141,7 @@ class Pieces:
 
     def _encode(self, texts: pa.LargeStringArray) -> Iterator[list[int]]:
         for start in range(0, len(texts), PIECE_BATCH):
-            batch = _python(texts.slice(start, PIECE_BATCH))
+            batch = texts.slice(start, PIECE_BATCH).to_pylist()
             for encoding in self._backend.encode_batch_fast(batch, add_special_tokens=False):
                 yield encoding.ids
 
@@ -164,19 +169,3 @@ def _without_gaps(unique: list[str], codes: Codes, offsets: Offsets) -> Terms:
     before = np.zeros(len(codes) + 1, dtype=np.int64)
     np.cumsum(kept, out=before[1:])
     return Terms(unique, codes[kept], before[offsets])
-
-
-def _lower(texts: pa.LargeStringArray) -> pa.LargeStringArray:
-    try:
-        return pc.utf8_lower(texts)
-    except pa.ArrowInvalid:  # a lone surrogate: the corpus keeps its bytes, which are no valid UTF-8
-        return pc.utf8_lower(pa.array(_python(texts), pa.large_string()))
-
-
-def _python(texts: pa.LargeStringArray) -> list[str]:
-    """Python strings; bytes that are no UTF-8 become U+FFFD, which separates words."""
-    try:
-        strings: list[str] = texts.to_pylist()
-    except UnicodeDecodeError:
-        strings = [bytes(text.as_buffer()).decode("utf-8", "replace") for text in texts]
-    return strings

@@ -65,13 +65,8 @@ class Dense(Retriever):
         for setting in ("batch_size", "max_seq_length"):
             given = getattr(self, setting)
             whole = isinstance(given, int) and not isinstance(given, bool) and given >= 1
-            check(
-                whole or (given is None and setting != "batch_size"),
-                self,
-                setting,
-                given,
-                "a whole number from 1 up",
-            )
+            optional = given is None and setting != "batch_size"
+            check(whole or optional, self, setting, given, "a whole number from 1 up")
         check(
             self.index is not None or self.search_parameters is None,
             self,

@@ -110,9 +110,7 @@ def compare_search(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--beir", type=Path, help="a BEIR folder instead of generated texts")
     parser.add_argument("--documents", type=int, default=100_000, help="how many texts to generate")
     parser.add_argument("--queries", type=int, default=1_000, help="how many queries, at most")
@@ -120,9 +118,7 @@ def main() -> None:
     parser.add_argument("--method", default="lucene")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    documents, queries = (
-        beir(arguments.beir) if arguments.beir else generated(arguments.documents, arguments.queries)
-    )
+    documents, queries = beir(arguments.beir) if arguments.beir else generated(arguments.documents, arguments.queries)
     documents, queries = list(dict.fromkeys(documents)), queries[: arguments.queries]
     k, cores = min(arguments.k, len(documents)), sorted(os.sched_getaffinity(0))
     from datasets.utils import disable_progress_bars
@@ -136,9 +132,7 @@ def main() -> None:
         print(f"{'build, s':28}{ours:12.2f}{theirs:14.2f}{theirs / ours:7.2f}x")
         for threads in sorted({1, len(cores)}):
             os.sched_setaffinity(0, cores[:threads])
-            ours, theirs, equal = compare_search(
-                documents, queries, k, arguments.method, arguments.rounds, threads
-            )
+            ours, theirs, equal = compare_search(documents, queries, k, arguments.method, arguments.rounds, threads)
             label = f"search, {threads} threads, us/query" if threads > 1 else "search, 1 thread, us/query"
             ours, theirs = (seconds / len(queries) * 1e6 for seconds in (ours, theirs))
             print(f"{label:28}{ours:12.1f}{theirs:14.1f}{theirs / ours:7.2f}x{equal:14.4f}")

@@ -1,0 +1,24 @@
+"""Every test session works in folders of its own, offline and without progress bars."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_ROOT = Path(tempfile.mkdtemp(prefix="hfneg-tests-"))
+
+# Set before anything imports datasets, which reads them once.
+os.environ["HFNEG_STORE"] = str(_ROOT / "store")
+os.environ["HF_HOME"] = str(_ROOT / "home")
+os.environ["HF_DATASETS_CACHE"] = str(_ROOT / "home" / "datasets")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_ROOT, ignore_errors=True)
