@@ -9,7 +9,7 @@ ever mined, and a thousand rows of one anchor cost one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from hfneg import columns, store
 from hfneg import pairs as reading
 from hfneg.batches import Lists, lists_of, texts_of
 from hfneg.corpus import Corpus
-from hfneg.errors import ColumnError, PositiveError, SettingError
+from hfneg.errors import ColumnError, InputError, PositiveError, SettingError
 from hfneg.hashing import HashIndex, first_occurrences, normal_form
 from hfneg.strings import StringsWriter, open_strings
 
@@ -68,6 +68,16 @@ class Anchors:
         positives_are: Literal["auto", "text", "id"] = "auto",
         missing: Literal["add", "refuse"] = "add",
     ) -> None:
+        if not isinstance(pairs, Iterable) or isinstance(pairs, str):
+            raise InputError(
+                f"pairs is {pairs!r}, a {type(pairs).__name__}; expected a Dataset, an IterableDataset, a DatasetDict "
+                "or a list of rows"
+            )
+        if corpus is not None and not isinstance(corpus, Corpus):
+            raise InputError(
+                f"corpus is a {type(corpus).__name__}; expected a Corpus: Corpus.from_dataset(dataset, text=...) or "
+                "Corpus.from_texts(texts) makes one"
+            )
         if anchor == positive:
             raise ColumnError(f"anchor and positive are both {anchor!r}; they must be two columns")
         for setting, given, allowed in (
@@ -110,7 +120,7 @@ class Anchors:
 
     def rows_of_split(self, name: str | None) -> int:
         """Rows of one split of a `DatasetDict`; of all there is for None."""
-        return int(self._facts["splits"][name]) if name is not None else self.rows
+        return int(self._facts["splits"].get(name, 0)) if name is not None else self.rows
 
     @property
     def added(self) -> int:
@@ -227,8 +237,12 @@ def _build(
         read = reading.read(pairs, scratch, anchor, positive)
         values = open_strings(scratch, "positives")
         if corpus is None:
-            corpus, positives_are = Corpus.from_texts(reading.distinct(values)), "text"
-        kind = reading.kind_of(values, corpus, positive) if positives_are == "auto" else positives_are
+            kind: reading.PositivesAre = "text"
+        else:
+            kind = reading.kind_of(values, corpus, positive) if positives_are == "auto" else positives_are
+        if read.numbered and kind == "text":
+            reading.refuse_numbers(positive)
+        corpus = corpus or Corpus.from_texts(reading.distinct(values))
         corpus, rows, added = reading.resolve(values, corpus, positive, kind, missing)
         first = first_occurrences(read.hashes)
         kept = np.flatnonzero(first == np.arange(len(first)))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.errors import ColumnError
+from hfneg.strings import not_unicode
 
 Rows = npt.NDArray[np.int64]
 
@@ -95,7 +96,9 @@ def values_of(column: Any) -> list[Any]:
 
 def texts_of(column: Any, name: str) -> list[str]:
     """A column that must hold one text per row."""
-    return [_text(value, name, position) for position, value in enumerate(values_of(column))]
+    texts = [_text(value, name, position) for position, value in enumerate(values_of(column))]
+    _refuse_surrogates(texts, name)
+    return texts
 
 
 def lists_of(column: Any, name: str) -> Lists:
@@ -106,6 +109,7 @@ def lists_of(column: Any, name: str) -> Lists:
         several = isinstance(value, list | tuple | np.ndarray)
         flat.extend(_name(item, name, position) for item in (value if several else [value]))
         ends.append(len(flat))
+    _refuse_surrogates(flat, name)
     return Lists(np.asarray(ends, dtype=np.int64), flat)
 
 
@@ -127,6 +131,15 @@ def _name(value: Any, name: str, position: int) -> str:
     )
 
 
+def _refuse_surrogates(texts: list[str], name: str) -> None:
+    wrong = not_unicode(texts)
+    if wrong is not None:
+        raise ColumnError(
+            f"column {name!r} holds {_shown(texts[wrong])}, which is no valid Unicode (a lone surrogate): remove such "
+            "rows, or clean them with text.encode('utf-8', 'replace').decode()"
+        )
+
+
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
@@ -137,4 +150,4 @@ def _way_out(value: Any) -> str:
         return "; remove such rows first: dataset.filter(lambda row: row[...] is not None)"
     if isinstance(value, list | tuple | np.ndarray):
         return "; give one row per text"
-    return ""
+    return "; name the column that holds texts, or turn its values into texts first"

@@ -3,49 +3,63 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
 from hfneg import __version__
-from hfneg.errors import HfnegError, OutputError, ResumeError
+from hfneg.errors import HfnegError, OutputError, OutputExistsError, ResumeError
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Hard negatives for retrievers and embedding models.",
+    epilog="Exit codes: 0 done, 2 unusable input, 3 unusable output, 4 the work failed.",
 )
 out = Console()
 err = Console(stderr=True)
 
-EXIT_INPUT, EXIT_OUTPUT, EXIT_WORK = 2, 3, 4
+EXIT_INPUT, EXIT_OUTPUT, EXIT_WORK, EXIT_STOPPED = 2, 3, 4, 130
+FLAGS = ("remine", "resume", "overwrite", "trust", "missing", "positives_are")
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
+]
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        out.print(__version__)
+        out.print(f"hfneg {__version__}", highlight=False)
         raise typer.Exit()
 
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, no log lines.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
-    """Exit codes: 0 done, 2 the input cannot be used, 3 the output cannot be used, 4 the work failed."""
-    level = logging.ERROR if quiet else logging.INFO
-    logging.getLogger("hfneg").setLevel(level)
-    if not logging.getLogger("hfneg").handlers:
-        handler = RichHandler(console=err, show_path=False, show_time=False, show_level=False)
-        logging.getLogger("hfneg").addHandler(handler)
+    """Hard negatives for retrievers and embedding models.
+
+    First [b]hfneg mine[/b] a folder of negatives, then [b]hfneg export[/b] it for a trainer.
+    """
+
+
+def _speak(quiet: bool) -> None:
+    """Log lines and progress bars on stderr, or neither."""
+    log = logging.getLogger("hfneg")
+    log.setLevel(logging.ERROR if quiet else logging.INFO)
+    if not log.handlers:
+        log.addHandler(RichHandler(console=err, show_path=False, show_time=False, show_level=False))
     if quiet:
         import datasets
 
@@ -53,71 +67,154 @@ def main(
 
 
 @contextmanager
-def _errors_as_exit_codes() -> Iterator[None]:
-    """A typed error becomes one paragraph and an exit code; anything else is a bug and keeps its traceback."""
+def _errors_as_exit_codes(output: str) -> Iterator[None]:
+    """A typed error becomes one paragraph and an exit code; anything else is a bug and keeps its traceback.
+
+    `output` names the options with which an output that is there already can be dealt with.
+    """
     try:
         yield
     except HfnegError as error:
-        code = (
-            EXIT_OUTPUT
-            if isinstance(error, OutputError)
-            else EXIT_INPUT
-            if isinstance(error, ValueError)
-            else EXIT_WORK
-        )
-        hint = "" if not isinstance(error, OutputError) else _hint(error)
+        hint = _hint(error, output) if isinstance(error, OutputError) else ""
         err.print(f"[bold red]error[/bold red] ({type(error).__name__}): ", end="")
-        err.print(f"{error}{hint}", markup=False, highlight=False)
-        raise typer.Exit(code) from None
+        err.print(f"{_with_flags(str(error))}{hint}", markup=False, highlight=False, emoji=False, soft_wrap=True)
+        raise typer.Exit(_exit_code(error)) from None
 
 
-def _hint(error: OutputError) -> str:
-    return " (--overwrite)" if isinstance(error, ResumeError) else " (--resume, --overwrite, --out)"
+def _exit_code(error: HfnegError) -> int:
+    if isinstance(error, OutputError):
+        return EXIT_OUTPUT
+    return EXIT_INPUT if isinstance(error, ValueError) else EXIT_WORK
+
+
+def _hint(error: OutputError, output: str) -> str:
+    if isinstance(error, OutputExistsError):
+        return f" ({output})"
+    return " (--overwrite, --out)" if isinstance(error, ResumeError) else " (--out)"
+
+
+def _with_flags(message: str) -> str:
+    """Settings as they are typed here: ``remine=True`` is --remine, ``missing='add'`` is --missing add."""
+    message = re.sub(rf"\b({'|'.join(FLAGS)})=True( \(--\w+[^)]*\))?", r"--\1", message)
+    return re.sub(rf"\b({'|'.join(FLAGS)})='(\w+)'", r"--\1 \2", message).replace("--positives_are", "--positives-are")
+
+
+WHAT, HOW, WHERE = "What to mine", "How", "Where, and where to"
 
 
 @app.command()
 def mine(
-    pairs: Annotated[str, typer.Argument(help="BEIR folder, file (parquet, jsonl, csv), saved dataset or Hub id.")],
+    pairs: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAIRS",
+            help="Anchors and their positives: a BEIR folder, a file (parquet, jsonl, csv, tsv; also .gz), a saved "
+            "dataset, or a Hub id (org/name or org/name:config).",
+        ),
+    ],
     corpus: Annotated[
         str | None,
-        typer.Option(help="Where negatives come from; the same kinds. Without it: the BEIR folder, or the positives."),
+        typer.Option(
+            metavar="CORPUS",
+            rich_help_panel=WHAT,
+            help="Where negatives come from, of the same kinds. Without it: the BEIR folder, or the positives.",
+        ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of PAIRS (qrels file of a BEIR folder).")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="YAML file; without it BM25 and the top 7.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Change the recipe: slot.key=value, e.g. k=200 or sampler.n=5.")
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=WHAT, help="Split of PAIRS, or qrels file of a BEIR folder."),
     ] = None,
-    to: Annotated[Path, typer.Option("--out", help="Folder to write; load_dataset opens it.")] = Path("mined"),
+    corpus_split: Annotated[
+        str | None, typer.Option(metavar="NAME", rich_help_panel=WHAT, help="Split of CORPUS, if it has several.")
+    ] = None,
     anchor: Annotated[
-        str | None, typer.Option(help="Column of the anchors; guessed from usual names if left out.")
+        str | None,
+        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help="Of the anchors; guessed from usual names."),
     ] = None,
-    positive: Annotated[str | None, typer.Option(help="Column of the positives (texts, ids, or lists).")] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help="Of the positives: texts, ids, or lists of either."),
+    ] = None,
+    corpus_text: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help="Of the documents' texts; guessed."),
+    ] = None,
+    corpus_id: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help="Of the documents' ids; guessed, else numbered."),
+    ] = None,
+    positives_are: Annotated[
+        Literal["auto", "text", "id"],
+        typer.Option(metavar="KIND", rich_help_panel=WHAT, help="auto, text or id: what the positives' column holds."),
+    ] = "auto",
+    missing: Annotated[
+        Literal["add", "refuse"],
+        typer.Option(metavar="KIND", rich_help_panel=WHAT, help="add or refuse: positives that CORPUS does not have."),
+    ] = "add",
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=HOW, help="YAML; without it BM25 and the top 7."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SETTING",
+            rich_help_panel=HOW,
+            help="Change the recipe: k=200, sampler.n=5, filters=Margin(relative=0.05). May be repeated.",
+        ),
+    ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", metavar="", rich_help_panel=HOW, help="Load components that the recipe imports."),
+    ] = False,
     show_positives: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Measure: mine with only the first N positives of each anchor, count the others mined."
+            metavar="N",
+            min=1,
+            rich_help_panel=HOW,
+            help="Measure on a BEIR folder: hide all but the first N positives of each anchor, and count how many of "
+            "the hidden ones are mined.",
         ),
     ] = None,
+    to: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", rich_help_panel=WHERE, help="To write; load_dataset opens it.")
+    ] = Path("mined"),
+    resume: Annotated[
+        bool, typer.Option("--resume", metavar="", rich_help_panel=WHERE, help="Go on with a run that was cut off.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar="", rich_help_panel=WHERE, help="Replace an earlier run in --out.")
+    ] = False,
+    remine: Annotated[
+        bool,
+        typer.Option("--remine", metavar="", rich_help_panel=WHERE, help="Replace columns of an earlier mining."),
+    ] = False,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="One worker process per device, e.g. --device cuda:0 --device cuda:1; or all."),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=WHERE,
+            help="One worker process each: --device cuda:0 --device cuda:1; or all.",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was cut off.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run left in --out.")] = False,
-    remine: Annotated[bool, typer.Option("--remine", help="Replace columns of an earlier mining in PAIRS.")] = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Load components that the recipe names by import path.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Mine hard negatives for PAIRS.
 
+    Writes a folder with your rows, their hard negatives, and what became of every other candidate.
+
     Examples:
 
-        hfneg mine shared/scifact --recipe recipes/bm25.yaml --out mined/
+        hfneg mine path/to/scifact --recipe recipes/bm25.yaml --out mined
 
-        hfneg mine pairs.parquet --corpus docs.jsonl --set retrievers.bm25.k1=0.9 --set sampler.n=5
+        hfneg mine pairs.parquet --corpus docs.jsonl --set k=200 --set sampler.n=5
+
+        hfneg mine path/to/scifact --show-positives 1 --out measured
     """
-    with _errors_as_exit_codes():
+    _speak(quiet)
+    with _errors_as_exit_codes("--resume, --overwrite, --out"):
         from hfneg import run_folder, showing
         from hfneg.mining import mine as run
         from hfneg.recipe import Recipe
@@ -126,69 +223,109 @@ def mine(
         run_folder.check(to, resume=resume, overwrite=overwrite)
         steps = Recipe.load(recipe, trust=trust) if recipe is not None else Recipe()
         steps = steps.with_settings(set_ or [], trust=trust)
-        rows, documents, names = _load(pairs, corpus, split, anchor, positive, show_positives)
-        run(
-            rows,
-            documents,
-            steps,
-            out=to,
-            anchor=names[0],
-            positive=names[1],
-            hidden=names[2],
-            resume=resume,
-            overwrite=overwrite,
-            remine=remine,
-            devices="all" if device == ["all"] else device,
-        )
+        rows, own_corpus, names = _load_pairs(pairs, split, anchor, positive, show_positives)
+        documents = own_corpus if corpus is None else _load_corpus(corpus, corpus_split, corpus_text, corpus_id)
+        try:
+            run(
+                rows,
+                documents,
+                steps,
+                out=to,
+                anchor=names[0],
+                positive=names[1],
+                hidden=names[2],
+                positives_are=positives_are,
+                missing=missing,
+                resume=resume,
+                overwrite=overwrite,
+                remine=remine,
+                devices="all" if device == ["all"] else device,
+            )
+        except KeyboardInterrupt:
+            err.print(f"stopped; the same command with --resume goes on in {to}", highlight=False, soft_wrap=True)
+            raise typer.Exit(EXIT_STOPPED) from None
         showing.summary(out, to, time.perf_counter() - began)
 
 
-def _load(
-    pairs: str, corpus: str | None, split: str | None, anchor: str | None, positive: str | None, show: int | None
+def _load_pairs(
+    pairs: str, split: str | None, anchor: str | None, positive: str | None, show: int | None
 ) -> tuple[Any, Any, tuple[str, str, str | None]]:
-    """(pairs, corpus, (anchor, positive, hidden)) from what was typed."""
+    """(pairs, the corpus that comes with them or None, (anchor, positive, hidden)) from what was typed."""
     from hfneg import loading
     from hfneg.errors import SettingError
 
     if loading.is_beir(pairs):
         rows, documents = loading.load_beir(pairs, split, show)
         hidden = loading.BEIR_HIDDEN if show is not None else None
-        names = (anchor or loading.BEIR_ANCHOR, positive or loading.BEIR_POSITIVE, hidden)
-        return rows, documents if corpus is None else corpus, names
+        return rows, documents, (anchor or loading.BEIR_ANCHOR, positive or loading.BEIR_POSITIVE, hidden)
     if show is not None:
         raise SettingError("--show-positives needs a BEIR folder, where the list of all positives is known")
     rows = loading.load_any(pairs, split)
-    if anchor is None or positive is None:
-        first = next(iter(rows.values())) if isinstance(rows, dict) else rows
-        guess = loading.guess_columns(list(first.column_names))
-        anchor, positive = anchor or guess[0], positive or guess[1]
-        err.print(f"anchor = {anchor!r}, positive = {positive!r} (guessed; --anchor and --positive say otherwise)")
-    return rows, corpus, (anchor, positive, None)
+    first = next(iter(rows.values())) if isinstance(rows, dict) else rows
+    found = loading.guess_columns(list(first.column_names), anchor, positive)
+    guessed = [
+        f"{role} = {name!r}"
+        for role, name, given in zip(("anchor", "positive"), found, (anchor, positive), strict=True)
+        if given is None
+    ]
+    if guessed:
+        logging.getLogger("hfneg").info("%s (guessed; --anchor and --positive say otherwise)", ", ".join(guessed))
+    return rows, None, (*found, None)
+
+
+def _load_corpus(corpus: str, split: str | None, text: str | None, id: str | None) -> Any:
+    from hfneg import loading
+
+    if (Path(corpus) / "corpus.jsonl").is_file():
+        return loading.as_corpus(corpus)
+    return loading.as_corpus(loading.load_any(corpus, split), text=text, id=id)
 
 
 @app.command()
 def export(
-    mined: Annotated[Path, typer.Argument(help="A folder that hfneg mine wrote.")],
-    format: Annotated[str, typer.Option(help="tuples, triplets, labelled_pairs, ... ; see --list.")] = "tuples",
-    to: Annotated[Path | None, typer.Option("--out", help="File (or folder, for pylate) to write.")] = None,
-    split: Annotated[str | None, typer.Option(help="Which split, where there are several.")] = None,
-    n: Annotated[int | None, typer.Option(help="Negatives per row, for formats with a fixed number.")] = None,
-    scores: Annotated[str | None, typer.Option(help="teacher or retriever, for formats with scores.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="List the formats and end.")] = False,
+    mined: Annotated[
+        Path | None, typer.Argument(metavar="MINED", help="A folder that hfneg mine wrote.", show_default=False)
+    ] = None,
+    format: Annotated[
+        str, typer.Option(metavar="NAME", help="tuples, triplets, flagembedding, ...; --list shows all.")
+    ] = "tuples",
+    to: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="To write (a folder for pylate).", show_default=False)
+    ] = None,
+    split: Annotated[str | None, typer.Option(metavar="NAME", help="Which split, if there are several.")] = None,
+    n: Annotated[
+        int | None, typer.Option(metavar="N", help="Negatives per row, in formats with a fixed number.")
+    ] = None,
+    scores: Annotated[
+        str | None, typer.Option(metavar="KIND", help="teacher or retriever, in formats with scores.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the file.")] = False,
+    list_: Annotated[bool, typer.Option("--list", metavar="", help="List the formats and end.")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Write a mined folder in the form that a trainer or another tool reads."""
-    with _errors_as_exit_codes():
+    """Write a mined folder in the form that a trainer or another tool reads.
+
+    Examples:
+
+        hfneg export --list
+
+        hfneg export mined --format triplets --out train.parquet
+
+        hfneg export mined --format flagembedding --out train.jsonl
+    """
+    _speak(quiet)
+    with _errors_as_exit_codes("--overwrite, --out"):
         from hfneg import formats, mined_folder, showing
         from hfneg.errors import SettingError
 
         if list_:
-            showing.formats(out, formats.FORMATS)
+            showing.formats(out, formats.TRAINER_FORMATS, formats.FILE_FORMATS)
             return
-        if to is None:
-            raise SettingError("say where to write it: --out FILE")
+        if mined is None or to is None:
+            wanted = "which folder to read: hfneg export MINED" if mined is None else "where to write: --out FILE"
+            raise SettingError(f"say {wanted}")
         rows, anchor, positive = mined_folder.open_split(mined, split)
         options = {"n": n, "scores": scores, "anchor": anchor, "positive": positive}
         accepted = showing.accepted(formats.FORMATS, format, options)
         written = formats.export(rows, format, to, overwrite=overwrite, **accepted)
-        out.print(f"{written:,} rows as {format} in {to}", highlight=False)
+        showing.exported(out, to, format, written, opens=format in formats.TRAINER_FORMATS)

@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg import columns, store
-from hfneg.errors import DocumentError, EmptyInputError
+from hfneg import json_lines, store
+from hfneg.documents import Document, read_documents, refuse_surrogates
+from hfneg.documents import document_text as document_text
+from hfneg.errors import DocumentError, EmptyInputError, InputError
 from hfneg.hashing import Hashes, HashIndex, first_occurrences, hash_normal_forms, hash_texts
 from hfneg.strings import StringsWriter, open_strings
 
@@ -26,7 +28,6 @@ FORMAT = 2  # raise it when the files' layout or meaning changes
 BATCH = 2_000
 
 Rows = npt.NDArray[np.int64]
-Document = tuple[str, str]
 
 
 class Corpus:
@@ -69,15 +70,13 @@ class Corpus:
         Raises ColumnError (no such column), DocumentError (None, a text that is no text, one id for two
         texts), EmptyInputError.
         """
-        names = getattr(dataset, "column_names", None)
-        for column, role in ((text, "text of a document"), (id, "id of a document"), (title, "title of a document")):
-            if column is not None and names is not None:
-                columns.require(column, names, role)
-        return cls._build(_documents(dataset, text, id, title))
+        return cls._build(read_documents(dataset, text, id, title))
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> Corpus:
         """From texts; the id of a text is its position, as a string."""
+        if isinstance(texts, str):
+            raise InputError(f"from_texts takes a list of texts; one text was given, {texts[:80]!r}")
         return cls.from_dataset({"text": text} for text in texts)
 
     @classmethod
@@ -86,8 +85,7 @@ class Corpus:
         path = Path(folder) / "corpus.jsonl"
         if not path.is_file():
             raise EmptyInputError(f"{folder} is no BEIR folder: it has no corpus.jsonl")
-        with path.open(encoding="utf-8") as lines:
-            return cls.from_dataset((json.loads(line) for line in lines if line.strip()), id="_id", title="title")
+        return cls.from_dataset(json_lines.read(path), id="_id", title="title")
 
     def with_texts(self, texts: Sequence[str]) -> Corpus:
         """This corpus with further documents behind it; their ids are ``added-N``. Rows stay as they are."""
@@ -196,45 +194,6 @@ class Corpus:
         return self._text_index.rows_of(texts)
 
 
-def document_text(title: str | None, text: str) -> str:
-    """Title, newline, text; the text alone where there is no title."""
-    return f"{title}\n{text}" if title else text
-
-
-def _documents(
-    dataset: Iterable[Mapping[str, Any]], text: str, id: str | None, title: str | None
-) -> Iterator[Document]:
-    """(id, text) of every row, checked."""
-    for position, row in enumerate(dataset):
-        name = _id_of(row, id, position)
-        value = _field(row, text, "text of a document")
-        heading = _field(row, title, "title of a document") if title is not None else None
-        for what, content in (("text", value), ("title", heading)):
-            if content is None and what == "title":
-                continue
-            if not isinstance(content, str):
-                raise DocumentError(
-                    f"document {name!r} (row {position}): its {what} is {content!r}, a {type(content).__name__}; every "
-                    "document needs one text: remove the row or give it a text"
-                )
-        yield name, document_text(heading, value)
-
-
-def _field(row: Mapping[str, Any], column: str, role: str) -> Any:
-    if column not in row:
-        columns.require(column, row, role)
-    return row[column]
-
-
-def _id_of(row: Mapping[str, Any], id: str | None, position: int) -> str:
-    if id is None:
-        return str(position)
-    value = _field(row, id, "id of a document")
-    if value is None or (isinstance(value, str) and not value):
-        raise DocumentError(f"row {position} of the corpus has no id (column {id!r} holds {value!r})")
-    return str(value)
-
-
 def _chain_documents(corpus: Corpus, added: Iterable[Document]) -> Iterator[Document]:
     for start in range(0, len(corpus), BATCH):
         stop = min(start + BATCH, len(corpus))
@@ -249,14 +208,9 @@ def _write_documents(scratch: Path, documents: Iterable[Document]) -> tuple[Hash
     with StringsWriter(scratch, "ids") as ids, StringsWriter(scratch, "texts") as texts:
         for batch in _batched(documents):
             names, contents = [name for name, _ in batch], [content for _, content in batch]
-            try:
-                ids.append(names)
-                texts.append(contents)
-            except UnicodeEncodeError as error:
-                raise DocumentError(
-                    f"a text or id of the corpus is no valid Unicode ({error}): remove the row, or clean it with "
-                    "text.encode('utf-8', 'replace').decode()"
-                ) from None
+            refuse_surrogates(names, contents)
+            ids.append(names)
+            texts.append(contents)
             id_hashes.append(hash_texts(names))
             text_hashes.append(hash_texts(contents))
             normal.append(hash_normal_forms(contents))

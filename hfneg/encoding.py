@@ -122,7 +122,7 @@ class Encoder:
         if self._live is not None:
             return self._live()
         if not isinstance(self.model, str):
-            return store.digest_of(FORMAT, "id", self.model.id)
+            return store.digest_of(FORMAT, "id", self.model.id, similarity_of(self.model))
         if is_folder(self.model):
             return folder_digest(folder_of(self.model))
         if looks_like_path(self.model) and self._pinned is not None:  # a folder of another machine
@@ -255,7 +255,13 @@ def _encode(
             vectors = encode(
                 texts, prompt=prompt, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True
             )
-    return np.ascontiguousarray(vectors, dtype=np.float32)
+    try:
+        return np.ascontiguousarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:  # texts, None, or vectors of several lengths
+        raise SettingError(
+            f"encode of {name_of(model)!r} gave a {type(vectors).__name__} that is no array of numbers ({error}); it "
+            "must give one vector per text: [n, d]"
+        ) from None
 
 
 @contextlib.contextmanager

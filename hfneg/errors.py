@@ -118,7 +118,7 @@ class MissingExtraError(HfnegError, ImportError):
     """An optional part is not installed; the message names the extra."""
 
 
-def near_miss(given: str, allowed: Iterable[str]) -> str:
+def near_miss(given: object, allowed: Iterable[object]) -> str:
     """``" Did you mean 'text'?"`` when one of `allowed` is close to `given`, else ``""``."""
-    close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(str(given), map(str, allowed), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

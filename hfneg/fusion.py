@@ -1,9 +1,10 @@
 """Several retrievers' lists into one: reciprocal rank fusion, weighted sum, round robin with quotas.
 
 A fusion is a pure function of where each source put a document: ``ranks`` and ``scores``, both [m, S] for
-m documents and S sources, rank 0 and score NaN where a source did not retrieve it. It is summed in float64
-in the order of the sources and rounded to float32. Known positives take part like any other document, so
-a positive's fused score is on the same scale as a negative's.
+m documents and S sources, rank 0 and score NaN where a source did not retrieve it. It is summed in float64,
+the least part first, so that the order of the sources makes no difference in any bit, and rounded to float32.
+Known positives take part like any other document, so a positive's fused score is on the same scale as a
+negative's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.errors import SettingError, near_miss
-from hfneg.step import Step, check
+from hfneg.step import Step, check, is_number, is_whole
 
 Ranks = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -44,15 +45,17 @@ class Fusion(Step):
 
 
 def _check_weights(step: Any) -> None:
-    good = all(isinstance(w, int | float) and 0 <= w < float("inf") for w in step.weights.values())
+    weights = step.weights
+    good = isinstance(weights, dict) and all(is_number(weight) and weight >= 0 for weight in weights.values())
     check(good, step, "weights", step.weights, "non-negative numbers by source name")
 
 
 def _weighted(names: tuple[str, ...], weights: dict[str, float], parts: Floats) -> Floats:
-    """Sum over the sources, in their order."""
+    """float64 [m]: the sum over the sources, the least part first."""
+    weighted = parts * np.array([weights.get(name, 1.0) for name in names])
     total = np.zeros(len(parts))
-    for i, name in enumerate(names):
-        total += weights.get(name, 1.0) * parts[:, i]
+    for part in np.sort(weighted, axis=1).T:
+        total += part
     return total
 
 
@@ -67,7 +70,7 @@ class RRF(Fusion):
     weights: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check(isinstance(self.k, int) and self.k >= 0, self, "k", self.k, "a whole number, 0 or more")
+        check(is_whole(self.k), self, "k", self.k, "a whole number, 0 or more")
         _check_weights(self)
 
     def fuse(self, names: tuple[str, ...], owners: Ranks, ranks: Ranks, scores: Floats) -> Floats:
@@ -107,7 +110,7 @@ class RoundRobin(Fusion):
     quotas: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        good = all(isinstance(n, int) and n >= 1 for n in self.quotas.values())
+        good = isinstance(self.quotas, dict) and all(is_whole(n, 1) for n in self.quotas.values())
         check(good, self, "quotas", self.quotas, "whole numbers of at least 1 by source name")
 
     def quota(self, source: str) -> int | None:

@@ -6,22 +6,26 @@ are near-duplicates of one; the anchor's own text, exact or nearly; repeats of a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hfneg import verdicts
 from hfneg.batches import Lists
 from hfneg.candidates import is_positive
-from hfneg.near import shingle_sets, similar_pairs
+from hfneg.near import near_duplicates
 from hfneg.pool import Pool
-from hfneg.step import Step, check
+from hfneg.step import Step, check, is_number
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.uint8]
+READ = 64_000_000
+"""Bytes of candidates' texts that are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Guard(Step):
 
     def __post_init__(self) -> None:
         t = self.near_duplicate
-        check(t is None or 0.5 <= t <= 1.0, self, "near_duplicate", t, "None or a share from 0.5 to 1.0")
+        good = t is None or (is_number(t) and 0.5 <= t <= 1.0)
+        check(good, self, "near_duplicate", t, "None or a share from 0.5 to 1.0")
 
     def verdicts(self, pool: Pool) -> Codes:
         """uint8 [m]: a code of `hfneg.verdicts`; `SPARE` where the guard has nothing to say."""
@@ -48,7 +53,7 @@ class Guard(Step):
         own = normal == pool.anchor_hashes
         near_positive = _same_as_positive(pool, normal)
         if self.near_duplicate is not None:
-            near_own, near = _near_duplicates(pool, self.near_duplicate)
+            near_own, near = _near_duplicates(pool, ~positive, self.near_duplicate)
             own |= near_own
             near_positive |= near
         codes[_repeats(pool, normal)] = verdicts.REPEAT
@@ -81,20 +86,54 @@ def _repeats(pool: Pool, normal: npt.NDArray[np.uint64]) -> Mask:
     return same
 
 
-def _near_duplicates(pool: Pool, share: float) -> tuple[Mask, Mask]:
-    """(near the anchor's own text, near a known positive); only texts whose lengths fit are read."""
+def _near_duplicates(pool: Pool, asked: Mask, share: float) -> tuple[Mask, Mask]:
+    """(near the anchor's own text, near a known positive) of those asked about; only texts of like length are read."""
     own, near = np.zeros(len(pool), dtype=bool), np.zeros(len(pool), dtype=bool)
     n, positives = len(pool.numbers), pool.positives
-    anchor_texts = pool.anchors.texts(pool.numbers)
-    anchor_lengths = np.diff(np.frombuffer(anchor_texts.buffers()[1], dtype=np.int64)[: n + 1])
-    target_owners = np.concatenate([np.arange(n), positives.owners])
-    target_lengths = np.concatenate([anchor_lengths, _lengths(pool, positives.flat)])
+    owners = np.concatenate([np.arange(n), positives.owners])  # targets: the anchors' own texts, the positives
+    target_lengths = np.concatenate([_anchor_lengths(pool), _lengths(pool, positives.flat)])
     lengths = _lengths(pool, pool.rows)
-    fitting = np.flatnonzero(_length_fits(pool.owners, lengths, target_owners, target_lengths, share))
-    targets = np.flatnonzero(_length_fits(target_owners, target_lengths, pool.owners, lengths, share))
-    targets = targets[np.argsort(target_owners[targets], kind="stable")]
-    for start, stop in _blocks(pool, fitting):
+    fitting = np.flatnonzero(asked & _length_fits(pool.owners, lengths, owners, target_lengths, share))
+    targets = np.flatnonzero(_length_fits(owners, target_lengths, pool.owners, lengths, share))
+    targets = targets[np.argsort(owners[targets], kind="stable")]
+    by_owner = _by_owner(pool.owners[fitting], fitting, n), _by_owner(owners[targets], targets, n)
+    for block in _blocks(pool, by_owner[0]):
+        candidates, is_own = _near_pairs(pool, by_owner[0].take(block), by_owner[1].take(block), share)
+        own[candidates[is_own]] = True
+        near[candidates[~is_own]] = True
     return own, near
+
+
+def _blocks(pool: Pool, fitting: Lists) -> Iterator[Rows]:
+    """Owners in blocks that read at most READ bytes of candidates, or of one owner."""
+    waiting = [np.arange(len(fitting))]
+    while waiting:
+        block = waiting.pop()
+        read = np.unique(pool.rows[fitting.take(block).flat])
+        if len(block) > 1 and _lengths(pool, read).sum() > READ:
+            half = len(block) // 2
+            waiting += [block[half:], block[:half]]
+        elif len(read):
+            yield block
+
+
+def _near_pairs(pool: Pool, fitting: Lists, targets: Lists, share: float) -> tuple[Rows, Mask]:
+    """(candidate, whether it is the anchor's own text that it is near to) for each near-duplicate found.
+
+    A target below n is the n-th anchor's own text, from n on a positive.
+    """
+    n = len(pool.numbers)
+    is_own = targets.flat < n
+    positives = pool.positives.flat[targets.flat[~is_own] - n]
+    read, place = np.unique(np.concatenate([pool.rows[fitting.flat], positives]), return_inverse=True)
+    anchors = pool.numbers[targets.flat[is_own]]
+    texts = pa.concat_arrays([pool.corpus.texts(read), pool.anchors.texts(anchors)])
+    numbers = np.empty(len(targets.flat), dtype=np.int64)
+    numbers[is_own] = len(read) + np.arange(len(anchors))
+    numbers[~is_own] = place[len(fitting.flat) :]
+    left, right = Lists(fitting.indptr, place[: len(fitting.flat)]), Lists(targets.indptr, numbers)
+    i, j = near_duplicates(texts, left, right, share)
+    return fitting.flat[i], is_own[j]
 
 
 def _by_owner(owners: Rows, values: Rows, n: int) -> Lists:
@@ -107,12 +146,18 @@ def _lengths(pool: Pool, rows: Rows) -> Rows:
     return pool.corpus.lengths[rows + 1] - pool.corpus.lengths[rows]
 
 
+def _anchor_lengths(pool: Pool) -> Rows:
+    """Bytes of the anchors' texts."""
+    lengths: Rows = pc.binary_length(pool.anchors.texts(pool.numbers)).to_numpy()
+    return lengths
+
+
 def _length_fits(owners: Rows, lengths: Rows, target_owners: Rows, targets: Rows, share: float) -> Mask:
-    """Whether some target of the same owner has a length within `share` of the candidate's."""
+    """Whether some target of the same owner has a length within `share` of the candidate's, or a byte beyond."""
     wide = int(max(lengths.max(initial=1), targets.max(initial=1)) / share) + 2
     keys = np.sort(target_owners * wide + targets)
-    low = np.ceil(lengths * share).astype(np.int64)
-    high = np.floor(lengths / share).astype(np.int64)
+    low = np.floor(lengths * share).astype(np.int64)
+    high = np.ceil(lengths / share).astype(np.int64)
     fits: Mask = np.searchsorted(keys, owners * wide + low, "left") < np.searchsorted(
         keys, owners * wide + high, "right"
     )

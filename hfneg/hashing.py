@@ -30,9 +30,9 @@ def normal_form(text: str) -> str:
 
 
 def hash_texts(texts: Iterable[str]) -> Hashes:
-    """128-bit hashes, one per text."""
+    """128-bit hashes, one per text (also of a text with a lone surrogate, which no corpus holds)."""
     digest = xxhash.xxh3_128_digest
-    data = b"".join([digest(text.encode()) for text in texts])
+    data = b"".join([digest(text.encode("utf-8", "surrogatepass")) for text in texts])
     return np.frombuffer(data, dtype=HASH)
 
 

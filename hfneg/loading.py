@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfneg import columns, json_lines
 from hfneg.corpus import Corpus
-from hfneg.errors import ColumnError, DocumentError, EmptyInputError, InputError, PositiveError, near_miss
+from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError, near_miss
 
 if TYPE_CHECKING:
     import datasets
 
-FILE_TYPES = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv"}
+FILE_TYPES = {
+    ".parquet": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "text",
+    ".arrow": "arrow",
+}
+COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 ANCHOR_NAMES = ("anchor", "query", "question", "sentence1")
 POSITIVE_NAMES = ("positive", "answer", "pos", "positives", "passage", "document", "sentence2", "context")
 TEXT_NAMES = ("text", "document", "passage", "contents", "body")
@@ -47,7 +56,7 @@ def load_beir(folder: str | Path, split: str | None = None, show: int | None = N
 
     path = Path(folder)
     corpus = Corpus.from_beir(path)
-    queries = {row["_id"]: row["text"] for row in _json_lines(path / "queries.jsonl")}
+    queries = _queries(path / "queries.jsonl")
     relevant: dict[str, list[str]] = {}
     for query, document in _judgments(_qrels(path, split)):
         if query not in queries:
@@ -69,14 +78,14 @@ def load_beir(folder: str | Path, split: str | None = None, show: int | None = N
     return datasets.Dataset.from_dict(rows, features=datasets.Features(features)), corpus
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise DocumentError(f"{path}, line {number} is no JSON: {error}") from None
+def _queries(path: Path) -> dict[str, Any]:
+    """Text by id; ids as texts, as in the corpus."""
+    queries = {}
+    for row in json_lines.read(path):
+        for key in ("_id", "text"):
+            columns.require(key, row, f"{key} of a query in {path}")
+        queries[str(row["_id"])] = row["text"]
+    return queries
 
 
 def _qrels(folder: Path, split: str | None) -> Path:
@@ -93,8 +102,8 @@ def _qrels(folder: Path, split: str | None) -> Path:
 
 def _judgments(path: Path) -> Iterator[tuple[str, str]]:
     """(query id, document id) of every judgment above zero."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.reader(lines, delimiter="\t"), 1):
+    with path.open(encoding="utf-8", errors="replace", newline="") as lines:
+        for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), 1):
             if number == 1 and row[:1] == ["query-id"]:
                 continue
             try:
@@ -102,7 +111,8 @@ def _judgments(path: Path) -> Iterator[tuple[str, str]]:
                     yield row[0], row[1]
             except (IndexError, ValueError):
                 raise InputError(
-                    f"{path}, line {number}: expected query-id, corpus-id and score, found {row!r}"
+                    f"{path}, line {number}: expected query-id, corpus-id and score between tabs, found {row!r}; "
+                    "correct or remove the line"
                 ) from None
 
 
@@ -118,12 +128,15 @@ def _texts(corpus: Corpus, ids: list[str], folder: Path) -> list[str]:
 def load_any(path: str, split: str | None = None) -> Any:
     """A `Dataset` (or `DatasetDict` of several splits) from a file, a folder, or a Hub id.
 
-    Files: parquet, JSON lines, CSV, TSV. Folders: what `save_to_disk` wrote, or anything `load_dataset`
-    opens. A Hub id may carry a configuration, ``org/name:config``.
+    Files: parquet, JSON lines, CSV, TSV, plain text (a row per line), Arrow; also compressed. Folders: what
+    `save_to_disk` wrote, or anything `load_dataset` opens. A Hub id may carry a configuration,
+    ``org/name:config``: ``load_dataset("org/name", "config")``.
     """
     import datasets
 
     location = Path(path)
+    if not location.exists() and _is_local(location):
+        raise InputError(f"there is no file or folder {path!r}{_nearby(location)}")
     try:
         if location.is_file():
             loaded = _load_file(location)
@@ -137,18 +150,47 @@ def load_any(path: str, split: str | None = None) -> Any:
     except InputError:
         raise
     except Exception as error:  # many kinds, from datasets, huggingface_hub, pyarrow, the network
-        raise InputError(f"cannot load {path!r}: {str(error).splitlines()[0] if str(error) else error!r}") from error
+        wanted = f"expected a file ({', '.join(FILE_TYPES)}), a saved dataset or the id of a dataset on the Hub"
+        if location.exists():
+            raise InputError(f"cannot load {path!r}: {_reason(error)}; {wanted}") from error
+        raise InputError(
+            f"there is no file or folder {path!r}, and as a Hub id it cannot be loaded: {_reason(error)}; {wanted}"
+        ) from error
     return _split_of(loaded, path, split)
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, in one line: `datasets` hides it behind "An error occurred while generating the dataset"."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return next(iter(str(error).splitlines()), "") or repr(error)
 
 
 def _load_file(path: Path) -> Any:
     import datasets
 
-    suffix = next((s for s in path.suffixes[::-1] if s not in (".gz", ".zst", ".bz2")), "")
+    if not path.stat().st_size:
+        raise EmptyInputError(f"{path} is empty: it needs at least one row")
+    suffix = _suffix(path)
     if suffix not in FILE_TYPES:
         raise InputError(f"{path}: cannot tell what kind of file this is; expected one of {', '.join(FILE_TYPES)}")
     options = {"delimiter": "\t"} if suffix == ".tsv" else {}
     return datasets.load_dataset(FILE_TYPES[suffix], data_files=str(path), split="train", **options)
+
+
+def _suffix(path: Path) -> str:
+    """The suffix that tells the kind of a file: ".jsonl" of "pairs.v2.jsonl.gz"."""
+    return next((s for s in map(str.lower, path.suffixes[::-1]) if s not in COMPRESSED), "")
+
+
+def _is_local(path: Path) -> bool:
+    """Whether this can only be meant as a file or folder here, not as ``name`` or ``org/name`` of the Hub."""
+    return path.is_absolute() or len(path.parts) > 2 or ".." in path.parts or _suffix(path) in FILE_TYPES
+
+
+def _nearby(path: Path) -> str:
+    folder = path.parent
+    return near_miss(path.name, (entry.name for entry in folder.iterdir())) if folder.is_dir() else ""
 
 
 def _split_of(loaded: Any, path: str, split: str | None) -> Any:
@@ -163,8 +205,13 @@ def _split_of(loaded: Any, path: str, split: str | None) -> Any:
     return next(iter(loaded.values())) if len(loaded) == 1 else loaded
 
 
-def as_corpus(given: Any) -> Corpus | None:
-    """A `Corpus` from what a user may pass: itself, a dataset, a list of texts, a path, or None."""
+def as_corpus(given: Any, text: str | None = None, id: str | None = None) -> Corpus | None:
+    """A `Corpus` from what a user may pass: itself, a dataset, a list of texts, a path, or None.
+
+    Args:
+        given: see above; a dataset may be a `Dataset`, an `IterableDataset` or a `DatasetDict` of one split.
+        text, id: columns of a dataset; by their usual names where left out. A column "title" is used too.
+    """
     if given is None or isinstance(given, Corpus):
         return given
     if isinstance(given, str | Path):
@@ -172,34 +219,41 @@ def as_corpus(given: Any) -> Corpus | None:
             return Corpus.from_beir(given)
         given = load_any(str(given))
     if isinstance(given, dict):
-        raise InputError(f"the corpus has several splits ({', '.join(given)}); pass one of them")
-    names = getattr(given, "column_names", None)
-    if names is not None:
-        text = _guess(names, TEXT_NAMES) or (names[0] if len(names) == 1 else None)
-        if text is None:
-            raise ColumnError(
-                f"no column of the corpus is called {', '.join(TEXT_NAMES)}; the columns are {', '.join(names)}: "
-                "pass Corpus.from_dataset(dataset, text=..., id=...)"
-            )
-        return Corpus.from_dataset(
-            given, text=text, id=_guess(names, ID_NAMES), title="title" if "title" in names else None
-        )
-    if isinstance(given, list) and all(isinstance(text, str) for text in given):
+        if len(given) != 1:
+            raise InputError(f"the corpus has several splits ({', '.join(given)}); pass one of them (--corpus-split)")
+        given = next(iter(given.values()))
+    if hasattr(given, "column_names"):
+        return _corpus_of_columns(given, text, id)
+    if isinstance(given, list) and all(isinstance(value, str) for value in given):
         return Corpus.from_texts(given)
     raise InputError(f"{type(given).__name__} is no corpus; pass a Corpus, a Dataset, a list of texts or a path")
 
 
-def guess_columns(names: list[str]) -> tuple[str, str]:
-    """The anchor and the positive column by their usual names, or the only two columns in their order."""
-    anchor, positive = _guess(names, ANCHOR_NAMES), _guess(names, POSITIVE_NAMES)
-    if anchor is not None and positive is not None:
-        return anchor, positive
-    if len(names) == 2:
-        return names[0], names[1]
-    raise ColumnError(
-        f"cannot tell which columns hold the anchor and the positive; the columns are {', '.join(names)}: say "
-        "--anchor COLUMN and --positive COLUMN"
-    )
+def _corpus_of_columns(given: Any, text: str | None, id: str | None) -> Corpus:
+    names = given.column_names or list(next(iter(given), {}))  # a stream may not know its columns
+    text = text or _guess(names, TEXT_NAMES) or (names[0] if len(names) == 1 else None)
+    if text is None:
+        raise ColumnError(
+            f"cannot tell which column holds the documents' texts; the columns are {', '.join(names) or 'none'}: say "
+            "--corpus-text COLUMN, or in Python pass Corpus.from_dataset(dataset, text=..., id=...)"
+        )
+    title = "title" if "title" in names and text != "title" else None
+    return Corpus.from_dataset(given, text=text, id=id or _guess(names, ID_NAMES), title=title)
+
+
+def guess_columns(names: list[str], anchor: str | None = None, positive: str | None = None) -> tuple[str, str]:
+    """The anchor and the positive column: as given, by their usual names, or the only two in their order."""
+    names = [name for name in names if name not in columns.OURS]
+    others = [name for name in names if name not in (anchor, positive)]
+    found = anchor or _guess(others, ANCHOR_NAMES), positive or _guess(others, POSITIVE_NAMES)
+    if None in found and len(names) == 2:
+        found = anchor or others[0], positive or others[-1]
+    if found[0] is None or found[1] is None:
+        raise ColumnError(
+            f"cannot tell which columns hold the anchor and the positive; the columns are {', '.join(names)}: say "
+            "--anchor COLUMN and --positive COLUMN"
+        )
+    return found[0], found[1]
 
 
 def _guess(names: list[str], usual: tuple[str, ...]) -> str | None:

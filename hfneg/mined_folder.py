@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xxhash
 import yaml
 
-from hfneg.errors import InputError, near_miss
+from hfneg.errors import InputError, OutputError, near_miss
 from hfneg.run_folder import SUMMARY
 from hfneg.verdicts import MEANING
 
@@ -18,14 +19,31 @@ if TYPE_CHECKING:
     import datasets
 
 
-def card(summary: Mapping[str, Any], splits: Sequence[str]) -> str:
-    """``README.md``: the YAML that `load_dataset` reads, and what a person wants to know first."""
+def content_digest(folder: Path) -> str:
+    """32 hex digits over the parquet files below `folder`, by name and content."""
+    state = xxhash.xxh3_128()
+    for path in sorted(folder.rglob("*.parquet")):
+        state.update(path.name.encode())
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 24):
+                state.update(chunk)
+    return state.hexdigest()
+
+
+def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str) -> str:
+    """``README.md``: the YAML that `load_dataset` reads, and what a person wants to know first.
+
+    `digest` (of the content) stands in each config, because `load_dataset` keys its cache of a local folder by
+    the folder's last name and these configs alone: without it a folder mined anew, or another one of the
+    same name, would be served the old rows.
+    """
     data = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     ledger = [{"split": "anchors", "path": "ledger/*.parquet"}]
+    content = f"content {digest}"
     head = {
         "configs": [
-            {"config_name": "default", "data_files": data, "default": True},
-            {"config_name": "ledger", "data_files": ledger},
+            {"config_name": "default", "description": content, "data_files": data, "default": True},
+            {"config_name": "ledger", "description": content, "data_files": ledger},
         ],
         "task_categories": ["text-retrieval", "sentence-similarity"],
         "tags": ["hard-negatives", "hfneg"],
@@ -63,6 +81,8 @@ def open_rows(out: Path, several: bool) -> datasets.Dataset | datasets.DatasetDi
     """The mined rows, as `load_dataset` gives them."""
     import datasets
 
+    if not any((out / "data").glob("*.parquet")):
+        raise OutputError(f"{out} has lost its rows (data/*.parquet); overwrite it, or mine into another folder")
     loaded = datasets.load_dataset(str(out), "default")
     return loaded if several else next(iter(loaded.values()))
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import __version__, columns, ledger, mined_folder, rows
+from hfneg import __version__, ledger, mined_folder, rows
 from hfneg.anchors import Anchors
-from hfneg.errors import ColumnError, EmptyInputError, InputError
+from hfneg.errors import RecipeError, SettingError
 from hfneg.executors.base import Executor
 from hfneg.executors.local import LocalExecutor
 from hfneg.loading import BEIR_ANCHOR, BEIR_POSITIVE, as_corpus, is_beir, load_beir
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, check, clear
+from hfneg.splits import check_columns, refuse_empty, splits_of
 from hfneg.stages import Choose, Encode, Parts, Search, Selections
 
 if TYPE_CHECKING:
@@ -74,24 +76,28 @@ def mine(
         InputError and its kinds before anything is written; OutputExistsError, ResumeError for `out`.
     """
     check(out, resume=resume, overwrite=overwrite)
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe() if recipe is None else Recipe.load(recipe)
+    recipe = _recipe(recipe)
+    executor = _executor(executor, devices)
     if is_beir(pairs):
         pairs, beir_corpus = load_beir(pairs)
         corpus = beir_corpus if corpus is None else corpus
         anchor, positive = anchor or BEIR_ANCHOR, positive or BEIR_POSITIVE
-    splits = _splits(pairs)
-    _check_columns(splits, anchor, positive, hidden, remine)
-    assert anchor is not None and positive is not None
+    splits = splits_of(pairs)
+    anchor, positive = check_columns(splits, anchor, positive, hidden, remine)
     anchors = Anchors(
         pairs, as_corpus(corpus), anchor=anchor, positive=positive, positives_are=positives_are, missing=missing
     )
+    refuse_empty(splits, anchors)
     transform = recipe.transform(anchors, remine=remine)
     run = RunFolder(out, _identity(transform, recipe, anchors, splits, hidden))
     if overwrite:
         clear(out)
     run.begin()
     if not run.complete:
-        _Run(run, transform, recipe, splits, hidden, executor or LocalExecutor(devices)).work()
+        try:
+            _Run(run, transform, recipe, splits, hidden, executor).work()
+        finally:
+            run.leave_if_idle()
     return mined_folder.open_rows(Path(out), several=isinstance(pairs, Mapping))
 
 
@@ -121,7 +127,8 @@ class _Run:
         finished = self.folder.folder("finished")
         summary = self._summary(selections, counts)
         (finished / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
-        (finished / "README.md").write_text(mined_folder.card(summary, list(self.splits)), encoding="utf-8")
+        card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished))
+        (finished / "README.md").write_text(card, encoding="utf-8")
         self.folder.finish(summary)
 
     def _say_size(self) -> None:
@@ -130,7 +137,7 @@ class _Run:
         data = sum(self._rows_of(name) * rows.row_bytes(split, self.anchors, n) for name, split in self.splits.items())
         sources = len(self.transform.retrieve.names)
         candidates = len(self.anchors) * self.recipe.k * sources * (30 + 8 * sources)
-        log.info("needs up to %.2f GB of disk in %s", (data + candidates) / 1e9, self.folder.out)
+        log.info("needs up to %s MB of disk in %s", f"{(data + candidates) / 1e6:,.0f}", self.folder.out)
 
     def _search(self, position: int) -> Path:
         """All parts of one source."""
@@ -228,38 +235,21 @@ class _Run:
         return summary
 
 
-def _splits(pairs: Any) -> dict[str, Any]:
-    """The splits by name; what has none is called "train", as `load_dataset` does."""
-    splits = dict(pairs) if isinstance(pairs, Mapping) else {"train": pairs}
-    for name, split in splits.items():
-        if not hasattr(split, "with_format"):
-            raise InputError(
-                f"pairs ({name}) is a {type(split).__name__}; expected a Dataset, an IterableDataset, a DatasetDict or the "
-                "path of a BEIR folder (Dataset.from_list makes a Dataset of a list of rows)"
-            )
-        if hasattr(split, "num_rows") and split.num_rows == 0:
-            raise EmptyInputError(f"the split {name!r} of the pairs has no rows")
-    if not splits:
-        raise EmptyInputError("the pairs have no split")
-    return splits
+def _recipe(given: Recipe | str | Path | None) -> Recipe:
+    if given is None or isinstance(given, Recipe):
+        return given or Recipe()
+    if not isinstance(given, str | Path):
+        raise RecipeError(
+            f"recipe is a {type(given).__name__}; expected a Recipe, the path of its YAML file, or None "
+            "(Recipe(k=50, sampler=TakeTop(5)) makes one)"
+        )
+    return Recipe.load(given)
 
 
-def _check_columns(
-    splits: dict[str, Any], anchor: str | None, positive: str | None, hidden: str | None, remine: bool
-) -> None:
-    """Everything about columns that can be known without reading a row."""
-    for split in splits.values():
-        names = split.column_names
-        if anchor is None or positive is None:
-            raise ColumnError(
-                f"say which columns hold the anchor and the positive (anchor=..., positive=...); there are {names}"
-            )
-        if names is None:
-            continue
-        for column, role in ((anchor, "anchor"), (positive, "positive"), (hidden, "hidden positives")):
-            if column is not None:
-                columns.require(column, names, role)
-        columns.refuse_taken(names, columns.MINED, remine)
+def _executor(given: Executor | None, devices: str | Sequence[str] | None) -> Executor:
+    if given is not None and not (hasattr(given, "run") and hasattr(given, "workers")):
+        raise SettingError(f"executor={given!r}: expected None or an executor such as LocalExecutor(['cuda:0'])")
+    return LocalExecutor(devices) if given is None else given
 
 
 def _identity(
@@ -268,11 +258,18 @@ def _identity(
     """Everything the result depends on, so that a run is only ever resumed with the same of it."""
     from datasets.fingerprint import Hasher
 
+    try:
+        fingerprint = Hasher.hash(transform)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:  # a lock, a socket, an open file
+        raise SettingError(
+            f"the recipe cannot be pickled ({error}), so that a resumed run could not be told from another: give your "
+            "own retriever or filter a __getstate__ that leaves out what cannot be pickled"
+        ) from error
     return {
         "format": 1,
         "recipe": recipe.to_yaml(),
         "anchors": anchors.digest,
-        "transform": Hasher.hash(transform),
+        "transform": fingerprint,
         "rows": {name: rows.content_digest(split) for name, split in splits.items()},
         "hidden": hidden,
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from hfneg.compiling import compiled
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+
+@compiled
 def shingle_sets(data: Any, starts: Any, limit: Any) -> Any:
     """Distinct values up to `limit` of the 8-byte windows of each text, ascending: (uint64 [total], int64 [n + 1]).
 
@@ -39,7 +40,7 @@ def shingle_sets(data: Any, starts: Any, limit: Any) -> Any:
     return values[:at].copy(), ends
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _differ_at_most(values: Any, a: int, a_end: int, b: int, b_end: int, most: int) -> bool:
     """Whether at most `most` elements are in one of the sets values[a:a_end] and values[b:b_end] only."""
     while most >= 0:
@@ -57,11 +58,11 @@ def _differ_at_most(values: Any, a: int, a_end: int, b: int, b_end: int, most: i
     return False
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _most_different(a: int, b: int, share: float) -> int:
     """How many elements at most are in one only of two sets of a and b elements that have a share in common."""
     total = a + b
-    common = np.int64(share / (1.0 + share) * total)
+    common = int(share / (1.0 + share) * total)
     while common > 0 and (common - 1) / (total - common + 1) >= share:
         common -= 1
     while common <= min(a, b) and common / (total - common) < share:
@@ -69,7 +70,7 @@ def _most_different(a: int, b: int, share: float) -> int:
     return total - 2 * common if common <= min(a, b) else -1
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _appended(found: Any, count: int, i: int, j: int) -> Any:
     """`found` with (i, j) at `count`, doubled where it was full."""
     if count == len(found):
@@ -81,10 +82,8 @@ def _appended(found: Any, count: int, i: int, j: int) -> Any:
     return found
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def similar_pairs(
-    values: Any, ends: Any, left_ptr: Any, left: Any, right_ptr: Any, right: Any, share: float
-) -> Any:
+@compiled
+def similar_pairs(values: Any, ends: Any, left_ptr: Any, left: Any, right_ptr: Any, right: Any, share: float) -> Any:
     """Positions (i, j) in `left` and `right` of one owner's sets with a Jaccard similarity of at least `share`."""
     found = np.empty((16, 2), dtype=np.int64)
     count = 0
@@ -99,7 +98,7 @@ def similar_pairs(
     return found[:count, 0].copy(), found[:count, 1].copy()
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def possible_pairs(
     sample: Any,
     ends: Any,
@@ -126,7 +125,7 @@ def possible_pairs(
                 shorter, longer = min(lengths[x], lengths[y]), max(lengths[x], lengths[y])
                 if longer > 0 and shorter / longer < share:
                     continue
-                most = np.int64((1.0 - share) / share * min(windows[x], windows[y]) + 1e-6)
+                most = int((1.0 - share) / share * min(windows[x], windows[y]) + 1e-6)
                 if _differ_at_most(sample, ends[x], ends[x + 1], ends[y], ends[y + 1], most):
                     found = _appended(found, count, i, j)
                     count += 1

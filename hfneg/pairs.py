@@ -35,21 +35,25 @@ class Read:
         indptr: Rows,
         text_digest: str,
         splits: dict[str, int],
+        numbered: bool,
     ) -> None:
         self.hashes = hashes  # of the normal forms, one per row
         self.short_hashes = short_hashes
         self.indptr = indptr  # of each row's positives
         self.text_digest = text_digest
         self.splits = splits  # rows of each split
+        self.numbered = numbered  # whether positives were given as numbers, which can only be ids
 
 
 def read(pairs: Any, scratch: Path, anchor: str, positive: str) -> Read:
     hashes, short, lengths, digests = [], [], [], []
     splits: dict[str, int] = {}
+    numbered = False
     with StringsWriter(scratch, "anchors") as texts, StringsWriter(scratch, "positives") as positives:
         for split, place, batch in _batches(pairs, anchor, positive):
             names = _checked_anchors(batch, anchor, place)
             values = _checked_positives(batch, positive, place)
+            numbered = numbered or _holds_numbers(batch[positive])
             texts.append(names)
             positives.append(values.flat)
             normal = [normal_form(name) for name in names]
@@ -61,7 +65,7 @@ def read(pairs: Any, scratch: Path, anchor: str, positive: str) -> Read:
     if not hashes:
         raise EmptyInputError("the pairs are empty: there must be at least one row with an anchor and a positive")
     indptr = offsets(np.concatenate(lengths))
-    return Read(np.concatenate(hashes), np.concatenate(short), indptr, store.digest_of(digests), splits)
+    return Read(np.concatenate(hashes), np.concatenate(short), indptr, store.digest_of(digests), splits, numbered)
 
 
 def _batches(pairs: Any, anchor: str, positive: str) -> Iterator[tuple[str, str, dict[str, list[Any]]]]:
@@ -122,7 +126,21 @@ def _checked_positives(batch: Mapping[str, Any], positive: str, place: str) -> L
             f"positives ({place} and following): row {without[0]} of this batch has no positive (column {positive!r} "
             "holds an empty list); remove such rows first"
         )
+    empty = [int(owner) for owner, text in zip(values.owners, values.flat, strict=True) if not text.strip()]
+    if empty:
+        raise PositiveError(
+            f"positives ({place} and following): row {empty[0]} of this batch has an empty text in column "
+            f"{positive!r}; a positive must have a text: remove such rows first"
+        )
     return values
+
+
+def _holds_numbers(column: Any) -> bool:
+    """Whether the first row's first positive is a number (a column of a dataset holds one type)."""
+    first = column[0]
+    if isinstance(first, list | tuple | np.ndarray):
+        first = first[0]
+    return not isinstance(first, str)
 
 
 def distinct(values: pa.LargeStringArray) -> Iterator[str]:
@@ -149,6 +167,14 @@ def kind_of(values: pa.LargeStringArray, corpus: Corpus, positive: str) -> Posit
             "positives_are='text' or positives_are='id'"
         )
     return "id" if ids > texts else "text"
+
+
+def refuse_numbers(positive: str) -> None:
+    """Positives that were given as numbers can be ids only."""
+    raise PositiveError(
+        f"column {positive!r} holds numbers: they are no texts, and the corpus knows none of them as an id; name the "
+        "column of the texts, or give a corpus whose ids these are"
+    )
 
 
 def resolve(

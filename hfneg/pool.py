@@ -77,9 +77,9 @@ class Pool:
         A document that a source left out of its top k scores no more than the last one in it.
         """
         scores = self.score(by)
-        least = np.fmin.reduceat(scores, self.candidates.indptr[:-1]) if len(scores) else scores
-        # an empty list borrows its neighbour's value here, but owns no candidate that could read it
-        return np.where(np.isnan(scores), np.asarray(least)[self.owners] if len(scores) else scores, scores)
+        least = np.full(len(self.numbers), np.nan, dtype=np.float32)
+        np.fmin.at(least, self.owners, scores)
+        return np.where(np.isnan(scores), least[self.owners], scores)
 
     def positive_score(self, by: str = SCORE, against: Against = "min") -> Floats:
         """float32 [m]: the least, mean or largest score of the known positives of the candidate's anchor."""

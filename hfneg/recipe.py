@@ -22,12 +22,13 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator
 
 from hfneg.anchors import Anchors
 from hfneg.errors import HfnegError, RecipeError, near_miss
@@ -35,7 +36,7 @@ from hfneg.filters import FILTERS, Filter
 from hfneg.fusion import FUSIONS, RRF, Fusion
 from hfneg.guard import Guard
 from hfneg.pipeline import Mine
-from hfneg.retrieve import Retrieve
+from hfneg.retrieve import Retrieve, source_names
 from hfneg.retrievers import BM25, RETRIEVERS
 from hfneg.sampling import SAMPLERS, Sampler, TakeTop
 from hfneg.select import Select
@@ -65,11 +66,11 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     retrievers: tuple[Any, ...] = (BM25(),)
-    k: int = 100
-    fusion: Fusion = RRF()
-    guard: Guard = Guard()
-    filters: tuple[Filter, ...] = ()
-    sampler: Sampler = TakeTop(7)
+    k: int = Field(default=100, strict=True, ge=1)
+    fusion: InstanceOf[Fusion] = RRF()
+    guard: InstanceOf[Guard] = Guard()
+    filters: tuple[InstanceOf[Filter], ...] = ()
+    sampler: InstanceOf[Sampler] = TakeTop(7)
 
     def __init__(self, **slots: Any) -> None:
         for name in slots:
@@ -82,7 +83,10 @@ class Recipe(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             slot = ".".join(map(str, first["loc"]))
-            raise RecipeError(f"recipe slot {slot!r}: {first['msg']}; {first['input']!r} was given") from None
+            text = isinstance(first["input"], str) and slot != "k"
+            hint = " (Recipe.from_yaml reads steps written as text)" if text else ""
+            raise RecipeError(f"recipe slot {slot!r}: {first['msg']}; {first['input']!r} was given{hint}") from None
+        source_names(self.retrievers)
 
     @field_validator("retrievers", "filters", mode="before")
     @classmethod
@@ -99,16 +103,15 @@ class Recipe(BaseModel):
             raise RecipeError(f"there is no recipe file {str(path)!r}")
         try:
             return cls.from_yaml(file.read_text(encoding="utf-8"), trust=trust)
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"{path} is no text file ({error}); a recipe is YAML") from None
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from None
 
     @classmethod
     def from_yaml(cls, text: str, *, trust: bool = False) -> Recipe:
         """From YAML text; `trust` allows components named by import path."""
-        try:
-            slots = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"the recipe is no valid YAML: {error}") from None
+        slots = _yaml(text, "the recipe")
         if slots is None:
             slots = {}
         if not isinstance(slots, dict):
@@ -149,6 +152,22 @@ class Recipe(BaseModel):
 
 
 SLOTS = tuple(Recipe.model_fields)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: to PyYAML, which reads 1.1, ``1e-3`` is a text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _yaml(text: str, what: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{what} is no valid YAML: {error}") from None
 
 
 def parse_step(given: Any, *, trust: bool = False) -> Any:
@@ -231,8 +250,11 @@ def _text(value: Any) -> Any:
         return [_text(item) for item in value]
     if isinstance(value, int):
         return value
-    ours = type(value).__module__.split(".")[0] == "hfneg"
-    return repr(value) if ours or not isinstance(value, Step) else f"{type(value).__module__}.{value!r}"
+    kind = type(value)
+    if kind.__repr__ is object.__repr__:
+        return f"<{kind.__module__}.{kind.__qualname__}>"  # its address would make each process another recipe
+    ours = kind.__module__.split(".")[0] == "hfneg"
+    return repr(value) if ours or not dataclasses.is_dataclass(value) else f"{kind.__module__}.{value!r}"
 
 
 def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
@@ -243,7 +265,7 @@ def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
             f"{setting!r}: write slot.key=value or slot=value, with one of the slots {', '.join(SLOTS)}."
             f"{near_miss(slot, SLOTS)}"
         )
-    value = yaml.safe_load(text)
+    value = _yaml(text, repr(setting))
     current = getattr(recipe, slot)
     if not rest:
         new = _slot(slot, value, trust)
@@ -252,7 +274,7 @@ def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
         new = [_replaced(step, rest[1], value) if i == at else step for i, step in enumerate(current)]
     elif len(rest) == 1 and isinstance(current, tuple) and len(current) == 1:
         new = [_replaced(current[0], rest[0], value)]
-    elif len(rest) == 1 and not isinstance(current, tuple):
+    elif len(rest) == 1 and isinstance(current, Step):
         new = _replaced(current, rest[0], value)
     else:
         names = ", ".join(type(step).__name__ for step in current) if isinstance(current, tuple) else slot
@@ -270,4 +292,7 @@ def _position(steps: tuple[Any, ...], name: str, slot: str) -> int:
 
 
 def _replaced(step: Any, setting: str, value: Any) -> Any:
-    return _built(type(step), [], {**step.settings(), setting: value})
+    if not dataclasses.is_dataclass(step):
+        raise RecipeError(f"{step!r} has no settings that could be changed; replace it as a whole")
+    settings = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
+    return _built(type(step), [], {**settings, setting: value})

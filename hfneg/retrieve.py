@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +18,7 @@ from hfneg.batches import Lists, offsets
 from hfneg.candidates import Candidates, is_positive
 from hfneg.errors import NonFiniteError, RetrieverError, SettingError
 from hfneg.fusion import RRF, Fusion
+from hfneg.pool import SCORE
 from hfneg.transform import Transform, unique
 
 Floats = npt.NDArray[np.float32]
@@ -50,10 +53,17 @@ class Retrieve(Transform):
         remine: bool = False,
     ) -> None:
         self.anchors = anchors
-        self.retrievers = tuple(retriever) if isinstance(retriever, Sequence) else (retriever,)
-        self.names = _names(self.retrievers)
+        if not isinstance(anchors, Anchors):
+            raise SettingError(
+                f"Retrieve(anchors=...) is a {type(anchors).__name__}; expected Anchors(pairs, corpus, anchor=..., "
+                "positive=...)"
+            )
+        self.retrievers = tuple(retriever) if isinstance(retriever, list | tuple) else (retriever,)
+        self.names = source_names(self.retrievers)
         self.k = _checked_k(k, anchors)
-        self.fusion = fusion or RRF()
+        self.fusion = RRF() if fusion is None else fusion
+        if not isinstance(self.fusion, Fusion):
+            raise SettingError(f"Retrieve(fusion={fusion!r}): fusion must be a fusion such as RRF()")
         self.fusion.check_sources(self.names)
         self.remine = remine
 
@@ -174,7 +184,7 @@ class _Searcher:
             if hasattr(self.index, "score"):
                 own = positives.take(group)
                 flat = np.repeat(positives.indptr[group] - own.indptr[:-1], own.lengths) + np.arange(len(own.flat))
-                positive_scores[flat] = self._score(queries, own)
+                positive_scores[flat] = self._score(queries, numbers[group], own)
         return _assembled(found, len(numbers), positive_scores)
 
     def _queries(self, numbers: Rows) -> Any:
@@ -193,24 +203,43 @@ class _Searcher:
             yield group[some], lists, scores[some][kept]
 
     def _kept(self, numbers: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
-        """bool, shape of `rows`: found, and not behind the k-th document that is no known positive."""
-        found = rows >= 0
+        """bool, shape of `rows`: found here first, and not behind the k-th document that is no known positive."""
+        found = (rows >= 0) & ~_repeats(rows)
         owners = np.repeat(np.arange(len(numbers)), rows.shape[1])
         positive = is_positive(self.anchors, numbers, owners, rows.reshape(-1)).reshape(rows.shape)
         wanted = found & ~positive
         kept: npt.NDArray[np.bool_] = found & (np.cumsum(wanted, axis=1) - wanted < self.k)
         return kept
 
-    def _score(self, queries: Any, own: Lists) -> Floats:
+    def _score(self, queries: Any, numbers: Rows, own: Lists) -> Floats:
+        """The scores of the anchors' known positives, flat."""
         wide = np.full((len(own), int(own.lengths.max())), -1, dtype=np.int64)
         filled = np.arange(wide.shape[1]) < own.lengths[:, None]
         wide[filled] = own.flat
-        values: Floats = np.asarray(self.index.score(queries, wide), dtype=np.float32)[filled]
+        answer = self.index.score(queries, wide)
+        scores = _numbers(answer)
+        if scores is None or scores.shape != wide.shape:
+            given = reprlib.repr(answer) if scores is None else f"scores of shape {scores.shape}"
+            raise RetrieverError(
+                f"{self.name}.score(texts, rows) for rows of shape {wide.shape} returned {given}; it must return one "
+                "score per row, of the same shape"
+            )
+        scores = scores.astype(np.float32)
+        self._refuse_non_finite(scores, wide, numbers)
+        values: Floats = scores[filled]
         return values
 
     def _checked(self, answer: Any, numbers: Rows, k: int) -> tuple[Floats, Rows]:
         """The contract of `search`, held against foreign retrievers as well as our own."""
-        scores, rows = (np.asarray(part) for part in answer)
+        parts = [_numbers(part) for part in answer] if isinstance(answer, tuple | list) else []
+        arrays = [part for part in parts if part is not None]
+        if len(parts) != 2 or len(arrays) != 2:
+            raise RetrieverError(
+                f"{self.name}.search(texts, k={k}) returned {reprlib.repr(answer)}, a {type(answer).__name__}; it "
+                f"must return (scores, rows), two arrays of numbers of shape [{len(numbers)}, {k}] "
+                "(corpus.rows_of_ids turns ids into rows)"
+            )
+        scores, rows = arrays
         if rows.shape != (len(numbers), k) or scores.shape != rows.shape or rows.dtype.kind not in "iu":
             raise RetrieverError(
                 f"{self.name}.search(texts, k={k}) for {len(numbers)} texts returned scores of shape {scores.shape} and "
@@ -218,9 +247,10 @@ class _Searcher:
                 "(fill up with row -1 where there are fewer)"
             )
         rows, scores = rows.astype(np.int64, copy=False), scores.astype(np.float32, copy=False)
-        if rows.size and (rows.min() < -1 or rows.max() >= len(self.anchors.corpus)):
+        outside = rows[(rows < -1) | (rows >= len(self.anchors.corpus))]
+        if len(outside):
             raise RetrieverError(
-                f"{self.name}.search returned row {rows.max()}; rows are 0 .. {len(self.anchors.corpus) - 1} "
+                f"{self.name}.search returned row {outside[0]}; rows are 0 .. {len(self.anchors.corpus) - 1} "
                 "(corpus.rows_of_ids turns ids into rows), or -1"
             )
         self._refuse_non_finite(scores, rows, numbers)
@@ -259,6 +289,15 @@ def _assembled(found: list[tuple[Rows, Lists, Floats]], n: int, positive_scores:
     return SourceHits(Lists(indptr, rows), scores, positive_scores)
 
 
+def _repeats(rows: Rows) -> npt.NDArray[np.bool_]:
+    """bool, shape of `rows`: the row stands in the same list before."""
+    order = np.argsort(rows, axis=1, kind="stable")
+    ordered = np.take_along_axis(rows, order, axis=1)
+    again = np.zeros(rows.shape, dtype=bool)
+    np.put_along_axis(again, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
+    return again
+
+
 def _look_up(documents: Rows, scores: Floats, wanted: Rows) -> Floats:
     """The scores of the wanted documents, 0 where a document is in no list."""
     if not len(documents):
@@ -268,14 +307,32 @@ def _look_up(documents: Rows, scores: Floats, wanted: Rows) -> Floats:
     return found
 
 
-def _names(retrievers: Sequence[Any]) -> tuple[str, ...]:
+def _numbers(given: Any) -> npt.NDArray[Any] | None:
+    """An array of whole or floating numbers, or None where it cannot be one."""
+    try:
+        array = np.asarray(given)
+        return array if array.dtype.kind in "iuf" else array.astype(np.float64)
+    except (TypeError, ValueError):  # ragged lists, None, texts
+        return None
+
+
+def source_names(retrievers: Sequence[Any]) -> tuple[str, ...]:
+    """What the sources are called; SettingError where that does not tell them apart, or one is no retriever."""
     if not 1 <= len(retrievers) <= 8:
         raise SettingError(f"Retrieve takes one to eight retrievers; {len(retrievers)} were given")
     for retriever in retrievers:
-        if not hasattr(retriever, "search") and not hasattr(retriever, "open"):
-            raise SettingError(f"{retriever!r} is no retriever: it has no method search(texts, k) -> (scores, rows)")
+        if isinstance(retriever, type) or not (hasattr(retriever, "search") or hasattr(retriever, "open")):
+            raise SettingError(
+                f"{retriever!r} is no retriever; give one such as BM25(), or an object with a method search(texts, k) "
+                "-> (scores, rows)"
+            )
     names = tuple(str(getattr(r, "name", "") or type(r).__name__.lower()) for r in retrievers)
     for name in names:
+        if name == SCORE or not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+            raise SettingError(
+                f"a retriever is called {name!r}; a name is made of letters, digits, '_', '-' and '.', and is not "
+                "'score', which means the score that ranks"
+            )
         if names.count(name) > 1:
             raise SettingError(f"two retrievers are both called {name!r}; give one of them another name=")
     return names

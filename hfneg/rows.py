@@ -106,12 +106,13 @@ class RowWriter:
     def _count_hidden(self, batch: pa.Table, negatives: Any) -> HiddenCount:
         """How many of the negatives are in the row's hidden column."""
         assert self.hidden is not None
-        given = lists_of([value or [] for value in batch[self.hidden].to_pylist()], self.hidden)
+        given = lists_of([[] if value is None else value for value in batch[self.hidden].to_pylist()], self.hidden)
         corpus = self.anchors.corpus
         rows = corpus.rows_of_ids(given.flat)
         rows = np.where(rows >= 0, rows, corpus.rows_of_texts(given.flat))
         wide = len(corpus)
-        found = np.isin(negatives.owners * wide + negatives.flat, given.owners * wide + rows)
+        known = (given.owners * wide + rows)[rows >= 0]  # an unknown one is no document of the row before
+        found = np.isin(negatives.owners * wide + negatives.flat, known)
         return HiddenCount(len(negatives.flat), int(found.sum()), len(given.flat))
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hfneg.hashing import uniform
 from hfneg.pool import SCORE, Pool
-from hfneg.step import Step, check
+from hfneg.step import Step, check, is_number, is_whole
 
 Places = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Sampler(Step):
     n: int
 
     def __post_init__(self) -> None:
-        check(isinstance(self.n, int) and self.n >= 1, self, "n", self.n, "a whole number of at least 1")
+        check(is_whole(self.n, 1), self, "n", self.n, "a whole number of at least 1")
 
     def places(self, pool: Pool) -> Places:
         """float64 [m]: lower comes first; equal places are taken in rank order."""
@@ -51,6 +51,10 @@ class TakeRandom(Sampler):
 
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(is_whole(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
+
     def places(self, pool: Pool) -> Places:
         return uniform(self.seed, pool.anchor_hashes, pool.rows)
 
@@ -70,7 +74,9 @@ class TakeSimANS(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self.a >= 0, self, "a", self.a, "0 or more")
+        check(is_number(self.a) and self.a >= 0, self, "a", self.a, "a number, 0 or more")
+        check(is_number(self.b), self, "b", self.b, "a number")
+        check(is_whole(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
 
     def places(self, pool: Pool) -> Places:
         score = pool.highest_possible(self.by).astype(np.float64)

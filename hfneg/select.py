@@ -56,9 +56,9 @@ class Policy:
     """Filters and a sampler: from candidates to negatives. Pure: arrays in, arrays out."""
 
     def __init__(
-        self, filters: Sequence[Filter] = (), sampler: Sampler | None = None, guard: Guard | None = None
+        self, filters: Sequence[Filter] | Filter = (), sampler: Sampler | None = None, guard: Guard | None = None
     ) -> None:
-        self.filters = tuple(filters)
+        self.filters = tuple(filters) if isinstance(filters, list | tuple) else (filters,)
         self.sampler = sampler or TakeTop(7)
         self.guard = guard or Guard()
         for given, kind, wanted in (
@@ -129,7 +129,7 @@ class Select(Transform):
         self,
         anchors: Anchors,
         *,
-        filters: Sequence[Filter] = (),
+        filters: Sequence[Filter] | Filter = (),
         sampler: Sampler | None = None,
         guard: Guard | None = None,
         keep_candidates: bool = False,

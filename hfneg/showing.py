@@ -14,34 +14,45 @@ from rich.table import Table
 from hfneg.errors import SettingError, near_miss
 from hfneg.verdicts import MEANING
 
+FILTERED = "was dropped by the filter of this name"
+
 
 def summary(console: Console, folder: Path, seconds: float) -> None:
-    """The end of ``hfneg mine``: what became of the candidates, and where the result lies."""
+    """The end of ``hfneg mine``: how many negatives, what became of the candidates, and what to do next."""
     facts: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    table = Table(title=f"{facts['candidates']:,} candidates of {facts['anchors']:,} anchors", title_justify="left")
-    table.add_column("verdict")
-    table.add_column("candidates", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("it ...", style="dim")
-    total = max(facts["candidates"], 1)
-    for name, count in facts["verdicts"].items():
-        if count:
-            style = "green" if name == "selected" else None
-            meaning = MEANING.get(name, "was dropped by the filter of this name")
-            table.add_row(name, f"{count:,}", f"{count / total:.1%}", meaning, style=style)
-    console.print(table)
-    console.print(_counts(facts), highlight=False)
+    console.print(_counts(facts), style="bold", highlight=False)
+    console.print(_verdicts(facts))
     for line in _remarks(facts):
         console.print(line, highlight=False)
-    console.print(f'{seconds:.1f} s. Open it: load_dataset("{folder}")', highlight=False, markup=False)
+    console.print(f"\nWritten to {folder} in {_duration(seconds)}. Next:", highlight=False, soft_wrap=True)
+    for code, what in (
+        (f'load_dataset("{folder}")', "your rows with hard_negatives"),
+        (f'load_dataset("{folder}", "ledger")', "every candidate and its verdict"),
+        ("hfneg export --list", "what a trainer can be given"),
+    ):
+        console.print(f"  {code:<36}  # {what}", highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def _counts(facts: Mapping[str, Any]) -> str:
     rows = sum(facts["rows"].values())
     return (
-        f"{facts['negatives']:,} hard negatives for {rows:,} rows ({facts['anchors']:,} unique anchors), from "
-        f"{facts['documents']:,} documents"
+        f"{facts['negatives']:,} hard negatives for {_several(facts['anchors'], 'anchor')} "
+        f"({_several(rows, 'row')}) from {_several(facts['documents'], 'document')}"
     )
+
+
+def _verdicts(facts: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("candidates", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("because it", style="dim")
+    total = max(facts["candidates"], 1)
+    for name, count in facts["verdicts"].items():
+        if count:
+            style = "green" if name == "selected" else None
+            table.add_row(f"{count:,}", f"{count / total:.1%}", name, MEANING.get(name, FILTERED), style=style)
+    return table
 
 
 def _remarks(facts: Mapping[str, Any]) -> list[str]:
@@ -49,27 +60,52 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
     wanted = facts["wanted_per_anchor"]
     short = sum(count for n, count in facts["negatives_per_anchor"].items() if int(n) < wanted)
     if short:
-        remarks.append(f"[yellow]{short:,} anchors have fewer than the {wanted} negatives asked for[/yellow]")
+        has = "has" if short == 1 else "have"
+        remarks.append(f"[yellow]{_several(short, 'anchor')} {has} fewer than the {wanted} asked for[/yellow]")
     if facts["added_positives"]:
-        remarks.append(f"{facts['added_positives']:,} positives were not in the corpus and were added to it")
+        remarks.append(f"{_several(facts['added_positives'], 'positive')} not in the corpus, and added to it")
     hidden = facts.get("hidden_positives")
     if hidden:
         remarks.append(
-            f"hidden positives among the negatives: {hidden['hidden_found']:,} of {hidden['negatives']:,} "
-            f"({hidden['share_of_negatives']:.1%}); mining did not know these {hidden['hidden']:,} relevant documents"
+            f"[bold]{hidden['share_of_negatives']:.1%}[/bold] of the negatives are hidden positives "
+            f"({hidden['hidden_found']:,} of {hidden['negatives']:,} in the rows)"
         )
     if not facts["exact"]:
-        remarks.append("searched with an approximate index: another machine may find slightly other candidates")
+        remarks.append("approximate index: another machine may find slightly other candidates")
     return remarks
 
 
-def formats(console: Console, known: Mapping[str, Callable[..., Any]]) -> None:
-    """Name and first line of each format."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, function in known.items():
-        text = inspect.getdoc(function) or ""
-        table.add_row(name, text.split("\n\n")[0].replace("\n", " "))
-    console.print(table)
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, hours = int(seconds // 60), int(seconds // 3600)
+    return f"{minutes} min {seconds % 60:.0f} s" if not hours else f"{hours} h {minutes % 60} min"
+
+
+def exported(console: Console, path: Path, format: str, written: int, opens: bool) -> None:
+    """The end of ``hfneg export``."""
+    line = f"{_several(written, 'row')} as {format} in {path}"
+    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if opens:
+        code = f'load_dataset("parquet", data_files="{path}")'
+        console.print(f"  {code}  # what the trainer eats", highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def formats(console: Console, *groups: Mapping[str, Callable[..., Any]]) -> None:
+    """Name and first sentence of each format: those for sentence-transformers, then other tools' files."""
+    titles = ("For the trainers of sentence-transformers, a parquet file:", "For other tools:")
+    for title, known in zip(titles, groups, strict=True):
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for name, function in known.items():
+            text = (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+            table.add_row(f"  {name}", text.replace("`", "").split("; returns")[0].rstrip("."))
+        console.print(title, style="bold")
+        console.print(table, highlight=False)
+    console.print("\nhfneg export MINED --format NAME --out FILE", highlight=False, markup=False)
 
 
 def accepted(known: Mapping[str, Callable[..., Any]], name: str, options: Mapping[str, Any]) -> dict[str, Any]:

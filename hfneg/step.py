@@ -7,6 +7,7 @@ Steps are frozen dataclasses: checked when they are built, equal when their sett
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection
 from typing import Any, ClassVar
 
@@ -30,6 +31,16 @@ class Step:
     def settings(self) -> dict[str, Any]:
         """The parameters by name."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+
+def is_whole(given: Any, least: int = 0) -> bool:
+    """Whether it is a whole number (no bool) from `least` up."""
+    return isinstance(given, int) and not isinstance(given, bool) and given >= least
+
+
+def is_number(given: Any) -> bool:
+    """Whether it is a finite number (no bool)."""
+    return isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
 
 
 def check(condition: bool, step: object, setting: str, given: Any, expected: str) -> None:

@@ -8,12 +8,22 @@ array of strings first glues the chunks together in RAM.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
+
+
+def not_unicode(strings: Sequence[str]) -> int | None:
+    """The position of the first string that UTF-8 cannot hold (a lone surrogate), None where there is none."""
+    try:
+        "".join(strings).encode()
+    except UnicodeEncodeError:
+        surrogates = (i for i, string in enumerate(strings) if any("\ud800" <= mark <= "\udfff" for mark in string))
+        return next(surrogates)
+    return None
 
 
 class StringsWriter:

@@ -30,12 +30,12 @@ FIXED = {
 }
 MEANING = {
     "selected": "became a hard negative",
-    "spare": "would have been a negative, but enough others came before it",
-    "known_positive": "is a known positive of the anchor",
+    "spare": "survived, but enough came before it",
+    "known_positive": "is a positive of its anchor",
     "own_text": "is the anchor's own text, or nearly so",
-    "near_positive": "is a near-duplicate of a known positive",
-    "repeat": "repeats an earlier candidate, but for case, white space or Unicode form",
-    "not_examined": "was not examined, because enough negatives had been found before it",
+    "near_positive": "is nearly the same as a positive",
+    "repeat": "repeats an earlier candidate",
+    "not_examined": "was not needed: enough came before it",
 }
 
 

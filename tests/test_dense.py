@@ -25,7 +25,7 @@ from hfneg.anchors import Anchors
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
 from hfneg.errors import NonFiniteError, ProcessError, RetrieverError, SettingError, StoreError
-from hfneg.retrievers import dense_kernels
+from hfneg.retrievers import dense_kernels, dense_products
 from hfneg.retrievers.dense import Dense
 from hfneg.vectors import Vectors
 
@@ -108,6 +108,50 @@ def test_search_equals_the_full_float64_matrix(seed: int, n: int, d: int, q: int
     documents, queries = awkward(rng, n, d), awkward(rng, q, d)
     found = dense_kernels.search(queries, blocks_of(documents, block), k)
     assert_same(found, oracle(queries, documents, k))
+
+
+PRODUCTS = [
+    dense_products.Float32,
+    pytest.param(
+        dense_products.BFloat16,
+        marks=pytest.mark.skipif(not dense_products.has_bfloat16(), reason="this CPU has no bfloat16"),
+    ),
+]
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_product_is_no_further_off_than_it_says(product: Any) -> None:
+    """The bound that exactness rests on holds where errors are large: terms that cancel, and long vectors."""
+    rng = np.random.default_rng(11)
+    for d in (3, 64, 1_000):
+        documents, queries = (rng.normal(size=(n, d)).astype(np.float32) for n in (200, 300))
+        documents[:100] = np.abs(documents[:100]) * np.float32(1.999)
+        queries[:100] = np.abs(queries[:100])
+        multiply, values = product(), np.empty((300, 200), dtype=np.float32)
+        block = multiply.block(documents)
+        multiply.into(values, queries, block)
+        exact = (queries.astype(np.float64) @ documents.astype(np.float64).T).astype(np.float32)
+        off = np.abs(values.astype(np.float64) - exact) - multiply.relative * np.abs(values) / (1 - multiply.relative)
+        with dense_kernels.ThreadPoolExecutor(1) as pool:
+            sizes = dense_kernels._query_sizes(pool, multiply, queries)
+            for i in range(200):  # one vector at a time: the bound is of the longest
+                one = dense_kernels._sizes(pool, multiply, documents[i : i + 1], block[i : i + 1])
+                assert (off[:, i] <= dense_products.slack(multiply, d, sizes, one)).all()
+        assert (values != exact).any()
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_every_product_gives_the_same_bits(product: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coarse product costs time and changes nothing, for vectors far apart and for vectors close together."""
+    rng = np.random.default_rng(12)
+    monkeypatch.setattr(dense_products, "fastest", lambda queries: product())
+    queries = awkward(rng, 40, 80)
+    for spread in (0.3, 0.001):
+        documents = (np.round((rng.normal(size=80) + spread * rng.normal(size=(2_000, 80))) * 2**14) / 2**14).astype(
+            "f4"
+        )
+        for block in (2_000, 150):
+            assert_same(dense_kernels.search(queries, blocks_of(documents, block), 30), oracle(queries, documents, 30))
 
 
 def test_the_order_that_blas_gives_is_not_trusted() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -29,7 +30,8 @@ class LocalExecutor:
             devices = _all_devices()
         if isinstance(devices, str):
             devices = [devices]
-        if devices is not None and not all(isinstance(name, str) and name for name in devices):
+        named = isinstance(devices, list | tuple) and all(isinstance(name, str) and name for name in devices)
+        if devices is not None and not named:
             raise SettingError(f"devices={devices!r}: expected None, 'all', or names such as ['cuda:0', 'cpu']")
         self.devices = list(devices or [])
 
@@ -56,7 +58,7 @@ class LocalExecutor:
             devices.put(name)
         waiting = list(reversed(units))
         running: dict[Future[None], Any] = {}
-        with ProcessPoolExecutor(self.workers, context, initializer=_claim_device, initargs=(devices,)) as pool:
+        with ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=(devices,)) as pool:
             try:
                 while waiting or running:
                     while waiting and len(running) < 2 * self.workers:
@@ -96,8 +98,17 @@ class _device:  # noqa: N801
                 os.environ[DEVICE_VARIABLE] = self.before
 
 
-def _claim_device(devices: Any) -> None:
+def _start_worker(devices: Any) -> None:
     os.environ[DEVICE_VARIABLE] = devices.get()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever and keep its device's memory."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _all_devices() -> list[str]:

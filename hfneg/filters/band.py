@@ -6,7 +6,7 @@ import numpy as np
 
 from hfneg.filters.base import Filter
 from hfneg.pool import SCORE, Mask, Pool
-from hfneg.step import check
+from hfneg.step import check, is_number
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Band(Filter):
 
     def __post_init__(self) -> None:
         check(self.low is not None or self.high is not None, self, "low", self.low, "given, or high must be")
+        for setting, given in (("low", self.low), ("high", self.high)):
+            check(given is None or is_number(given), self, setting, given, "None or a number")
         ordered = self.low is None or self.high is None or self.low <= self.high
         check(ordered, self, "high", self.high, f"at least low ({self.low})")
 

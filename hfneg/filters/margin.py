@@ -6,7 +6,7 @@ import numpy as np
 
 from hfneg.filters.base import Filter
 from hfneg.pool import SCORE, Against, Mask, Pool
-from hfneg.step import check, check_choice
+from hfneg.step import check, check_choice, is_number
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,10 @@ class Margin(Filter):
     def __post_init__(self) -> None:
         one = (self.relative is None) != (self.absolute is None)
         check(one, self, "relative", self.relative, f"given, or absolute (now {self.absolute!r}), and not both")
-        check(self.relative is None or 0 <= self.relative < 1, self, "relative", self.relative, "a share, 0 to below 1")
-        check(self.absolute is None or self.absolute >= 0, self, "absolute", self.absolute, "0 or more")
+        share = self.relative is None or (is_number(self.relative) and 0 <= self.relative < 1)
+        check(share, self, "relative", self.relative, "a share, 0 to below 1")
+        above = self.absolute is None or (is_number(self.absolute) and self.absolute >= 0)
+        check(above, self, "absolute", self.absolute, "a number, 0 or more")
         check_choice(self, "against", self.against, ("min", "mean", "max"))
 
     def keep(self, pool: Pool) -> Mask:

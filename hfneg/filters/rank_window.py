@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hfneg.filters.base import Filter
 from hfneg.pool import Mask, Pool
-from hfneg.step import check
+from hfneg.step import check, is_whole
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class RankWindow(Filter):
     verdict = "rank_window"
 
     def __post_init__(self) -> None:
-        check(isinstance(self.skip, int) and self.skip >= 0, self, "skip", self.skip, "a whole number, 0 or more")
-        good = self.stop is None or (isinstance(self.stop, int) and self.stop > self.skip)
+        check(is_whole(self.skip), self, "skip", self.skip, "a whole number, 0 or more")
+        good = self.stop is None or is_whole(self.stop, self.skip + 1)
         check(good, self, "stop", self.stop, f"None or a whole number above skip ({self.skip})")
 
     def keep(self, pool: Pool) -> Mask:

@@ -20,9 +20,9 @@ class Search(Protocol):
 
     ``search(texts, k)`` returns ``(scores, rows)``, both of shape [len(texts), k]: float scores, best
     first, and the rows of the corpus (``corpus.rows_of_ids(ids)`` turns ids into rows). Where there are
-    fewer than k, fill up with row -1. With an optional ``score(texts, rows) -> scores`` (rows of shape
-    [len(texts), m], -1 where there is none) margins below the positive become possible; with an optional
-    ``name`` the source bears that name.
+    fewer than k, fill up with row -1; a row that comes again counts where it came first. With an optional
+    ``score(texts, rows) -> scores`` (rows of shape [len(texts), m], -1 where there is none) margins below
+    the positive become possible; with an optional ``name`` the source bears that name.
     """
 
     def search(self, texts: list[str], k: int) -> tuple[Any, Any]: ...

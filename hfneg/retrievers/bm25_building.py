@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hfneg import store
 from hfneg.corpus import Corpus
 from hfneg.hashing import HASH, Hashes, HashIndex, hash_texts
-from hfneg.retrievers import bm25_kernels as kernels
+from hfneg.retrievers import bm25_counting as kernels
 from hfneg.retrievers.bm25 import BM25, SHIFTED
 from hfneg.retrievers.bm25_tokenizing import Codes, Offsets, Terms, Tokenizer
 

@@ -1,4 +1,4 @@
-"""The inner loops of BM25, compiled by numba (imported at first use only: numba is slow to import).
+"""The inner loops of a BM25 search, compiled by numba (imported at first use only: numba is slow to import).
 
 Pure functions on arrays; they release the GIL and write into what they are given. `postings` and `query`
 are the tuples of arrays in bm25.py: their integers are unsigned, because numba guards every signed index
@@ -7,11 +7,11 @@ against being negative.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
+
+from hfneg.compiling import compiled
 
 CHUNK = 16  # documents whose maximum is one or two vector instructions
 CHUNKS = 8  # chunks per block; 1 where the corpus is so small that whole blocks would bound nothing
@@ -19,14 +19,6 @@ SPARSE = 12  # with fewer than documents / SPARSE postings it is cheaper to visi
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """numba.njit without the GIL, kept on disk where a folder for it can be written (NUMBA_CACHE_DIR)."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # "no locator available": neither the package's folder nor the user's cache is writable
-        return numba.njit(nogil=True)(function)
 
 
 class Workspace(NamedTuple):
@@ -64,52 +56,7 @@ def workspace(documents: int, k: int) -> Workspace:
     return Workspace(sums, sums.view(np.int32), np.empty_like(order), order, order.view(np.float32), keys, chunks)
 
 
-# Building.
-
-
-@compiled
-def insert_terms(high: Any, low: Any, ids: Any, size: int, new_high: Any, new_low: Any, out: Any) -> int:
-    """Look up or insert 128-bit hashes in an open table (2^n slots, id -1 = free); the new size."""
-    mask = np.uint64(len(ids) - 1)
-    for i in range(len(out)):
-        slot = new_low[i] & mask
-        while ids[slot] >= 0 and (low[slot] != new_low[i] or high[slot] != new_high[i]):
-            slot = (slot + np.uint64(1)) & mask
-        if ids[slot] < 0:
-            high[slot], low[slot], ids[slot] = new_high[i], new_low[i], size
-            size += 1
-        out[i] = ids[slot]
-    return size
-
-
-@compiled
-def count_documents(tokens: Any, offsets: Any, last: Any, frequencies: Any) -> None:
-    """Add up in how many documents each term occurs; `last` (all -1) is scratch."""
-    for document in range(len(offsets) - 1):
-        for j in range(offsets[document], offsets[document + 1]):
-            term = tokens[j]
-            if last[term] != document:
-                last[term] = document
-                frequencies[term] += 1
-
-
-@compiled
-def fill_postings(tokens: Any, offsets: Any, last: Any, heads: Any, indices: Any, counts: Any) -> None:
-    """Counting sort into CSC: rows and term counts; `heads` starts as indptr[:-1], `last` as all -1."""
-    for document in range(len(offsets) - 1):
-        for j in range(offsets[document], offsets[document + 1]):
-            term = tokens[j]
-            head = heads[term]
-            if last[term] == document:
-                counts[head - 1] += 1
-            else:
-                last[term] = document
-                indices[head] = document
-                counts[head] = 1
-                heads[term] = head + 1
-
-
-# Searching. A candidate is one uint64 key, (bits of its positive score, inverted row): the larger key comes
+# A candidate is one uint64 key, (bits of its positive score, inverted row): the larger key comes
 # first in the order (-score, row), and no two are equal.
 
 
@@ -127,7 +74,7 @@ def select_largest(values: Any, count: int, k: int) -> None:
         for i in range(left, right):
             value = values[i]
             values[i], values[middle] = values[middle], value
-            middle += np.int64(value > pivot)
+            middle += int(value > pivot)
         if target < middle:
             right = middle
             continue
@@ -135,7 +82,7 @@ def select_largest(values: Any, count: int, k: int) -> None:
         for i in range(left, right):
             value = values[i]
             values[i], values[left] = values[left], value
-            left += np.int64(value == pivot)
+            left += int(value == pivot)
         if target < left:
             return
 
@@ -210,7 +157,7 @@ def lower_bound(space: Any, k: int, extra: Any) -> Any:
     order, count = space.order, 0
     for value in space.maxima:
         order[count] = value
-        count += np.int64(value > 0)
+        count += int(value > 0)
     if count < k:
         return np.int32(1)
     select_largest(order, count, k)

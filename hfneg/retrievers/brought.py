@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hfneg import columns, store
-from hfneg.batches import Lists, lists_of, texts_of, values_of
+from hfneg.batches import Lists, lists_of, texts_of
 from hfneg.corpus import Corpus
-from hfneg.errors import ColumnError, EmptyInputError
+from hfneg.errors import ColumnError, EmptyInputError, InputError
 from hfneg.hashing import HashIndex, hash_texts, normal_form
 from hfneg.retrievers.base import Rows, Scores
+from hfneg.step import is_number
 
 log = logging.getLogger(__name__)
 BATCH = 1_000
@@ -38,6 +40,11 @@ def candidates_from(
     An anchor that the dataset does not have gets no candidates. Candidates that the corpus does not have are
     left out and counted in a log line.
     """
+    if not isinstance(dataset, Iterable) or isinstance(dataset, str | Mapping):
+        raise InputError(
+            f"candidates_from cannot read {dataset!r}, a {type(dataset).__name__}; pass a Dataset (one split of a "
+            "DatasetDict) or a list of rows"
+        )
     names = getattr(dataset, "column_names", None)
     for wanted, role in ((column, "candidates"), (anchor, "anchor"), (scores, "scores of the candidates")):
         if wanted is not None and names is not None:
@@ -60,11 +67,19 @@ def _row(
     values = lists_of([row[column]], column).flat
     if scores is None:
         return texts_of([row[anchor]], anchor)[0], values, None
-    marks = [float(score) for score in values_of(row[scores])]
+    marks = row[scores].tolist() if isinstance(row[scores], np.ndarray) else row[scores]
+    if not isinstance(marks, list | tuple) or not all(is_number(mark) for mark in marks):
+        raise ColumnError(
+            f"column {scores!r} holds {reprlib.repr(marks)}; expected a list of finite numbers, one per candidate in "
+            f"{column!r}: remove such rows, or leave scores= out to score by rank"
+        )
     if len(marks) != len(values):
-        raise ColumnError(f"{len(values)} candidates in {column!r} but {len(marks)} scores in {scores!r} in one row")
+        raise ColumnError(
+            f"{len(values)} candidates in {column!r} but {len(marks)} scores in {scores!r} in one row; give one score "
+            "per candidate, or leave scores= out to score by rank"
+        )
     order = sorted(range(len(marks)), key=lambda i: -marks[i])
-    return texts_of([row[anchor]], anchor)[0], [values[i] for i in order], [marks[i] for i in order]
+    return texts_of([row[anchor]], anchor)[0], [values[i] for i in order], [float(marks[i]) for i in order]
 
 
 def _write(given: dict[str, tuple[list[str], list[float] | None]]) -> str:

@@ -1,19 +1,14 @@
 """Exact maximum inner product search (imported at first use only: numba is slow to import).
 
 The score of a pair is defined by `dot`: products and sums in float64, in an order that depends on the
-number of dimensions alone, rounded to float32. A float32 matrix product (BLAS, whose last bits depend on
-shape and threads) only decides which pairs are worth scoring, and never decides wrongly:
+number of dimensions alone, rounded to float32. A fast matrix product (`dense_products`), whose last bits
+depend on shape and threads, only decides which pairs are worth scoring, and never decides wrongly: its
+value and the score are at most `slack` apart, but for a last rounding by at most `relative` of itself.
 
-    Let u = 2**-24, g(m) = m u / (1 - m u), and |q|, |x| the lengths of the two vectors. In whatever order
-    BLAS adds, fused or not, its value differs from the true one by at most g(d) |q| |x| (Higham, Accuracy
-    and Stability of Numerical Algorithms, 2002, section 3.1). `dot` differs by far less than u |q| |x|, and
-    rounding its value to float32 by at most u |q| |x| (1 + small). So BLAS and score are never further
-    apart than slack = g(d + 2) |q| |x|, plus d times the smallest normal float32 for what underflows.
-
-A pair can therefore be among the k best only if its BLAS value is at least the k-th score so far less one
-slack. Inside one block, k BLAS values >= v mean k scores >= v - slack, so it also needs v - 2 slack. All
-pairs above both are scored, however many there are: nothing has to be widened, and a thousand documents
-with one vector come out in the order of their rows.
+A pair can therefore be among the k best only if its product is at least the k-th score so far less one
+slack. Inside one block, k products >= v mean k scores >= v - slack, so it also needs v - 2 slack (and a
+little, for the last rounding). All pairs above both are scored, however many there are: nothing has to be
+widened, and a thousand documents with one vector come out in the order of their rows.
 """
 
 from __future__ import annotations
@@ -29,12 +24,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from hfneg.errors import NonFiniteError
+from hfneg.retrievers import dense_products
 
 TILE_QUERIES, TILE_ROWS = 2_048, 8_192  # 64 MB of float32
-SEGMENT = 2_048  # BLAS values between two looks at the k-th best of them: selecting among few is cheap
+SEGMENT = 2_048  # products between two looks at the k-th best of them: selecting among few is cheap
 LANES = 64  # sums of `dot`; part of the definition of a score
-CHUNK = 128  # BLAS values looked at together; most chunks hold nothing worth keeping
+CHUNK = 128  # products looked at together; most chunks hold nothing worth keeping
+FEW = 256  # pairs per query and block, beyond k, that may be scored before the product is thought too coarse
 TASK = 64  # queries per task of a thread
 
 Vectors32 = npt.NDArray[np.float32]
@@ -158,16 +154,30 @@ def _keep(values: Scores, cut: float, found: Rows, count: int) -> int:
 
 
 @compiled
-def _survivors(values: Scores, k: int, cut: float, slack: float, found: Rows) -> int:
-    """Positions of the BLAS values that can still be among the k best into `found`, ascending; their count."""
+def _least_product(score: float, slack: float, relative: float) -> float:
+    """What the product of a pair with at least this score cannot be below."""
+    least = score - slack
+    return least - relative * abs(least) if least > -np.inf else least
+
+
+@compiled
+def _least_score(product: float, slack: float, relative: float) -> float:
+    """What the score of a pair with at least this product cannot be below."""
+    return (product / (1 + relative) if product > 0 else product / (1 - relative)) - slack
+
+
+@compiled
+def _survivors(values: Scores, k: int, cut: float, slack: float, relative: float, found: Rows) -> int:
+    """Positions of the products that can still be among the k best into `found`, ascending; their count."""
     count = 0
     for start in range(0, len(values), SEGMENT):
         stop = min(start + SEGMENT, len(values))
         count = _at_least(values, start, stop, cut, found, count)
         if count > 2 * k or (count > k and stop == len(values)):
             kth = np.partition(values[found[:count]], count - k)[count - k]
-            if np.float64(kth) - 2 * slack > cut:
-                cut = np.float64(kth) - 2 * slack
+            least = _least_product(_least_score(np.float64(kth), slack, relative), slack, relative)
+            if least > cut:
+                cut = least
                 count = _keep(values, cut, found, count)
     return count
 
@@ -179,23 +189,30 @@ def merge(
     vectors: Vectors32,
     first_row: int,
     slack: Floats,
+    relative: float,
     scores: Scores,
     rows: Rows,
     start: int,
     stop: int,
-) -> None:
-    """Bring one block into the heaps of queries `start` .. `stop` - 1; tile: BLAS values [queries, vectors]."""
+) -> int:
+    """Bring one block into the heaps of queries `start` .. `stop` - 1; tile: products [queries, vectors].
+
+    Returns how many pairs had to be scored.
+    """
     k = scores.shape[1]
+    scored = 0
     sums = np.empty(LANES, dtype=np.float64)
     found = np.empty(len(vectors), dtype=np.int64)
     for i in range(start, stop):
-        cut = np.float64(scores[i, 0]) - slack[i]
-        for j in found[: _survivors(tile[i], k, cut, slack[i], found)]:
+        cut = _least_product(np.float64(scores[i, 0]), slack[i], relative)
+        for j in found[: _survivors(tile[i], k, cut, slack[i], relative, found)]:
             if tile[i, j] >= cut:
+                scored += 1
                 score = np.float32(dot(queries[i], vectors[j], sums))
                 if _worse(scores[i, 0], rows[i, 0], score, first_row + j):
                     _sink(scores[i], rows[i], k, score, first_row + j)
-                    cut = np.float64(scores[i, 0]) - slack[i]
+                    cut = _least_product(np.float64(scores[i, 0]), slack[i], relative)
+    return scored
 
 
 def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) -> tuple[Scores, Rows]:
@@ -206,55 +223,61 @@ def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) 
         blocks: (row of the block's first vector, float32 [rows, d]); each is read once, for all queries.
 
     Equal in every bit for any blocks, any number of queries at once and any number of threads. Beside the
-    result it holds one tile (64 MB). Raises NonFiniteError where a product cannot be held in float32.
+    result it holds one tile (64 MB, and half as much for bfloat16). Raises NonFiniteError where a product
+    cannot be held in float32.
     """
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     tile = np.empty(min(len(queries), TILE_QUERIES) * TILE_ROWS, dtype=np.float32)
+    product = dense_products.fastest(len(queries))
     with ThreadPoolExecutor(n_threads()) as pool:
-        lengths = _all_lengths(pool, queries)
+        sizes = _query_sizes(pool, product, queries)
         for first, block in blocks:
             for at in range(0, len(block), TILE_ROWS):
                 part = block[at : at + TILE_ROWS]
-                slack = _slack(queries.shape[1], lengths, float(_all_lengths(pool, part).max(initial=0.0)))
-                _search_block(pool, tile, queries, part, first + at, slack, scores, rows)
+                scored = _search_block(pool, product, tile, queries, sizes, part, first + at, scores, rows)
+                if scored > (k + FEW) * len(queries) and product.relative:  # vectors too close for a coarse product
+                    product = dense_products.Float32()
+                    sizes = _query_sizes(pool, product, queries)
         _each(pool, len(queries), functools.partial(sort_heaps, scores, rows))
     return scores, rows
 
 
 def _search_block(
     pool: Executor,
+    product: dense_products.Product,
     tile: Scores,
     queries: Vectors32,
+    sizes: dense_products.Sizes,
     block: Vectors32,
     first: int,
-    slack: Floats,
     scores: Scores,
     rows: Rows,
-) -> None:
+) -> int:
+    """Returns how many pairs had to be scored."""
+    documents = product.block(block)
+    slack = dense_products.slack(product, queries.shape[1], sizes, _sizes(pool, product, block, documents))
+    scored = 0
     for at in range(0, len(queries), TILE_QUERIES):
         some = slice(at, at + TILE_QUERIES)
         ours = queries[some]
         values = tile[: len(ours) * len(block)].reshape(len(ours), len(block))
-        np.matmul(ours, block.T, out=values)
-        _each(
-            pool,
-            len(ours),
-            functools.partial(merge, values, ours, block, first, slack[some], scores[some], rows[some]),
-        )
+        product.into(values, ours, documents)
+        place = (first, slack[some], product.relative, scores[some], rows[some])
+        scored += sum(_each(pool, len(ours), functools.partial(merge, values, ours, block, *place)))
+    return scored
 
 
-def _slack(d: int, lengths: Floats, longest: float) -> Floats:
-    """float64 [n]: how far BLAS and score can be apart, for queries of `lengths`; see the module's text."""
-    sizes = lengths * longest * (1 + 1e-12)  # the lengths themselves were rounded
-    if not (sizes < 1e38).all():
-        raise NonFiniteError(
-            f"inner products of vectors of lengths {float(lengths.max()):.3g} and {longest:.3g} do not fit float32; "
-            "normalise the vectors (similarity_fn_name='cosine')"
-        )
-    unit = (d + 2) * 2.0**-24
-    slack: Floats = unit / (1 - unit) * sizes + d * float(np.finfo(np.float32).tiny)
-    return slack
+def _sizes(pool: Executor, product: dense_products.Product, vectors: Vectors32, block: Any) -> dense_products.Sizes:
+    lengths, away = _all_lengths(pool, vectors), product.rounded_away(vectors, block)
+    return dense_products.Sizes(lengths, np.zeros_like(lengths) if away is None else _all_lengths(pool, away))
+
+
+def _query_sizes(pool: Executor, product: dense_products.Product, queries: Vectors32) -> dense_products.Sizes:
+    starts = range(0, len(queries), TILE_QUERIES)
+    parts = [queries[at : at + TILE_QUERIES] for at in starts]
+    sizes = [_sizes(pool, product, part, product.block(part)) for part in parts]
+    return dense_products.Sizes(*(np.concatenate(column) for column in zip(*sizes, strict=True)))
 
 
 def _all_lengths(pool: Executor, vectors: Vectors32) -> Floats:
@@ -263,10 +286,9 @@ def _all_lengths(pool: Executor, vectors: Vectors32) -> Floats:
     return out
 
 
-def _each(pool: Executor, n: int, work: Callable[[int, int], None], task: int = TASK) -> None:
-    """`work(start, stop)` over 0 .. n, in threads."""
-    for future in [pool.submit(work, start, min(start + task, n)) for start in range(0, n, task)]:
-        future.result()
+def _each(pool: Executor, n: int, work: Callable[[int, int], Any], task: int = TASK) -> list[Any]:
+    """`work(start, stop)` over 0 .. n, in threads; the results in order."""
+    return [future.result() for future in [pool.submit(work, at, min(at + task, n)) for at in range(0, n, task)]]
 
 
 def n_threads() -> int:

@@ -2,11 +2,15 @@
 
 BM25 and a bi-encoder mine hard negatives for 60 questions about earthquakes; then three anchors are shown
 with what became of their candidates. Needs no download beyond packages.
+
+    python recipes/demo/demo.py --picture anchor.svg     # also draws the picture of the README
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import re
 from pathlib import Path
 
 import datasets
@@ -19,12 +23,17 @@ import hfneg
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / ".demo" / "earthquakes"
 SHOWN = ("q01", "q21", "q57")
-NAMED = ("own_text", "near_positive", "margin", "known_positive", "repeat")
+DRAWN = "q01"
+REASONS = {
+    "own_text": "rejected: the anchor's own text",
+    "near_positive": "rejected: near-duplicate of the positive",
+    "margin": "rejected: within 5% of the positive",
+}
 
-console = Console(width=min(Console().width, 120))
+console = Console(width=max(100, min(Console().width, 120)))
 
 
-def main() -> None:
+def main(picture: Path | None) -> None:
     pairs, corpus = hfneg.load_beir(HERE / "earthquakes")
     recipe = hfneg.Recipe(
         retrievers=[hfneg.BM25(), hfneg.Dense(str(get_model_path()))],
@@ -40,14 +49,16 @@ def main() -> None:
     ledger = datasets.load_dataset(str(OUT), "ledger", split="anchors")
     for row, entry in zip(mined, ledger, strict=True):
         if row["query_id"] in SHOWN:
-            show(row, entry, corpus)
+            console.print(table_of(row, entry, corpus))
+            if picture is not None and row["query_id"] == DRAWN:
+                draw(table_of(row, entry, corpus), picture)
     planted(mined, ledger, corpus)
     train = hfneg.formats.tuples(mined, anchor="query", positive="positive")
     console.print(f"\nReady to train on: formats.tuples(mined) has {len(train)} rows of {', '.join(train.column_names)}.")
     console.print(f'All of it lies in {OUT}: load_dataset("{OUT}")', highlight=False, soft_wrap=True)
 
 
-def show(row: dict, entry: dict, corpus: hfneg.Corpus) -> None:
+def table_of(row: dict, entry: dict, corpus: hfneg.Corpus) -> Table:
     """One anchor: its positives, its negatives, and the rejected with the reason."""
     table = Table(title=f"{row['query_id']}: {row['query']}", title_justify="left", title_style="bold", expand=True)
     table.add_column("", no_wrap=True)
@@ -61,19 +72,26 @@ def show(row: dict, entry: dict, corpus: hfneg.Corpus) -> None:
     ):
         table.add_row("negative", line(text), source, f"{score:.4f}")
     for reason, document, score in rejected(entry):
-        table.add_row(reason, line(corpus.texts([document])[0].as_py()), "", f"{score:.4f}", style="dim")
-    console.print(table)
+        table.add_row(REASONS[reason], line(corpus.texts([document])[0].as_py()), "", f"{score:.4f}", style="red")
+    return table
+
+
+def draw(table: Table, path: Path) -> None:
+    """The table as SVG, with the reader's own monospace font instead of one from the net."""
+    recorder = Console(record=True, width=118, file=open("/dev/null", "w"))  # noqa: SIM115
+    recorder.print(table)
+    svg = recorder.export_svg(title="make demo")
+    path.write_text(re.sub(r"@font-face {.*?}", "", svg, flags=re.DOTALL))
 
 
 def rejected(entry: dict) -> list[tuple[str, int, float]]:
     """Up to five candidates that did not become negatives, with the reason."""
-    names = {code: name for code, name in hfneg.open_summary(OUT)["verdict_codes"].items()}
+    names = hfneg.open_summary(OUT)["verdict_codes"]
     found = [
         (names[str(code)], document, score)
         for code, document, score in zip(entry["verdicts"], entry["rows"], entry["scores"], strict=True)
-        if names[str(code)] in NAMED[:3]
     ]
-    return found[:5]
+    return [item for item in found if item[0] in REASONS][:4]
 
 
 def planted(mined: datasets.Dataset, ledger: datasets.Dataset, corpus: hfneg.Corpus) -> None:
@@ -95,4 +113,6 @@ def line(text: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description="Mine the demo collection and show three anchors.")
+    parser.add_argument("--picture", type=Path, help="write the first anchor's table as SVG")
+    main(parser.parse_args().picture)

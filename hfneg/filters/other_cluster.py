@@ -1,0 +1,48 @@
+"""Mine only in other clusters than the positive's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hfneg.clusters import cluster_labels
+from hfneg.errors import SettingError
+from hfneg.filters.base import Filter
+from hfneg.model_step import ModelStep
+from hfneg.pool import Mask, Pool
+from hfneg.step import check
+
+
+@dataclass(frozen=True)
+class OtherCluster(ModelStep, Filter):
+    """Keeps candidates in other clusters than every known positive of the anchor.
+
+    The corpus is clustered once by k-means over the vectors of `model` (the same stored ones that
+    ``Dense(model)`` searches). A cluster gathers what is about the same thing, and unlabelled positives
+    with it. Fewer clusters remove more.
+    """
+
+    model: Any
+    clusters: int = 256
+    seed: int = 0
+
+    verdict = "same_cluster"
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.clusters, int) and not isinstance(self.clusters, bool)
+        check(whole and self.clusters >= 2, self, "clusters", self.clusters, "a whole number of at least 2")
+        check(isinstance(self.seed, int) and self.seed >= 0, self, "seed", self.seed, "a whole number, 0 or more")
+        self._check_model()
+
+    def keep(self, pool: Pool) -> Mask:
+        if self.clusters > len(pool.corpus):
+            raise SettingError(
+                f"OtherCluster(clusters={self.clusters}): the corpus has only {len(pool.corpus)} documents; ask for fewer"
+            )
+        labels = cluster_labels(pool.corpus, self.encoder, self.clusters, self.seed)
+        positives = pool.positives
+        taken = np.unique(positives.owners * self.clusters + labels[positives.flat])
+        kept: Mask = ~np.isin(pool.owners * self.clusters + labels[pool.rows], taken)
+        return kept

@@ -1,0 +1,96 @@
+"""The pairs of a long run: their splits by name, and all that can be refused before a row is read."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+from hfneg import columns
+from hfneg.anchors import Anchors
+from hfneg.errors import ColumnError, EmptyInputError, InputError
+
+
+def splits_of(pairs: Any) -> dict[str, Any]:
+    """The splits by name; what has none is called "train", as `load_dataset` does."""
+    splits = dict(pairs) if isinstance(pairs, Mapping) else {"train": pairs}
+    for name, split in splits.items():
+        if not hasattr(split, "with_format"):
+            raise InputError(
+                f"pairs ({name}) is {reprlib.repr(split)}, a {type(split).__name__}; expected a Dataset, an "
+                "IterableDataset, a DatasetDict or the path of a BEIR folder (load_dataset opens files, "
+                "Dataset.from_list makes a Dataset of a list of rows)"
+            )
+        if hasattr(split, "num_rows") and split.num_rows == 0:
+            raise EmptyInputError(f"the split {name!r} of the pairs has no rows; leave it out")
+    if not splits:
+        raise EmptyInputError("the pairs have no split; expected at least one with rows")
+    return splits
+
+
+def check_columns(
+    splits: Mapping[str, Any], anchor: str | None, positive: str | None, hidden: str | None, remine: bool
+) -> tuple[str, str]:
+    """The anchor and the positive column, where the columns' names and types are fit for a run."""
+    for name, split in splits.items():
+        names = _column_names(name, split)
+        if anchor is None or positive is None:
+            raise ColumnError(
+                f"say which columns hold the anchor and the positive (anchor=..., positive=...); there are {names}"
+            )
+        for column, role in ((anchor, "anchor"), (positive, "positive"), (hidden, "hidden positives")):
+            if column is not None:
+                columns.require(column, names, role)
+        columns.refuse_taken(names, columns.MINED, remine)
+        if hidden is not None:
+            _check_hidden(split, hidden)
+    _refuse_unlike(splits)
+    assert anchor is not None
+    assert positive is not None
+    return anchor, positive
+
+
+def refuse_empty(splits: Mapping[str, Any], anchors: Anchors) -> None:
+    """Raise EmptyInputError for a stream in which no row was found."""
+    for name in splits if len(splits) > 1 else ():
+        if not anchors.rows_of_split(name):
+            raise EmptyInputError(f"the split {name!r} of the pairs has no rows; leave it out")
+
+
+def _column_names(name: str, split: Any) -> list[str]:
+    """A stream may not know its columns: then those of its first row."""
+    if split.column_names is not None:
+        return list(split.column_names)
+    first = next(iter(split), None)
+    if first is None:
+        raise EmptyInputError(f"the split {name!r} of the pairs has no rows; leave it out")
+    return list(first)
+
+
+def _check_hidden(split: Any, hidden: str) -> None:
+    """Its values are read last of all, so a wrong type is refused by the features."""
+    feature = (split.features or {}).get(hidden)
+    kind = getattr(getattr(feature, "feature", feature), "dtype", None)
+    if feature is not None and not str(kind).startswith(("string", "large_string", "int", "uint", "null")):
+        raise ColumnError(
+            f"column {hidden!r} (the hidden positives) is {feature}; expected ids or texts, or lists of either: name "
+            "another column, or cast it"
+        )
+
+
+def _refuse_unlike(splits: Mapping[str, Any]) -> None:
+    """The splits become one dataset, which `load_dataset` opens only where all have the same columns."""
+    known = {name: _own_features(split) for name, split in splits.items() if split.features is not None}
+    for name, features in known.items():
+        first = next(iter(known))
+        for column in (*features, *known[first]):
+            here, there = (some.get(column, "no column") for some in (features, known[first]))
+            if here != there:
+                raise ColumnError(
+                    f"column {column!r} is {here} in the split {name!r} and {there} in the split {first!r}; all splits "
+                    "need the same columns: remove or cast it, or mine each split by itself"
+                )
+
+
+def _own_features(split: Any) -> dict[str, Any]:
+    return {column: kind for column, kind in split.features.items() if column not in columns.OURS}

@@ -1,0 +1,71 @@
+"""Run by tests as a process of its own: `hfneg.mine` in small units that say when they begin and end.
+
+The job comes as JSON in HFNEG_JOB: ``out``, ``recipe`` (YAML), and optionally ``devices``, ``resume``, ``pause``
+(seconds that each unit waits in its middle). Spawned workers run this file too, so they work in the same parts.
+Each line on stdout is "PID begin UNIT" or "PID end UNIT", written at once and whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from small_collection import HashEncoder, documents, pairs
+
+import hfneg
+from hfneg import encoding, ledger, mining, rows, stages, vectors
+from hfneg.run_folder import RunFolder
+
+JOB = json.loads(os.environ["HFNEG_JOB"])
+
+stages.PART = 4
+hfneg.BM25.block = hfneg.Dense.block = 8
+vectors.PART_ROWS.update(document=64, query=16)
+rows.BATCH = 5
+rows.SHARD_BYTES = 4_000
+encoding.Encoder._load = lambda self: HashEncoder()  # any model folder stands for it
+
+
+def say(line: str) -> None:
+    os.write(1, f"{os.getpid()} {line}\n".encode())
+
+
+def told(owner: Any, method: str, name: Callable[..., str]) -> None:
+    """Make `owner.method` say when it begins and ends."""
+    work = getattr(owner, method)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        unit = name(*args)
+        say(f"begin {unit}")
+        time.sleep(JOB.get("pause", 0.0))
+        result = work(*args, **kwargs)
+        say(f"end {unit}")
+        return result
+
+    setattr(owner, method, run)
+
+
+told(vectors.Vectors, "_write_part", lambda self, i: f"encode/{self.role}/{i}")
+told(stages.Search, "__call__", lambda self, span: f"search/{self.position}/{span.first}-{span.last}")
+told(stages.Choose, "__call__", lambda self, part: f"choose/{part}")
+told(ledger, "compact", lambda parts, folder: "compact")
+told(rows.RowWriter, "write", lambda self, shard, *rest: f"rows/{shard.name}")
+told(RunFolder, "finish", lambda self, summary: "finish")
+
+if __name__ == "__main__":
+    mined = mining.mine(
+        pairs(),
+        documents(),
+        hfneg.Recipe.from_yaml(JOB["recipe"]),
+        anchor="query",
+        positive="answer",
+        out=Path(JOB["out"]),
+        hidden=JOB.get("hidden"),
+        devices=JOB.get("devices"),
+        resume=JOB.get("resume", False),
+    )
+    say(f"done {len(mined)}")

@@ -1,0 +1,257 @@
+"""The guard: no leak is ever selected, and near-duplicates are exactly those of the definition."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hfneg import verdicts
+from hfneg.anchors import Anchors
+from hfneg.corpus import Corpus
+from hfneg.errors import SettingError
+from hfneg.guard import Guard
+from hfneg.hashing import normal_form
+from hfneg.pool import Pool
+from hfneg.retrieve import Retrieve
+from hfneg.sampling import TakeRandom, TakeTop
+from hfneg.select import Policy, Selection
+from scripted import SearchOnly
+
+few = settings(max_examples=40, deadline=None)
+
+# Each anchor's candidates are all documents, so whatever the guard lets through is selected.
+
+
+def made(documents: list[str], pairs: dict[str, list[str]]) -> tuple[Anchors, Pool]:
+    """A corpus of the documents' distinct texts, and a pool in which every document is a candidate of every anchor."""
+    corpus = Corpus.from_texts(dict.fromkeys(documents))
+    rows = [{"q": anchor, "a": positives} for anchor, positives in pairs.items()]
+    anchors = Anchors(rows, corpus, anchor="q", positive="a", positives_are="text")
+    n = len(anchors.corpus)
+    everything = SearchOnly({text: [(row, float(n - row)) for row in range(n)] for text in pairs})
+    candidates = Retrieve(anchors, everything, k=n).run(np.arange(len(anchors)))
+    return anchors, Pool(anchors, candidates)
+
+
+def shingles(text: str) -> set[bytes]:
+    data = normal_form(text).encode().ljust(8, b"\0")
+    return {data[i : i + 8] for i in range(len(data) - 7)}
+
+
+def alike(one: str, other: str, share: float) -> bool:
+    """The definition, as it stands in the docstring: min/max of the lengths, Jaccard similarity of the shingles."""
+    lengths = sorted(len(text.encode()) for text in (one, other))
+    if lengths[0] < share * lengths[1] and (not lengths[1] or lengths[0] / lengths[1] < share):
+        return False
+    a, b = shingles(one), shingles(other)
+    return len(a & b) / len(a | b) >= share
+
+
+def oracle(anchor: str, positives: list[str], documents: list[str], share: float | None) -> list[int]:
+    """The verdict on each document, in rank order, by loops over texts."""
+    codes, seen = [], set()
+    for text in documents:
+        normal = normal_form(text)
+        near = share is not None and any(alike(text, positive, share) for positive in positives)
+        if text in positives:
+            code = verdicts.KNOWN_POSITIVE
+        elif normal == normal_form(anchor) or (share is not None and alike(text, anchor, share)):
+            code = verdicts.OWN_TEXT
+        elif normal in {normal_form(positive) for positive in positives} or near:
+            code = verdicts.NEAR_POSITIVE
+        elif normal in seen:
+            code = verdicts.REPEAT
+        else:
+            code = verdicts.SPARE
+        codes.append(code)
+        seen.add(normal)
+    return codes
+
+
+def check_all(documents: list[str], pairs: dict[str, list[str]], share: float | None) -> list[int]:
+    anchors, pool = made(documents, pairs)
+    texts = anchors.corpus.texts(range(len(anchors.corpus))).to_pylist()
+    got = Guard(near_duplicate=share).verdicts(pool).tolist()
+    expected = [code for anchor, positives in pairs.items() for code in oracle(anchor, positives, texts, share)]
+    assert got == expected
+    return got
+
+
+words = st.sampled_from("the fault slips along a plane when stress exceeds its strength Straße 東京 Ж".split())
+sentences = st.lists(words, min_size=1, max_size=25).map(" ".join)
+kinds = st.sampled_from(["delete", "insert", "replace", "swap", "repeat", "upper", "space", "none", "cut"])
+
+
+@st.composite
+def edited(draw: Any, text: str) -> str:
+    """A text after a few small edits: from equal to clearly different, many near the threshold."""
+    for _ in range(draw(st.integers(0, 3))):
+        kind = draw(kinds)
+        at = draw(st.integers(0, max(len(text) - 1, 0)))
+        length = draw(st.integers(1, 6))
+        if kind == "delete":
+            text = text[:at] + text[at + length :]
+        elif kind == "insert":
+            text = text[:at] + "x" * length + text[at:]
+        elif kind == "replace":
+            text = text[:at] + "y" * length + text[at + length :]
+        elif kind == "swap":
+            text = text[at:] + text[:at]
+        elif kind == "repeat":
+            text = f"{text} {text}"
+        elif kind == "upper":
+            text = text.upper()
+        elif kind == "space":
+            text = text.replace(" ", "   ", length)
+        elif kind == "cut":
+            text = text[length:]
+    return text
+
+
+@st.composite
+def worlds(draw: Any) -> tuple[list[str], dict[str, list[str]]]:
+    """Documents that are edits of a few texts, positives among them, anchors that are edits too."""
+    bases = draw(st.lists(sentences, min_size=1, max_size=3))
+    documents = [draw(edited(draw(st.sampled_from(bases)))) for _ in range(draw(st.integers(2, 9)))]
+    documents = list(dict.fromkeys([*documents, "a document that is not empty"]))
+    some = st.sampled_from([text for text in documents if text.strip()])
+    pairs: dict[str, list[str]] = {}
+    for i in range(draw(st.integers(1, 2))):
+        anchor = draw(edited(draw(st.sampled_from(bases))))
+        if not anchor.strip() or normal_form(anchor) in map(normal_form, pairs):
+            anchor = f"which of them is it, number {i}"
+        pairs[anchor] = draw(st.lists(some, min_size=1, max_size=3, unique=True))
+    return documents, pairs
+
+
+@settings(max_examples=120, deadline=None)
+@given(worlds(), st.sampled_from([0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0]))
+def test_verdicts_equal_brute_force(given_world: Any, share: float) -> None:
+    """For edited texts every verdict is that of loops over all pairs with the definition, at any threshold."""
+    check_all(*given_world, share)
+
+
+@few
+@given(worlds(), st.sampled_from([0.5, 0.9]))
+def test_verdicts_do_not_depend_on_how_much_is_read_at_a_time(given_world: Any, share: float) -> None:
+    """Texts are read in blocks of anchors; blocks of one anchor each give the same verdicts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hfneg.guard.READ", 1)
+        check_all(*given_world, share)
+
+
+@few
+@given(worlds())
+def test_without_a_threshold_equality_still_counts(given_world: Any) -> None:
+    """near_duplicate=None: near-duplicates pass; equal normal forms, own text and repeats do not."""
+    got = check_all(*given_world, None)
+    assert len(got)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95])
+def test_the_threshold_itself_counts(share: float) -> None:
+    """Sets and lengths that agree to exactly the share are near-duplicates, also where share x size rounds upwards."""
+    alphabet = [chr(ord("A") + i) if i < 26 else chr(0x3A9 + i) for i in range(60)]
+    text = "".join(alphabet).lower()
+    documents, pairs = [], {}
+    for size in range(18, 48):
+        whole = text[:size] if size <= 26 else text[:26] + "0123456789!#$%&()*+,-./:;<=>?@"[: size - 26]
+        for common in range(8, size):
+            windows, shared = size - 7, common - 7
+            if shared / windows == share or common / size == share:
+                documents += [f"{whole}", whole[:common]]
+                pairs[f"which is number {size}?"] = [whole]
+    assert pairs
+    check_all(list(dict.fromkeys(documents)), pairs, share)
+
+
+def test_repeated_text_differs_in_length() -> None:
+    """A text twice over has the same shingles but for the seam, yet not its length: the lengths count too."""
+    base = "abcdefgh" * 12
+    got = check_all([base, base * 2, base + "abcdefgh"], {"which?": [base]}, 0.9)
+    assert got == [verdicts.KNOWN_POSITIVE, verdicts.SPARE, verdicts.NEAR_POSITIVE]
+
+
+def test_lengths_count_for_each_pair() -> None:
+    """That its length fits another positive does not make a candidate near to the one whose shingles it shares."""
+    base = "abcdefgh" * 12
+    other = "".join(chr(0x21 + i % 60) for i in range(len(base) * 2))
+    got = check_all([base, other, base * 2], {"which?": [base, other]}, 0.9)
+    assert got == [verdicts.KNOWN_POSITIVE, verdicts.KNOWN_POSITIVE, verdicts.SPARE]
+
+
+POSITIVE = "Die Straße folgt der Verwerfung, sagte ΐωάννης in ﬁne Worten"
+PLANTED = [
+    POSITIVE.upper(),
+    POSITIVE.lower(),
+    POSITIVE.casefold(),
+    POSITIVE.replace(" ", "  "),
+    f"\n{POSITIVE}\t",
+    unicodedata.normalize("NFD", POSITIVE),
+    unicodedata.normalize("NFKC", POSITIVE),
+    POSITIVE.replace(" ", "\u00a0"),
+    POSITIVE.replace("D", "Ｄ"),
+]
+
+
+@few
+@given(st.lists(sentences, min_size=3, max_size=8, unique_by=normal_form), st.integers(0, 5), st.booleans())
+def test_no_leak_is_ever_selected(others: list[str], seed: int, near: bool) -> None:
+    """Planted positives, their variants, the anchor's own text and repeats are in the pool and never selected."""
+    anchor = "Wo folgt die Straße der Verwerfung?"
+    documents = [POSITIVE, *PLANTED, anchor, anchor.upper(), *others, *(text.upper() + "  " for text in others)]
+    anchors, pool = made(documents, {anchor: [POSITIVE], f"sibling of {anchor}": [others[0]]})
+    guard = Guard() if near else Guard(near_duplicate=None)
+    for sampler in (TakeTop(100), TakeRandom(100, seed=seed)):
+        chosen = Policy(sampler=sampler, guard=guard).run(anchors, pool.candidates)
+        for i, (own, positives) in enumerate(((anchor, [POSITIVE]), (f"sibling of {anchor}", [others[0]]))):
+            texts = [normal_form(text) for text in anchors.corpus.texts(chosen.negatives[i]).to_pylist()]
+            assert len(set(texts)) == len(texts)
+            assert not {normal_form(text) for text in (own, *positives)} & set(texts)
+
+
+def test_a_sibling_s_positive_is_a_positive() -> None:
+    """What is positive for the same anchor in another row or split is never a negative of any of its rows."""
+    corpus = Corpus.from_texts(["one", "two", "three", "four"])
+    splits = {"train": [{"q": "Q", "a": "one"}], "test": [{"q": " q ", "a": "two"}]}
+    anchors = Anchors(splits, corpus, anchor="q", positive="a")
+    everything = SearchOnly({"Q": [(row, -float(row)) for row in range(4)]})
+    chosen = Policy().run(anchors, Retrieve(anchors, everything, k=4).run(np.array([0])))
+    assert chosen.negatives.flat.tolist() == [2, 3]
+
+
+def test_a_near_duplicate_is_selected_only_without_a_threshold() -> None:
+    """One changed letter in a long positive: refused by default, let through with near_duplicate=None."""
+    positive = "the fault slips along a plane when the stress on it exceeds its strength " * 4
+    nearly = positive.replace("slips", "slipt", 1)
+
+    def chosen(guard: Guard) -> Selection:
+        anchors, pool = made([positive, nearly, "waves travel"], {"What slips?": [positive]})
+        return Policy(guard=guard).run(anchors, pool.candidates)
+
+    assert chosen(Guard()).negatives.flat.tolist() == [2]
+    assert chosen(Guard(near_duplicate=None)).negatives.flat.tolist() == [1, 2]
+
+
+def test_the_anchor_s_own_text_nearly() -> None:
+    """A document that is the anchor's text but for a letter is own text, with its own verdict."""
+    anchor = "which faults slip along a plane when the stress on them exceeds their strength and why do they"
+    got = check_all([anchor + "?", "an answer", "another"], {anchor: ["an answer"]}, 0.9)
+    assert got == [verdicts.OWN_TEXT, verdicts.KNOWN_POSITIVE, verdicts.SPARE]
+
+
+def test_empty_and_short_documents() -> None:
+    """Documents below a shingle's width, and the empty one, are compared as one shingle each."""
+    check_all(["", "a", "A", " a", "b", "ab", "1234567", "12345678", "123456789"], {"a b": ["a"], "c": ["1234567"]}, 0.5)
+
+
+@pytest.mark.parametrize("share", [0.49, 1.01, -1.0, float("nan"), True, "0.9"])
+def test_thresholds_are_checked(share: Any) -> None:
+    """A share below a half (where prefixes would be whole texts) or above one is refused."""
+    with pytest.raises(SettingError, match="near_duplicate"):
+        Guard(near_duplicate=share)

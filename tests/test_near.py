@@ -1,0 +1,74 @@
+"""Near-duplicates: the kernels against the definition in plain Python."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from hfneg.batches import Lists, offsets
+from hfneg.hashing import normal_form
+from hfneg.near import near_duplicates, shingle_sets, similar_pairs
+
+PIECES = ("a", "ab", "the cat ", "ß", "ﬁ", "é", "  ", "xyz", "İ", "ﷺ")
+
+
+def shingles(text: str) -> set[bytes]:
+    data = normal_form(text).encode().ljust(8, b"\0")
+    return {data[i : i + 8] for i in range(len(data) - 7)}
+
+
+def jaccard(left: str, right: str) -> float:
+    a, b = shingles(left), shingles(right)
+    return len(a & b) / len(a | b)
+
+
+def lengths_agree(left: str, right: str) -> float:
+    a, b = len(left.encode()), len(right.encode())
+    return min(a, b) / max(a, b)
+
+
+def variants(draw: random.Random, count: int) -> list[str]:
+    """Texts that differ in a few places, with characters whose normal form is longer or shorter."""
+    base = [draw.choice(PIECES) for _ in range(draw.randrange(1, 200))]
+    texts = []
+    for _ in range(count):
+        pieces = list(base)
+        for _ in range(draw.randrange(6)):
+            pieces[draw.randrange(len(pieces))] = draw.choice(("q", "Q", "", "ab" * draw.randrange(5)))
+        texts.append("".join(pieces) or "x")
+    return texts
+
+
+@pytest.mark.parametrize("share", [0.5, 0.55, 0.7, 0.8, 0.9, 0.95, 1.0])
+def test_exactly_the_pairs_of_the_definition_are_found(share: float) -> None:
+    """Sampling the shingles rules out no pair whose lengths and sets agree, and lets none through that do not."""
+    draw = random.Random(int(share * 100))
+    found = 0
+    for _ in range(40):
+        texts = variants(draw, 12)
+        left = Lists(offsets([3, 0, 3]), np.array([draw.randrange(12) for _ in range(6)]))
+        right = Lists(offsets([3, 2, 3]), np.array([draw.randrange(12) for _ in range(8)]))
+        of_one_owner = [
+            (i, j, texts[left.flat[i]], texts[right.flat[j]])
+            for i in range(len(left.flat))
+            for j in range(len(right.flat))
+            if left.owners[i] == right.owners[j]
+        ]
+        similar = [(i, j) for i, j, a, b in of_one_owner if jaccard(a, b) >= share]
+        alike = [(i, j) for i, j, a, b in of_one_owner if jaccard(a, b) >= share and lengths_agree(a, b) >= share]
+        i, j = similar_pairs(shingle_sets(texts), left, right, share)
+        assert list(zip(i.tolist(), j.tolist(), strict=True)) == similar
+        i, j = near_duplicates(pa.array(texts, pa.large_string()), left, right, share)
+        assert list(zip(i.tolist(), j.tolist(), strict=True)) == alike
+        found += len(alike)
+    assert found > 40
+
+
+def test_nothing_to_compare() -> None:
+    """No texts and no lists give no pairs."""
+    nothing = Lists(np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int64))
+    i, j = near_duplicates(pa.array([], pa.large_string()), nothing, nothing, 0.9)
+    assert len(i) == len(j) == 0
