@@ -23,10 +23,10 @@ from hfneg import pairs as reading
 from hfneg.batches import Lists, lists_of, texts_of
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, InputError, PositiveError, SettingError
-from hfneg.hashing import HashIndex, first_occurrences, normal_form
+from hfneg.hashing import Hashes, HashIndex, first_occurrences, hash_texts, normal_form
 from hfneg.strings import StringsWriter, open_strings
 
-FORMAT = 1
+FORMAT = 2
 
 Rows = npt.NDArray[np.int64]
 
@@ -143,6 +143,12 @@ class Anchors:
         return HashIndex.open(self._folder, "normal")
 
     @cached_property
+    def text_hashes(self) -> Hashes:
+        """128-bit hashes [len] of the texts, mapped: what a teacher's scores are kept by."""
+        hashes: Hashes = np.load(self._folder / "text_hashes.npy", mmap_mode="r")
+        return hashes
+
+    @cached_property
     def normal_hashes(self) -> npt.NDArray[np.uint64]:
         """uint64 [len]: comparable with `Corpus.normal_hashes`; also what per-anchor seeds are made of."""
         hashes: npt.NDArray[np.uint64] = np.load(self._folder / "hashes.npy", mmap_mode="r")
@@ -257,9 +263,13 @@ def _build(
             np.save(folder / "hashes.npy", read.short_hashes[kept])
             HashIndex.write(folder, "normal", read.hashes[kept], np.arange(len(kept)))
             texts = open_strings(scratch, "anchors")
+            hashes = []
             with StringsWriter(folder, "texts") as writer:
                 for start in range(0, len(kept), 50_000):
-                    writer.append_arrow(texts.take(pa.array(kept[start : start + 50_000])))
+                    some = texts.take(pa.array(kept[start : start + 50_000]))
+                    writer.append_arrow(some)
+                    hashes.append(hash_texts(some.to_pylist()))
+            np.save(folder / "text_hashes.npy", np.concatenate(hashes))
             facts = {"corpus": corpus.digest, "rows": len(first), "anchors": len(kept), "added": added}
             facts["splits"] = read.splits
             store.write_json(folder / "anchors.json", {**facts, "positives_are": kind})

@@ -111,7 +111,7 @@ class Candidates:
             source_ranks = lists(columns.CANDIDATE_SOURCE_RANKS, np.int32).flat
         else:
             source_scores = scores.copy()
-            source_ranks = (np.arange(len(scores)) - np.repeat(rows.indptr[:-1], rows.lengths) + 1).astype(np.int32)
+            source_ranks = (np.arange(len(rows.flat)) - np.repeat(rows.indptr[:-1], rows.lengths) + 1).astype(np.int32)
         return cls(
             names=names,
             numbers=numbers,
@@ -124,6 +124,17 @@ class Candidates:
             positive_scores=lists(columns.CANDIDATE_POSITIVE_SCORES, np.float32).flat.reshape(-1, 1 + len(names)),
         )
 
+    def check(self, anchors: Anchors) -> None:
+        """Raise ValueError unless the arrays belong together and to `anchors`."""
+        m, known = len(self.rows), len(anchors.positives(self.numbers).flat)
+        lengths = {len(values) for values in (self.scores, self.sources, self.source_scores, self.source_ranks)}
+        if lengths != {m}:
+            raise ValueError(f"{m} rows, but {', '.join(map(str, sorted(lengths)))} scores, sources or ranks")
+        if len(self.positive_scores) != known:
+            raise ValueError(f"scores of {len(self.positive_scores)} positives, but {known} are known")
+        if m and not 0 <= self.rows.min() <= self.rows.max() < len(anchors.corpus):
+            raise ValueError(f"rows {self.rows.min()} .. {self.rows.max()} of {len(anchors.corpus)} documents")
+
 
 _ARRAYS = ("numbers", "indptr", "rows", "scores", "sources", "source_scores", "source_ranks", "positive_scores")
 
@@ -135,4 +146,5 @@ def is_positive(anchors: Anchors, numbers: Rows, owners: Rows, rows: Rows) -> np
     known = positives.owners * wide + positives.flat  # ascending: owners ascend, rows ascend within an owner
     wanted = owners * wide + rows
     at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
-    return known[at] == wanted
+    met: npt.NDArray[np.bool_] = known[at] == wanted
+    return met

@@ -102,6 +102,14 @@ def _with_flags(message: str) -> str:
 WHAT, HOW, WHERE = "What to mine", "How", "Where, and where to"
 
 
+def _what(metavar: str, help: str) -> Any:
+    return typer.Option(metavar=metavar, rich_help_panel=WHAT, help=help)
+
+
+def _switch(name: str, help: str, panel: str | None = None) -> Any:
+    return typer.Option(f"--{name}", metavar="", rich_help_panel=panel, help=help)
+
+
 @app.command()
 def mine(
     pairs: Annotated[
@@ -114,42 +122,19 @@ def mine(
     ],
     corpus: Annotated[
         str | None,
-        typer.Option(
-            metavar="CORPUS",
-            rich_help_panel=WHAT,
-            help="Where negatives come from, of the same kinds. Without it: the BEIR folder, or the positives.",
-        ),
+        _what("CORPUS", "Where negatives come from, of the same kinds; else the BEIR folder, or the positives."),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", rich_help_panel=WHAT, help="Split of PAIRS, or qrels file of a BEIR folder."),
-    ] = None,
-    corpus_split: Annotated[
-        str | None, typer.Option(metavar="NAME", rich_help_panel=WHAT, help="Split of CORPUS, if it has several.")
-    ] = None,
-    anchor: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help="Of the anchors; guessed from usual names."),
-    ] = None,
-    positive: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help="Of the positives: texts, ids, or lists of either."),
-    ] = None,
-    corpus_text: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help="Of the documents' texts; guessed."),
-    ] = None,
-    corpus_id: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help="Of the documents' ids; guessed, else numbered."),
-    ] = None,
+    split: Annotated[str | None, _what("NAME", "Split of PAIRS, or qrels file of a BEIR folder.")] = None,
+    corpus_split: Annotated[str | None, _what("NAME", "Split of CORPUS, if it has several.")] = None,
+    anchor: Annotated[str | None, _what("COLUMN", "Of the anchors; guessed from usual names.")] = None,
+    positive: Annotated[str | None, _what("COLUMN", "Of the positives: texts, ids, or lists of either.")] = None,
+    corpus_text: Annotated[str | None, _what("COLUMN", "Of the documents' texts; guessed.")] = None,
+    corpus_id: Annotated[str | None, _what("COLUMN", "Of the documents' ids; guessed, else numbered.")] = None,
     positives_are: Annotated[
-        Literal["auto", "text", "id"],
-        typer.Option(metavar="KIND", rich_help_panel=WHAT, help="auto, text or id: what the positives' column holds."),
+        Literal["auto", "text", "id"], _what("KIND", "auto, text or id: what the positives' column holds.")
     ] = "auto",
     missing: Annotated[
-        Literal["add", "refuse"],
-        typer.Option(metavar="KIND", rich_help_panel=WHAT, help="add or refuse: positives that CORPUS does not have."),
+        Literal["add", "refuse"], _what("KIND", "add or refuse: positives that CORPUS does not have.")
     ] = "add",
     recipe: Annotated[
         Path | None,
@@ -164,10 +149,7 @@ def mine(
             help="Change the recipe: k=200, sampler.n=5, filters=Margin(relative=0.05). May be repeated.",
         ),
     ] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", metavar="", rich_help_panel=HOW, help="Load components that the recipe imports."),
-    ] = False,
+    trust: Annotated[bool, _switch("trust", "Load components that the recipe imports.", HOW)] = False,
     show_positives: Annotated[
         int | None,
         typer.Option(
@@ -181,16 +163,9 @@ def mine(
     to: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", rich_help_panel=WHERE, help="To write; load_dataset opens it.")
     ] = Path("mined"),
-    resume: Annotated[
-        bool, typer.Option("--resume", metavar="", rich_help_panel=WHERE, help="Go on with a run that was cut off.")
-    ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar="", rich_help_panel=WHERE, help="Replace an earlier run in --out.")
-    ] = False,
-    remine: Annotated[
-        bool,
-        typer.Option("--remine", metavar="", rich_help_panel=WHERE, help="Replace columns of an earlier mining."),
-    ] = False,
+    resume: Annotated[bool, _switch("resume", "Go on with a run that was cut off.", WHERE)] = False,
+    overwrite: Annotated[bool, _switch("overwrite", "Replace an earlier run in --out.", WHERE)] = False,
+    remine: Annotated[bool, _switch("remine", "Replace columns of an earlier mining.", WHERE)] = False,
     device: Annotated[
         list[str] | None,
         typer.Option(
@@ -299,8 +274,8 @@ def export(
     scores: Annotated[
         str | None, typer.Option(metavar="KIND", help="teacher or retriever, in formats with scores.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the file.")] = False,
-    list_: Annotated[bool, typer.Option("--list", metavar="", help="List the formats and end.")] = False,
+    overwrite: Annotated[bool, _switch("overwrite", "Replace the file.")] = False,
+    list_: Annotated[bool, _switch("list", "List the formats and end.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a mined folder in the form that a trainer or another tool reads.

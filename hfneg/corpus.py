@@ -24,7 +24,7 @@ from hfneg.errors import DocumentError, EmptyInputError, InputError
 from hfneg.hashing import Hashes, HashIndex, first_occurrences, hash_normal_forms, hash_texts
 from hfneg.strings import StringsWriter, open_strings
 
-FORMAT = 2  # raise it when the files' layout or meaning changes
+FORMAT = 3  # raise it when the files' layout or meaning changes
 BATCH = 2_000
 
 Rows = npt.NDArray[np.int64]
@@ -81,11 +81,12 @@ class Corpus:
 
     @classmethod
     def from_beir(cls, folder: str | Path) -> Corpus:
-        """From ``corpus.jsonl`` of a BEIR folder (``_id``, ``title``, ``text``)."""
+        """From ``corpus.jsonl`` of a BEIR folder (``_id``, ``text`` and, where there is one, ``title``)."""
         path = Path(folder) / "corpus.jsonl"
         if not path.is_file():
             raise EmptyInputError(f"{folder} is no BEIR folder: it has no corpus.jsonl")
-        return cls.from_dataset(json_lines.read(path), id="_id", title="title")
+        rows = ({"title": None, **row} for row in json_lines.read(path))
+        return cls.from_dataset(rows, id="_id", title="title")
 
     def with_texts(self, texts: Sequence[str]) -> Corpus:
         """This corpus with further documents behind it; their ids are ``added-N``. Rows stay as they are."""
@@ -117,6 +118,7 @@ class Corpus:
                 _copy_kept(scratch, folder, kept)
                 HashIndex.write(folder, "ids", id_hashes, row_of)
                 HashIndex.write(folder, "texts", text_hashes[kept], np.arange(len(kept)))
+                np.save(folder / "hashes.npy", text_hashes[kept])
                 store.write_json(folder / "corpus.json", {"documents": len(kept), "given": len(first)})
 
             store.build("corpus", digest, fill)
@@ -148,6 +150,12 @@ class Corpus:
     @cached_property
     def _text_index(self) -> HashIndex:
         return HashIndex.open(self._folder, "texts")
+
+    @cached_property
+    def text_hashes(self) -> Hashes:
+        """128-bit hashes [len] of the texts, mapped: a text's identity without reading it."""
+        hashes: Hashes = np.load(self._folder / "hashes.npy", mmap_mode="r")
+        return hashes
 
     @cached_property
     def normal_hashes(self) -> npt.NDArray[np.uint64]:

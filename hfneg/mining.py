@@ -202,7 +202,7 @@ class _Run:
                 writer = rows.RowWriter(self.transform, selections, split, self.hidden)
                 for shard in rows.shards_of(name, self._rows_of(name), size):
                     if not (counts / shard.name).with_suffix(".json").exists():
-                        writer.write(shard, folder, counts, getattr(split, "features", None))
+                        writer.write(shard, folder, counts)
                     bar.update(shard.stop - shard.start)
         return rows.load_counts(sorted(counts.glob("*.json")))
 

@@ -41,6 +41,7 @@ class Mine(Transform):
         return (*SELECTED_COLUMNS, *kept)
 
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
+        _ = self.retrieve.warned
         _, numbers, place = unique(self.anchors.numbers(batch))
         candidates = self.retrieve.run(numbers)
         chosen = self.select.policy.run(self.anchors, candidates)
@@ -69,7 +70,7 @@ class Mine(Transform):
                     names.index(name)
                 ):
                     raise SettingError(
-                        f"{text} compares with the positive's score, but the source {name!r} cannot score a document it "
-                        "is asked about; give it a method score(texts, rows), compare by another source, or use a filter "
-                        "that needs no positive, such as RankWindow or Band"
+                        f"{text} compares with the positive's score, but the source {name!r} cannot score a document "
+                        "it is asked about; give it a method score(texts, rows), compare by another source, or use a "
+                        "filter that needs no positive, such as RankWindow or Band"
                     )

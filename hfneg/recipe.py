@@ -19,11 +19,7 @@ with ``trust=True``, because loading it runs its code.
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import importlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +27,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator
 
 from hfneg.anchors import Anchors
-from hfneg.errors import HfnegError, RecipeError, near_miss
-from hfneg.filters import FILTERS, Filter
-from hfneg.fusion import FUSIONS, RRF, Fusion
+from hfneg.errors import RecipeError, near_miss
+from hfneg.filters import Filter
+from hfneg.fusion import RRF, Fusion
 from hfneg.guard import Guard
 from hfneg.pipeline import Mine
 from hfneg.retrieve import Retrieve, source_names
-from hfneg.retrievers import BM25, RETRIEVERS
-from hfneg.sampling import SAMPLERS, Sampler, TakeTop
+from hfneg.retrievers import BM25
+from hfneg.sampling import Sampler, TakeTop
 from hfneg.select import Select
 from hfneg.step import Step
-
-STEPS: dict[str, type] = {step.__name__: step for step in (*RETRIEVERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard)}
+from hfneg.step_text import parse_setting, parse_step, parse_yaml, replaced, step_text
 
 
 class Recipe(BaseModel):
@@ -111,7 +106,7 @@ class Recipe(BaseModel):
     @classmethod
     def from_yaml(cls, text: str, *, trust: bool = False) -> Recipe:
         """From YAML text; `trust` allows components named by import path."""
-        slots = _yaml(text, "the recipe")
+        slots = parse_yaml(text, "the recipe")
         if slots is None:
             slots = {}
         if not isinstance(slots, dict):
@@ -120,7 +115,7 @@ class Recipe(BaseModel):
 
     def to_yaml(self) -> str:
         """YAML with one slot per step; a live object is written as its repr and cannot be read back."""
-        slots = {name: _text(getattr(self, name)) for name in SLOTS}
+        slots = {name: step_text(getattr(self, name)) for name in SLOTS}
         text: str = yaml.safe_dump(slots, sort_keys=False, allow_unicode=True, width=1_000_000)
         return text
 
@@ -154,107 +149,12 @@ class Recipe(BaseModel):
 SLOTS = tuple(Recipe.model_fields)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: to PyYAML, which reads 1.1, ``1e-3`` is a text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _yaml(text: str, what: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{what} is no valid YAML: {error}") from None
-
-
-def parse_step(given: Any, *, trust: bool = False) -> Any:
-    """A step from ``"TakeTop(n=7)"``, ``"BM25"``, ``{"TakeTop": {"n": 7}}`` or a step itself."""
-    if isinstance(given, str):
-        name, arguments, settings = _parse_call(given)
-    elif isinstance(given, Mapping) and len(given) == 1:
-        name, value = next(iter(given.items()))
-        arguments, settings = (
-            ([], dict(value)) if isinstance(value, Mapping) else ([] if value is None else [value], {})
-        )
-    elif isinstance(given, Mapping | list | int | float | bool) or given is None:
-        raise RecipeError(f"{given!r} is no step; write one as TakeTop(n=7) or as TakeTop: {{n: 7}}")
-    else:
-        return given
-    return _built(_step_type(str(name), trust), arguments, settings)
-
-
-def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Name, positional and keyword literals of ``Name(1, b=2)``; nothing is evaluated but literals."""
-    try:
-        node = ast.parse(text.strip(), mode="eval").body
-        call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
-        name = ast.unparse(call.func)
-        arguments = [ast.literal_eval(value) for value in call.args]
-        settings = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError):
-        raise RecipeError(
-            f"{text!r} is no step; write one as TakeTop(n=7), with plain values. (A live model or retriever has no text "
-            "form: save it and give its path.)"
-        ) from None
-    return name, arguments, settings
-
-
-def _step_type(name: str, trust: bool) -> type:
-    if name in STEPS:
-        return STEPS[name]
-    if "." not in name:
-        raise RecipeError(
-            f"there is no step {name!r}; the steps are {', '.join(sorted(STEPS))}.{near_miss(name, STEPS)}"
-        )
-    if not trust:
-        raise RecipeError(
-            f"the recipe names a component by import path, {name!r}; loading it runs its code: look at it, then allow it "
-            "with trust=True (--trust on the command line)"
-        )
-    module, _, attribute = name.rpartition(".")
-    try:
-        found: type = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"cannot load the component {name!r}: {error}") from error
-    return found
-
-
-def _built(step: type, arguments: list[Any], settings: dict[str, Any]) -> Any:
-    known = [f.name for f in dataclasses.fields(step)] if dataclasses.is_dataclass(step) else None
-    for setting in settings:
-        if known is not None and setting not in known:
-            raise RecipeError(
-                f"{step.__name__} has no setting {setting!r}; it has {', '.join(known)}.{near_miss(setting, known)}"
-            )
-    try:
-        return step(*arguments, **settings)
-    except HfnegError:
-        raise
-    except TypeError as error:
-        raise RecipeError(f"{step.__name__}: {error}") from None
-
-
 def _slot(name: str, value: Any, trust: bool) -> Any:
     if name == "k" or name not in SLOTS:
         return value
     if name in ("retrievers", "filters"):
         return [parse_step(item, trust=trust) for item in (value if isinstance(value, list) else [value])]
     return parse_step(value, trust=trust)
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_text(item) for item in value]
-    if isinstance(value, int):
-        return value
-    kind = type(value)
-    if kind.__repr__ is object.__repr__:
-        return f"<{kind.__module__}.{kind.__qualname__}>"  # its address would make each process another recipe
-    ours = kind.__module__.split(".")[0] == "hfneg"
-    return repr(value) if ours or not dataclasses.is_dataclass(value) else f"{kind.__module__}.{value!r}"
 
 
 def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
@@ -265,17 +165,17 @@ def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
             f"{setting!r}: write slot.key=value or slot=value, with one of the slots {', '.join(SLOTS)}."
             f"{near_miss(slot, SLOTS)}"
         )
-    value = _yaml(text, repr(setting))
     current = getattr(recipe, slot)
+    value = parse_yaml(text, repr(setting)) if rest else parse_setting(text, repr(setting))
     if not rest:
         new = _slot(slot, value, trust)
     elif isinstance(current, tuple) and len(rest) == 2:
         at = _position(current, rest[0], slot)
-        new = [_replaced(step, rest[1], value) if i == at else step for i, step in enumerate(current)]
+        new = [replaced(step, rest[1], value) if i == at else step for i, step in enumerate(current)]
     elif len(rest) == 1 and isinstance(current, tuple) and len(current) == 1:
-        new = [_replaced(current[0], rest[0], value)]
+        new = [replaced(current[0], rest[0], value)]
     elif len(rest) == 1 and isinstance(current, Step):
-        new = _replaced(current, rest[0], value)
+        new = replaced(current, rest[0], value)
     else:
         names = ", ".join(type(step).__name__ for step in current) if isinstance(current, tuple) else slot
         raise RecipeError(f"{setting!r}: say which step of {slot} ({names}), as in {slot}.STEP.key=value")
@@ -288,11 +188,7 @@ def _position(steps: tuple[Any, ...], name: str, slot: str) -> int:
         if name.lower() in known or name == str(i):
             return i
     allowed = [type(step).__name__ for step in steps]
-    raise RecipeError(f"{slot} has no step {name!r}; it has {', '.join(allowed) or 'none'}.{near_miss(name, allowed)}")
-
-
-def _replaced(step: Any, setting: str, value: Any) -> Any:
-    if not dataclasses.is_dataclass(step):
-        raise RecipeError(f"{step!r} has no settings that could be changed; replace it as a whole")
-    settings = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
-    return _built(type(step), [], {**settings, setting: value})
+    raise RecipeError(
+        f"{slot} has no step {name!r}; it has {', '.join(allowed) or 'none'}."
+        f"{near_miss(name.lower(), sorted(set().union(*labels)))}"
+    )

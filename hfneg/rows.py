@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import xxhash
 from hfneg import columns, store
 from hfneg.anchors import Anchors
 from hfneg.batches import lists_of
+from hfneg.errors import ColumnError
 from hfneg.pipeline import Mine
 from hfneg.select import mined_columns
 from hfneg.stages import Selections
@@ -63,23 +65,20 @@ class RowWriter:
         self.transform = transform
         self.anchors: Anchors = transform.anchors
         self.selections = selections
-        self.split = split.with_format("arrow")
+        self.features = _features(split)
+        self.split = split.with_format("arrow") if hasattr(split, "num_rows") else _undecoded(split)
         self.hidden = hidden
 
-    def write(self, shard: Shard, folder: Path, counted: Path, features: datasets.Features | None) -> None:
+    def write(self, shard: Shard, folder: Path, counted: Path) -> None:
         """The shard, then its counts as JSON: where the counts are, the shard is finished."""
         counts = HiddenCount()
 
         def fill(path: Path) -> None:
-            writer = None
-            for batch in self._batches(shard):
-                table = self._mined(batch, counts)
-                if writer is None:
-                    schema = _schema(table, features, self.transform)
-                    writer = pq.ParquetWriter(path, schema)
-                writer.write_table(table.cast(writer.schema))
-            if writer is not None:
-                writer.close()
+            kept = {name: feature for name, feature in self.features.items() if name not in columns.OURS}
+            schema = self.transform.features(type(self.features)(kept)).arrow_schema
+            with pq.ParquetWriter(path, schema) as writer:
+                for batch in self._batches(shard):
+                    writer.write_table(self._mined(batch, counts).cast(schema))
 
         store.replace_file(folder / shard.name, fill)
         store.write_json((counted / shard.name).with_suffix(".json"), counts.__dict__)
@@ -89,7 +88,15 @@ class RowWriter:
             for start in range(shard.start, shard.stop, BATCH):
                 yield self.split[start : min(start + BATCH, shard.stop)]
             return
-        yield from self.split.skip(shard.start).take(shard.stop - shard.start).iter(BATCH)
+        # not in the format "arrow", which takes the types of a Python row from that row alone
+        for rows in self.split.skip(shard.start).take(shard.stop - shard.start).iter(BATCH):
+            try:
+                yield pa.Table.from_pydict(self.features.encode_batch(rows), schema=self.features.arrow_schema)
+            except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                raise ColumnError(
+                    f"the rows of the stream {shard.split!r} do not all have the same types ({error}); say which they "
+                    "have: stream.cast(Features({...}))"
+                ) from error
 
     def _mined(self, batch: pa.Table, counts: HiddenCount) -> pa.Table:
         kept = [name for name in batch.column_names if name not in columns.OURS]
@@ -116,15 +123,20 @@ class RowWriter:
         return HiddenCount(len(negatives.flat), int(found.sum()), len(given.flat))
 
 
-def _schema(table: pa.Table, features: datasets.Features | None, transform: Mine) -> pa.Schema:
-    """The user's features and ours, so that `load_dataset` gives back the very same types."""
+def _features(split: Any) -> datasets.Features:
+    """The user's types; of a stream that does not say, those of its first rows."""
     import datasets
 
-    if features is None:
-        features = datasets.Features.from_arrow_schema(table.schema)
-    kept = {name: feature for name, feature in features.items() if name not in columns.OURS}
-    schema: pa.Schema = transform.features(datasets.Features(kept)).arrow_schema
-    return schema
+    if split.features is not None:
+        return split.features
+    first = next(iter(split.with_format(None).iter(BATCH)))
+    return datasets.Features.from_arrow_schema(pa.Table.from_pydict(first).schema)
+
+
+def _undecoded(stream: Any) -> Any:
+    """As Python rows; images and sounds stay the bytes they are."""
+    stream = stream.with_format(None)
+    return stream.decode(False) if stream.features is not None else stream
 
 
 def shards_of(name: str, rows: int, row_bytes: float) -> list[Shard]:
@@ -133,7 +145,7 @@ def shards_of(name: str, rows: int, row_bytes: float) -> list[Shard]:
     edges = [rows * i // count for i in range(count + 1)]
     return [
         Shard(name, start, stop, f"{name}-{i:05d}-of-{count:05d}.parquet")
-        for i, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+        for i, (start, stop) in enumerate(pairwise(edges))
     ]
 
 

@@ -163,9 +163,12 @@ def _remove(path: Path) -> None:
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> str:
-    return f"{name}: {_short(before.get(name))} before, {_short(now[name])} now"
+    """What it was and what it is; of a recipe only the lines that changed."""
+    old, new = str(before.get(name)).splitlines(), str(now[name]).splitlines()
+    was, is_now = [line for line in old if line not in new], [line for line in new if line not in old]
+    return f"{name}: {_short(was)} before, {_short(is_now)} now"
 
 
-def _short(value: Any) -> str:
-    text = str(value)
+def _short(lines: list[str]) -> str:
+    text = "; ".join(lines) or "nothing"
     return text if len(text) <= 200 else text[:197] + "..."

@@ -83,7 +83,7 @@ class TakeSimANS(Sampler):
         distance = score - pool.positive_score(self.by, "mean").astype(np.float64) - self.b
         # The key -log(u) / w overflows where the weight w underflows: compare logarithms instead.
         keys: Places = np.log(-np.log(uniform(self.seed, pool.anchor_hashes, pool.rows))) + self.a * distance**2
-        return keys
+        return np.where(np.isnan(keys), np.inf, keys)  # an anchor for which `by` found nothing: in rank order
 
     def compares_with_positive(self) -> str | None:
         return self.by

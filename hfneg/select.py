@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from hfneg import columns, verdicts
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.candidates import Candidates
-from hfneg.errors import SettingError
+from hfneg.errors import ColumnError, SettingError
 from hfneg.filters.base import Filter
 from hfneg.guard import Guard
 from hfneg.pool import Pool
@@ -59,8 +60,8 @@ class Policy:
         self, filters: Sequence[Filter] | Filter = (), sampler: Sampler | None = None, guard: Guard | None = None
     ) -> None:
         self.filters = tuple(filters) if isinstance(filters, list | tuple) else (filters,)
-        self.sampler = sampler or TakeTop(7)
-        self.guard = guard or Guard()
+        self.sampler = TakeTop(7) if sampler is None else sampler
+        self.guard = Guard() if guard is None else guard
         for given, kind, wanted in (
             *((f, Filter, "a filter such as Margin(relative=0.05)") for f in self.filters),
             (self.sampler, Sampler, "a sampler such as TakeTop(7)"),
@@ -68,6 +69,8 @@ class Policy:
         ):
             if not isinstance(given, kind):
                 raise SettingError(f"{given!r} is no {kind.__name__.lower()}: expected {wanted}")
+        for step in self.filters:
+            _check_filter(step)
 
     def __repr__(self) -> str:
         return f"filters={list(self.filters)!r}, sampler={self.sampler!r}, guard={self.guard!r}"
@@ -90,11 +93,17 @@ class Policy:
             kept = np.asarray(step.keep(pool))
             if kept.shape != codes.shape or kept.dtype != bool:
                 raise SettingError(
-                    f"{step!r}.keep returned {kept.dtype} of shape {kept.shape}; it must return one bool per candidate, "
-                    f"shape {codes.shape}"
+                    f"{step!r}.keep returned {kept.dtype} of shape {kept.shape}; it must return one bool per "
+                    f"candidate, shape {codes.shape}"
                 )
             codes[(codes == verdicts.SPARE) & ~kept] = verdicts.FIRST_FILTER + i
-        places = np.asarray(self.sampler.places(pool), dtype=np.float64)
+        places = np.asarray(self.sampler.places(pool))
+        if places.shape != codes.shape or places.dtype.kind not in "iuf" or np.isnan(places).any():
+            raise SettingError(
+                f"{self.sampler!r}.places returned {places.dtype} of shape {places.shape}; it must return one number "
+                f"(not NaN) per candidate, shape {codes.shape}"
+            )
+        places = places.astype(np.float64)
         taken = np.flatnonzero(pool.first(codes == verdicts.SPARE, places, self.sampler.n))
         codes[taken] = verdicts.SELECTED
         order = np.lexsort((pool.ranks[taken], places[taken], pool.owners[taken]))
@@ -107,6 +116,20 @@ class Policy:
             scores=candidates.scores[taken],
             sources=candidates.sources[taken],
             verdicts=codes,
+        )
+
+
+def _check_filter(step: Filter) -> None:
+    """A user's own filter has settings (a dataclass) and a verdict of its own."""
+    if not dataclasses.is_dataclass(step):
+        raise SettingError(
+            f"{type(step).__name__} is a filter without settings; write @dataclass(frozen=True) above its class"
+        )
+    verdict = getattr(step, "verdict", None)
+    if not isinstance(verdict, str) or not verdict or verdict in verdicts.FIXED.values():
+        raise SettingError(
+            f"{step!r}.verdict is {verdict!r}; expected a name for what it drops, other than "
+            f"{', '.join(verdicts.FIXED.values())}"
         )
 
 
@@ -151,6 +174,9 @@ class Select(Transform):
             self.anchors.positive: "positive",
             columns.CANDIDATE_ROWS: retrieved,
             columns.CANDIDATE_SCORES: retrieved,
+            columns.CANDIDATE_SOURCES: retrieved,
+            columns.CANDIDATE_SOURCE_NAMES: retrieved,
+            columns.CANDIDATE_POSITIVE_SCORES: retrieved,
         }
 
     @property
@@ -163,13 +189,25 @@ class Select(Transform):
 
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         first, numbers, place = unique(self.anchors.numbers(batch))
-        candidates = Candidates.from_columns(batch, first, numbers)
+        candidates = self._candidates(batch, first, numbers)
         chosen = self.policy.run(self.anchors, candidates)
         positive_scores = Lists(self.anchors.positives(numbers).indptr, candidates.positive_scores[:, 0])
         new = mined_columns(self.anchors, batch, place, chosen, positive_scores, candidates.names)
         if self.keep_candidates:
             new[columns.CANDIDATE_VERDICTS] = Lists(candidates.indptr, chosen.verdicts).take(place)
         return new
+
+    def _candidates(self, batch: Mapping[str, Any], first: Rows, numbers: Rows) -> Candidates:
+        """From the columns, which a user can have changed in between."""
+        try:
+            candidates = Candidates.from_columns(batch, first, numbers)
+            candidates.check(self.anchors)
+        except (ColumnError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ColumnError(
+                f"the candidate_* columns are not as Retrieve(anchors, ...) has left them ({error}); run Retrieve "
+                "again, with the same anchors"
+            ) from error
+        return candidates
 
 
 def mined_columns(

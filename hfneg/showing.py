@@ -24,20 +24,23 @@ def summary(console: Console, folder: Path, seconds: float) -> None:
     console.print(_verdicts(facts))
     for line in _remarks(facts):
         console.print(line, highlight=False)
-    console.print(f"\nWritten to {folder} in {_duration(seconds)}. Next:", highlight=False, soft_wrap=True)
-    for code, what in (
-        (f'load_dataset("{folder}")', "your rows with hard_negatives"),
-        (f'load_dataset("{folder}", "ledger")', "every candidate and its verdict"),
-        ("hfneg export --list", "what a trainer can be given"),
-    ):
-        console.print(f"  {code:<36}  # {what}", highlight=False, markup=False, emoji=False, soft_wrap=True)
+    rows = _several(sum(facts["rows"].values()), "row")
+    line = f"\n{rows} written to {folder} in {_duration(seconds)}. Next:"
+    console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    steps = {
+        f'load_dataset("{folder}")': "your rows with hard_negatives",
+        f'load_dataset("{folder}", "ledger")': "every candidate and its verdict",
+        "hfneg export --list": "what a trainer can be given",
+    }
+    wide = max(map(len, steps))
+    for code, what in steps.items():
+        console.print(f"  {code:<{wide}}  # {what}", highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def _counts(facts: Mapping[str, Any]) -> str:
-    rows = sum(facts["rows"].values())
     return (
-        f"{facts['negatives']:,} hard negatives for {_several(facts['anchors'], 'anchor')} "
-        f"({_several(rows, 'row')}) from {_several(facts['documents'], 'document')}"
+        f"{_several(facts['negatives'], 'hard negative')} for {_several(facts['anchors'], 'anchor')} "
+        f"from {_several(facts['documents'], 'document')}"
     )
 
 

@@ -19,7 +19,7 @@ from hfneg import ledger, store
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.pipeline import Mine
-from hfneg.retrieve import SourceHits
+from hfneg.searching import SourceHits
 from hfneg.select import Selection
 
 PART = 4096
@@ -172,7 +172,8 @@ class Selections:
     @property
     def lengths(self) -> Rows:
         """int64: how many negatives each anchor got."""
-        return np.diff(self._arrays["indptr"])
+        lengths: Rows = np.diff(self._arrays["indptr"])
+        return lengths
 
     def take(self, numbers: Rows) -> tuple[Selection, Lists]:
         """The selection for some anchors, and the scores of their positives."""

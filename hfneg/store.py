@@ -138,7 +138,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     """Call `write(temporary path)` and rename the result to `path`; a kill leaves no part under `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
     try:
         write(partial)
         os.replace(partial, path)

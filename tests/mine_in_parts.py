@@ -1,8 +1,9 @@
 """Run by tests as a process of its own: `hfneg.mine` in small units that say when they begin and end.
 
 The job comes as JSON in HFNEG_JOB: ``out``, ``recipe`` (YAML), and optionally ``devices``, ``resume``, ``pause``
-(seconds that each unit waits in its middle). Spawned workers run this file too, so they work in the same parts.
-Each line on stdout is "PID begin UNIT" or "PID end UNIT", written at once and whole.
+(seconds that each unit waits in its middle), ``query_rows`` (anchors per part of vectors). Spawned workers run
+this file too, so they work in the same parts.
+Each line on stdout is "PID begin UNIT", "PID end UNIT" or "PID load model", written at once and whole.
 """
 
 from __future__ import annotations
@@ -24,14 +25,22 @@ JOB = json.loads(os.environ["HFNEG_JOB"])
 
 stages.PART = 4
 hfneg.BM25.block = hfneg.Dense.block = 8
-vectors.PART_ROWS.update(document=64, query=16)
+vectors.PART_ROWS.update(document=64, query=JOB.get("query_rows", 16))
 rows.BATCH = 5
 rows.SHARD_BYTES = 4_000
-encoding.Encoder._load = lambda self: HashEncoder()  # any model folder stands for it
 
 
 def say(line: str) -> None:
     os.write(1, f"{os.getpid()} {line}\n".encode())
+
+
+def loaded(self: encoding.Encoder) -> HashEncoder:
+    """Any model folder stands for the hash encoder."""
+    say("load model")
+    return HashEncoder()
+
+
+encoding.Encoder._load = loaded  # type: ignore[method-assign]
 
 
 def told(owner: Any, method: str, name: Callable[..., str]) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from hfneg import columns
 from hfneg.hashing import hash_texts, normal_form
 
-WORDS = ("fault slip wave rock melt crust plate mantle tremor shock magma vent ridge basin strain slab".split())
+WORDS = "fault slip wave rock melt crust plate mantle tremor shock magma vent ridge basin strain slab".split()  # noqa: SIM905
 
 
 def documents(n: int = 220, seed: int = 7) -> list[str]:

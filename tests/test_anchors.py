@@ -22,7 +22,7 @@ from hfneg.hashing import normal_form
 DOCUMENTS = ["Faults slip.", "Waves travel.", "Rocks melt.", "Plates move.", "Faults slip", "0", "Ж"]
 few = settings(max_examples=30, deadline=None)
 
-names = st.sampled_from(["Paris", "paris ", "PARIS\n", "Ｐaris", "x  y", "X y", "straße", "STRASSE", "東京", "y"])
+names = st.sampled_from(["Paris", "paris ", "PARIS\n", "\uff30aris", "x  y", "X y", "straße", "STRASSE", "東京", "y"])
 rows = st.lists(st.tuples(names, st.lists(st.integers(0, 6), min_size=1, max_size=4)), min_size=1, max_size=12)
 
 
@@ -40,9 +40,7 @@ def oracle(given_rows: list[tuple[str, list[int]]]) -> dict[str, tuple[str, set[
 
 @few
 @given(rows, st.sampled_from(["text", "id"]), st.integers(0, 12))
-def test_all_positives_of_all_rows_and_splits(
-    given_rows: list[tuple[str, list[int]]], kind: str, cut: int
-) -> None:
+def test_all_positives_of_all_rows_and_splits(given_rows: list[tuple[str, list[int]]], kind: str, cut: int) -> None:
     """Anchors, their texts, their order and their positives are those of a dict of sets, over both splits."""
     corpus = Corpus.from_dataset([{"id": f"d{i}", "text": text} for i, text in enumerate(DOCUMENTS)], id="id")
     value = DOCUMENTS.__getitem__ if kind == "text" else (lambda row: f"d{row}")
@@ -93,7 +91,7 @@ def test_values_that_are_texts_as_well_as_ids_are_refused() -> None:
 
 
 def test_missing_positives_are_added_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    """Unknown positive texts stand behind the corpus, each once; rows and ids of the corpus stay; a log line says so."""
+    """Unknown positive texts stand behind the corpus, each once; its rows and ids stay; a log line says so."""
     corpus = Corpus.from_texts(["one", "two"])
     pairs = [{"q": "x", "a": ["new", "two"]}, {"q": "y", "a": "newer"}, {"q": "z", "a": "new"}]
     with caplog.at_level(logging.WARNING, "hfneg"):
@@ -118,7 +116,7 @@ def test_missing_positives_can_be_refused(options: dict[str, Any]) -> None:
     """With missing="refuse", and always for ids, an unknown positive is an error with an example, and nothing stays."""
     corpus = Corpus.from_texts(["one", "two"])
     before = set((store.root() / "anchors").glob("*"))
-    with pytest.raises(PositiveError, match="1 of 2 positives .*'new'"):
+    with pytest.raises(PositiveError, match=r"1 of 2 positives .*'new'"):
         made([{"q": "x", "a": ["0" if "positives_are" in options else "one", "new"]}], corpus, **options)
     assert set((store.root() / "anchors").glob("*")) == before
     assert list((store.root() / "scratch").iterdir()) == []
@@ -190,7 +188,7 @@ def test_a_batch_means_the_same_in_every_format() -> None:
 def test_a_batch_of_other_data_is_refused() -> None:
     """An anchor or a positive that was not read, or a missing column, says what to do."""
     anchors = made(PAIRS, Corpus.from_texts(DOCUMENTS))
-    with pytest.raises(ColumnError, match="'What else'.*make Anchors from"):
+    with pytest.raises(ColumnError, match=r"'What else'.*make Anchors from"):
         anchors.numbers({"q": ["What else"], "a": ["x"]})
     with pytest.raises(PositiveError, match="'Never'"):
         anchors.positive_rows({"q": ["What slips?"], "a": ["Never"]})

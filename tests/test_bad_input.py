@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from hfneg.cli import app
 disable_progress_bars()
 
 TEXTS = [f"document number {i} about topic {i % 3}" for i in range(12)]
-QUERIES = ["what is zero", "what is one", "what is two"]
+QUERIES = ["which document is zero", "which document is one", "which document is two"]
 SURROGATE = "half \ud800 a pair"
 NAN = float("nan")
 
@@ -72,12 +71,12 @@ class OwnWithScore(Own):
         return self.marks(rows)
 
 
-class Locked(Own):
-    """Holds what no pickle can hold."""
+class Unpicklable(Own):
+    """Holds what no pickle can hold: an open cursor, say."""
 
     def __init__(self) -> None:
         super().__init__(good)
-        self.lock = threading.Lock()
+        self.cursor = (row for row in range(3))
 
 
 def good(n: int, k: int) -> tuple[Any, Any]:
@@ -137,7 +136,7 @@ class World:
     def transform(self, **slots: Any) -> Any:
         return self.recipe(**slots).transform(self.anchors())
 
-    def given(self, candidates: Any, scores: Any = None, anchor: Any = "what is zero") -> Any:
+    def given(self, candidates: Any, scores: Any = None, anchor: Any = "which document is zero") -> Any:
         row = {"q": anchor, "found": candidates, "marks": scores}
         return hfneg.candidates_from([row], "found", anchor="q", scores=None if scores is None else "marks")
 
@@ -658,7 +657,7 @@ SETTINGS = [
         "Did you mean 'bm25'?",
     ),
     case("a fusion by name", lambda w: w.retrieve(w.dense(), fusion="rrf"), Setting, "'rrf'", "RRF()"),
-    case("pairs instead of Anchors", lambda w: hfneg.Retrieve(w.pairs(), w.dense()), Setting, "a Dataset", "Anchors("),  # type: ignore[arg-type]
+    case("pairs instead of Anchors", lambda w: hfneg.Retrieve(w.pairs(), w.dense()), Setting, "a Dataset", "Anchors("),
     case("a sampler that is a number", lambda w: w.select(sampler=7), Setting, "7 is no sampler", "TakeTop(7)"),
     case("a filter by name", lambda w: w.select(filters=["Margin"]), Setting, "'Margin'", "Margin(relative=0.05)"),
     case(
@@ -732,11 +731,11 @@ RECIPE = [
     ),
     case(
         "an unknown setting of a step",
-        lambda w: hfneg.Recipe.from_yaml("retrievers: BM25(k2=0.9)"),
+        lambda w: hfneg.Recipe.from_yaml("retrievers: BM25(metod='lucene')"),
         RecipeWrong,
-        "BM25 has no setting 'k2'",
+        "BM25 has no setting 'metod'",
         "k1, b",
-        "Did you mean 'k1'?",
+        "Did you mean 'method'?",
     ),
     case(
         "an unknown step",
@@ -911,7 +910,7 @@ RETRIEVERS = [
         lambda w: w.retrieve(Own(lambda n, k: (-falling(n, k), rows_of(n, k)))),
         Retriever,
         "best first",
-        "'what is zero'",
+        "'which document is zero'",
         "sort them",
     ),
     case(
@@ -921,7 +920,7 @@ RETRIEVERS = [
         "own",
         "document 'd1'",
         "nan",
-        "'what is zero'",
+        "'which document is zero'",
     ),
     case(
         "NaN for a document, in mine",
@@ -955,10 +954,10 @@ RETRIEVERS = [
     ),
     case(
         "a retriever that no pickle holds",
-        lambda w: w.mine(recipe=w.recipe(retrievers=Locked())),
+        lambda w: w.mine(recipe=w.recipe(retrievers=Unpicklable())),
         Setting,
         "cannot be pickled",
-        "lock",
+        "generator",
         "__getstate__",
     ),
     case(
@@ -1001,7 +1000,122 @@ def w_named(name: str) -> Own:
     return own
 
 
+def changed(world: World, name: str, values: list[Any]) -> Dataset:
+    """Candidates of which a user has changed a column."""
+    candidates = world.retrieve(hfneg.BM25())
+    return Dataset.from_dict({**candidates.to_dict(), name: values})
+
+
+def with_filter(keep: Callable[[Any], Any], verdict: str = "own") -> hfneg.Filter:
+    """A user's own filter."""
+
+    @dataclass(frozen=True)
+    class Own(hfneg.Filter):
+        def keep(self, pool: Any) -> Any:
+            return keep(pool)
+
+    Own.verdict = verdict
+    return Own()
+
+
+def with_sampler(places: Callable[[Any], Any]) -> hfneg.Sampler:
+    """A user's own sampler of two negatives."""
+
+    class Own(hfneg.Sampler):
+        def places(self, pool: Any) -> Any:
+            return places(pool)
+
+    return Own(2)
+
+
+class Plain(hfneg.Filter):
+    """A filter that is no dataclass."""
+
+    verdict = "plain"
+
+
 STAGES = [
+    case(
+        "candidates without their sources",
+        lambda w: w.select(w.retrieve(hfneg.BM25()).remove_columns("candidate_sources")),
+        Column,
+        "'candidate_sources'",
+        "hfneg.Retrieve",
+    ),
+    case(
+        "candidates of two sources without their ranks",
+        lambda w: w.select(
+            w.retrieve([hfneg.BM25(), hfneg.RandomDocuments()]).remove_columns("candidate_source_ranks")
+        ),
+        Column,
+        "'candidate_source_ranks'",
+        "run Retrieve again",
+    ),
+    case(
+        "candidates with too few scores",
+        lambda w: w.select(changed(w, "candidate_scores", [[1.0]] * 3)),
+        Column,
+        "12 rows, but 3",
+        "run Retrieve again",
+    ),
+    case(
+        "candidate rows None",
+        lambda w: w.select(changed(w, "candidate_rows", [None] * 3)),
+        Column,
+        "NoneType",
+        "run Retrieve again",
+    ),
+    case(
+        "candidates of another corpus",
+        lambda w: w.select(changed(w, "candidate_rows", [[99] * 4] * 3)),
+        Column,
+        "99 of 12 documents",
+        "with the same anchors",
+    ),
+    case("a sampler that is 0", lambda w: w.select(sampler=0), Setting, "0 is no sampler", "TakeTop(7)"),
+    case("a guard that is False", lambda w: w.select(guard=False), Setting, "False is no guard", "Guard(...)"),
+    case(
+        "a filter that is no dataclass",
+        lambda w: w.select(filters=Plain()),
+        Setting,
+        "Plain",
+        "@dataclass(frozen=True)",
+    ),
+    case(
+        "a filter that bears our verdict",
+        lambda w: w.select(filters=with_filter(lambda pool: pool.rows > 0, "selected")),
+        Setting,
+        "'selected'",
+        "other than",
+    ),
+    case(
+        "a filter that keeps numbers",
+        lambda w: w.select(filters=with_filter(lambda pool: pool.rows)),
+        Setting,
+        "keep returned int64",
+        "one bool per candidate",
+    ),
+    case(
+        "a filter that keeps one for all",
+        lambda w: w.select(filters=with_filter(lambda pool: np.array([True]))),
+        Setting,
+        "shape (1,)",
+        "shape (12,)",
+    ),
+    case(
+        "a sampler that gives NaN",
+        lambda w: w.select(sampler=with_sampler(lambda pool: pool.rows * NAN)),
+        Setting,
+        "places returned float64",
+        "not NaN",
+    ),
+    case(
+        "a sampler of another length",
+        lambda w: w.select(sampler=with_sampler(lambda pool: np.ones(5))),
+        Setting,
+        "shape (5,)",
+        "shape (12,)",
+    ),
     case(
         "Select before Retrieve",
         lambda w: w.select(w.pairs()),
@@ -1249,7 +1363,7 @@ def test_a_wrong_call_does_not_overwrite(finished: World) -> None:
         (lambda w: w.mine(anchor="qurey", overwrite=True), Column),
         (lambda w: w.mine(devices=3, overwrite=True), Setting),
         (lambda w: w.mine(recipe=w.recipe(k=1000), overwrite=True), Setting),
-        (lambda w: w.mine(recipe=w.recipe(retrievers=Locked()), overwrite=True), Setting),
+        (lambda w: w.mine(recipe=w.recipe(retrievers=Unpicklable()), overwrite=True), Setting),
     ]
     for act, error in wrong:
         refused(finished, act, error, ())

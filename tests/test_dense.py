@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +133,35 @@ def test_a_product_is_no_further_off_than_it_says(product: Any) -> None:
         multiply.into(values, queries, block)
         exact = (queries.astype(np.float64) @ documents.astype(np.float64).T).astype(np.float32)
         off = np.abs(values.astype(np.float64) - exact) - multiply.relative * np.abs(values) / (1 - multiply.relative)
-        with dense_kernels.ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(1) as pool:
             sizes = dense_kernels._query_sizes(pool, multiply, queries)
             for i in range(200):  # one vector at a time: the bound is of the longest
                 one = dense_kernels._sizes(pool, multiply, documents[i : i + 1], block[i : i + 1])
                 assert (off[:, i] <= dense_products.slack(multiply, d, sizes, one)).all()
         assert (values != exact).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 5_000),
+    k=st.integers(1, 30),
+    relative=st.sampled_from([0.0, 2.0**-8]),
+    centre=st.sampled_from([-1.0, 0.0, 1.0]),
+)
+def test_products_at_their_worst_lose_no_document(seed: int, n: int, k: int, relative: float, centre: float) -> None:
+    """Every document of the top k survives products that are wrong by all that is allowed, upwards or downwards."""
+    rng = np.random.default_rng(seed)
+    slack = 0.02
+    scores = centre + 0.03 * rng.normal(size=n)
+    best = np.argsort(-scores)[:k]
+    sign = np.where(np.isin(np.arange(n), best[-3:]), -1, 1)  # the last of the best too low, all others too high
+    products = scores + 0.999 * sign * slack
+    products += 0.999 * sign * relative * np.abs(products)
+    found = np.empty(n, dtype=np.int64)
+    count = dense_kernels._survivors(products.astype(np.float32), k, -np.inf, slack, relative, found)
+    assert set(best) <= set(found[:count])
+    assert (np.diff(found[:count]) > 0).all()
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Scripted, SearchOnly, ranked, world
 
 import hfneg
 from hfneg.errors import SettingError
@@ -19,7 +21,6 @@ from hfneg.retrieve import Retrieve
 from hfneg.retrievers import BM25, RandomDocuments
 from hfneg.sampling import TakeTop
 from hfneg.select import Policy
-from scripted import Scripted, SearchOnly, ranked, world
 
 DOCUMENTS = [f"document {i} is here" for i in range(12)]
 POSITIVES = {"one": [0], "two": [1, 2], "three": [0, 5, 11]}
@@ -51,7 +52,7 @@ def positives_of(pool: Pool, by: str) -> list[list[float]]:
     """The scores of each anchor's positives."""
     column = pool.candidates.positive_scores[:, 0 if by == "score" else 1 + pool.candidates.names.index(by)]
     ends = pool.positives.indptr
-    return [column[a:b].astype(float).tolist() for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [column[a:b].astype(float).tolist() for a, b in pairwise(ends)]
 
 
 def bound(pool: Pool, by: str) -> list[float]:
@@ -138,7 +139,7 @@ def test_margin_against_several_positives() -> None:
 
 
 def test_the_bound_of_what_a_source_did_not_retrieve() -> None:
-    """A document that source b left out of its top k scores at most b's last, whatever its place in the other's list."""
+    """A document that source b left out of its top k scores at most b's last, whatever its place with the other."""
     one = {"one": {3: 0.9, 4: 0.8, 5: 0.7}, "two": {3: 0.5}, "three": {}}
     two = {"one": {0: 0.6, 6: 0.5, 3: 0.2}, "two": {}, "three": {4: 0.1}}
     pool = pool_of(one, two)
@@ -167,8 +168,8 @@ def test_an_anchor_without_candidates_disturbs_no_other(last: bool) -> None:
 def test_by_names_a_source() -> None:
     """A name of no source is refused with the near miss, when the transform is made and when a filter runs alone."""
     anchors = world(DOCUMENTS, POSITIVES)
+    recipe = Recipe(retrievers=[Scripted({})], k=3, filters=[Margin(relative=0.1, by="scriptd")])
     with pytest.raises(SettingError, match="Did you mean 'scripted'"):
-        recipe = Recipe(retrievers=[Scripted({})], k=3, filters=[Margin(relative=0.1, by="scriptd")])
         recipe.transform(anchors)
     pool = pool_of({text: {} for text in POSITIVES})
     with pytest.raises(SettingError, match="the scores are 'score', 'a'"):
@@ -184,9 +185,9 @@ def test_a_margin_on_a_source_without_score_is_refused_before_work(retriever: An
             Recipe(retrievers=[retriever], k=3, **step).transform(anchors)
     several = Recipe(retrievers=[retriever, BM25()], k=3, filters=[Margin(relative=0.1)])
     several.transform(anchors)  # the fused score of a positive is known
+    by_that = several.with_settings([f"filters.margin.by={retriever.name}"])
     with pytest.raises(SettingError, match=r"score\(texts, rows\)"):
-        by = getattr(retriever, "name", "")
-        Recipe(retrievers=[retriever, BM25()], k=3, filters=[Margin(relative=0.1, by=by)]).transform(anchors)
+        by_that.transform(anchors)
 
 
 @pytest.mark.parametrize(

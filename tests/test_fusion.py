@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Scripted, SearchOnly, ranked, world
 
 from hfneg.candidates import Candidates
 from hfneg.errors import SettingError
 from hfneg.fusion import RRF, Fusion, RoundRobin, WeightedSum
 from hfneg.retrieve import Retrieve
-from scripted import Scripted, SearchOnly, ranked, world
 
 DOCUMENTS = [f"document {i}" for i in range(9)]
 POSITIVES = {"one": [0], "two": [1, 2], "three": [8]}
@@ -23,7 +23,7 @@ few = settings(max_examples=40, deadline=None)
 
 grades = st.integers(-4, 4).map(lambda n: n / 4)
 lists = st.dictionaries(st.integers(0, 8), grades, max_size=9)
-sources = st.lists(st.fixed_dictionaries({text: lists for text in POSITIVES}), min_size=2, max_size=3)
+sources = st.lists(st.fixed_dictionaries(dict.fromkeys(POSITIVES, lists)), min_size=2, max_size=3)
 weights = st.dictionaries(st.sampled_from(NAMES), st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.7, 3.0]))
 
 

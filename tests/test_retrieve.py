@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Scripted, SearchOnly, ranked, world
 
 from hfneg.anchors import Anchors
 from hfneg.candidates import Candidates, is_positive
@@ -19,7 +20,6 @@ from hfneg.hashing import hash_normal_forms
 from hfneg.retrieve import Retrieve
 from hfneg.retrievers import BM25, RandomDocuments, candidates_from
 from hfneg.retrievers.random_documents import permuted
-from scripted import Scripted, SearchOnly, ranked, world
 
 DOCUMENTS = [f"document {i} about faults" for i in range(30)]
 few = settings(max_examples=25, deadline=None)
@@ -184,11 +184,10 @@ def test_retrievers_are_checked_when_the_step_is_made() -> None:
 @pytest.mark.parametrize("by", ["id", "text", "mixed"])
 @pytest.mark.parametrize("scored", [True, False])
 def test_candidates_brought_by_id_or_text(by: str, scored: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """A column of ids, texts or both is the raw list: scores given or 1 / i, repeats once, strangers counted in the log."""
+    """A column of ids, texts or both is the raw list: scores given or 1 / i, repeats once, strangers in the log."""
     corpus = Corpus.from_dataset([{"id": f"d{i}", "text": text} for i, text in enumerate(DOCUMENTS)], id="id")
     wanted = [4, 0, 9, 4, 2]
-    spell = {"id": lambda i: f"d{i}", "text": lambda i: DOCUMENTS[i], "mixed": lambda i: f"d{i}" if i % 2 else DOCUMENTS[i]}
-    found = [*(spell[by](i) for i in wanted), "stranger"]
+    found = [*(f"d{i}" if by == "id" or (by == "mixed" and i % 2) else DOCUMENTS[i] for i in wanted), "stranger"]
     row: dict[str, Any] = {"q": "ONE", "found": found}
     if scored:
         row["s"] = [0.5, 3.0, 0.25, 0.75, -1.0, 9.0]
@@ -231,11 +230,10 @@ def test_brought_candidates_in_every_format() -> None:
 
 
 def test_brought_scores_must_be_finite() -> None:
-    """A score that is no number is refused with the document and the anchor, never sorted somewhere."""
+    """A score that is no number is refused when it is read, never sorted somewhere."""
     row = {"q": "one", "found": ["1", "2", "3"], "s": [1.0, float("nan"), 3.0]}
-    with pytest.raises((NonFiniteError, ColumnError), match="nan"):
-        brought = candidates_from([row], "found", anchor="q", scores="s")
-        Retrieve(world(DOCUMENTS, {"one": [0]}), brought, k=2).run(np.array([0]))
+    with pytest.raises(ColumnError, match="nan"):
+        candidates_from([row], "found", anchor="q", scores="s")
 
 
 # Random documents and BM25.
@@ -254,7 +252,7 @@ def test_random_documents_are_a_permutation(size: int, seed: int, text: str) -> 
 
 
 def test_random_documents_are_uniform_and_depend_on_seed_and_anchor_alone() -> None:
-    """Each document is drawn equally often; the draw of an anchor is the same in any company, another by another seed."""
+    """Each document is drawn equally often; an anchor's draw is the same in any company, another by another seed."""
     texts = [f"anchor {i}" for i in range(4_000)]
     anchors = world(DOCUMENTS, {text: [0] for text in texts})
     found = Retrieve(anchors, RandomDocuments(), k=3).run(np.arange(4_000))
@@ -270,7 +268,7 @@ def test_random_documents_are_uniform_and_depend_on_seed_and_anchor_alone() -> N
 
 
 def test_bm25_and_random_together_know_their_sources() -> None:
-    """The union of two sources: masks, ranks and scores are each source's own, and a query without hits still has the other."""
+    """The union of two sources: masks, ranks and scores are each source's own; a query without hits has the other's."""
     documents = ["faults slip", "faults slip slowly", "waves travel", "rocks melt", "plates move", "magma rises"]
     anchors = world(documents, {"which faults slip": [0], "unrelated": [2]})
     found = Retrieve(anchors, [BM25(), RandomDocuments()], k=4).run(np.arange(2))

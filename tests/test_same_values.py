@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ RECIPES = {
     ),
     "random": hfneg.Recipe(retrievers=[RANDOM], k=20, guard=hfneg.Guard(None), sampler=hfneg.TakeRandom(6, seed=1)),
     "rrf": hfneg.Recipe(
-        retrievers=ALL, k=15, fusion=hfneg.RRF(k=10), filters=[hfneg.Margin(absolute=0.01, by="dense")]
+        retrievers=ALL, k=40, fusion=hfneg.RRF(k=10), filters=[hfneg.Margin(absolute=0.01, by="dense")]
     ),
     "weighted": hfneg.Recipe(
         retrievers=[DENSE, BM25],
@@ -103,9 +104,9 @@ def test_recipes_give_negatives_and_ties(world: World, name: str) -> None:
     """The collection is hard enough: rows with and without enough negatives, tied scores, an anchor without any."""
     mined = world.mapped(name)
     scores = mined["hard_negative_scores"]
-    assert sum(map(len, scores)) > 150
+    assert sum(map(len, scores)) > 100
     if name in ("bm25", "dense", "weighted"):
-        assert sum(len(set(row)) < len(row) for row in scores) > 10
+        assert sum(len(set(row)) < len(row) for row in scores) > 2
     assert len(set(world.pairs["query"])) > len(world.anchors) + 8
     assert len(world.pairs) > len(world.anchors) + 12
     if name.startswith("bm25"):
@@ -276,15 +277,25 @@ def test_mine_on_a_stream_equals_map(world: World, name: str, with_features: boo
 
 
 def test_mine_in_two_processes_equals_map(world: World, tmp_path: Path) -> None:
-    """devices=["cpu", "cpu"], in spawned processes over small parts, gives every value of `.map`."""
-    job = {"out": str(tmp_path / "mined"), "devices": ["cpu", "cpu"], "recipe": RECIPES["bm25-margin"].to_yaml()}
-    env = {**os.environ, "HFNEG_JOB": json.dumps(job)}
+    """devices=["cpu", "cpu"]: documents encoded, anchors searched and selected by spawned processes in small
+    parts give every value of `.map`; each worker loads the model once, not for every part."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("some weights")
+    dense = RECIPES["dense"]
+    recipe = hfneg.Recipe(**{**dict(dense), "retrievers": [hfneg.Dense(tmp_path / "model")]})
+    job = {"out": str(tmp_path / "mined"), "devices": ["cpu", "cpu"], "recipe": recipe.to_yaml(), "query_rows": 64}
+    env = {**os.environ, "HFNEG_JOB": json.dumps(job), "HFNEG_STORE": str(tmp_path / "store")}
     done = subprocess.run([sys.executable, HERE / "mine_in_parts.py"], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    workers = {line.split()[0] for line in done.stdout.splitlines() if " begin search/" in line}
-    assert len(workers) == 2
+    lines = [line.split(" ", 2) for line in done.stdout.splitlines()]
+    for stage, parts in (("encode/document", 4), ("search/0", 4), ("choose", 8)):
+        who = [process for process, word, unit in lines if word == "begin" and unit.startswith(stage)]
+        assert len(who) == parts, stage
+        assert lines[-1][0] not in who, stage  # the parent, which says "done"
+    loads = Counter(process for process, word, unit in lines if (word, unit) == ("load", "model"))
+    assert max(loads.values()) == 1
     mined = load_dataset(job["out"], split="train")
-    assert values(mined) == values(world.mapped("bm25-margin"))
+    assert values(mined) == values(world.mapped("dense"))
 
 
 # Types.
@@ -351,12 +362,24 @@ def test_pickle_is_small_and_fixed(world: World, name: str) -> None:
     assert b"pyarrow" not in before[0]
 
 
+def test_encoder_of_another_similarity_is_another_one(world: World) -> None:
+    """An encoder with the same id that says "dot" instead of "cosine" shares neither fingerprint nor vectors."""
+
+    class Dot(HashEncoder):
+        similarity_fn_name = "dot"
+
+    cosine, dot = (hfneg.Recipe(retrievers=[hfneg.Dense(e)], k=5).transform(world.anchors) for e in (ENCODER, Dot()))
+    assert Hasher.hash(cosine) != Hasher.hash(dot)
+    scores = [max(world.pairs.map(each, batched=True)[0]["hard_negative_scores"]) for each in (cosine, dot)]
+    assert scores[0] <= 1 < scores[1]
+
+
 def test_fingerprints_differ_where_anything_differs(world: World) -> None:
     """Another k, filter setting, seed, fusion, guard, order of sources or corpus is another fingerprint."""
     recipe = RECIPES["rrf"]
     changed = [
         recipe,
-        recipe.with_settings(["k=16"]),
+        recipe.with_settings(["k=41"]),
         recipe.with_settings(["filters.margin.absolute=0.02"]),
         recipe.with_settings(["filters.margin.by=bm25"]),
         recipe.with_settings(["sampler=TakeRandom(7)"]),
@@ -390,7 +413,7 @@ def test_second_process_hits_the_cache_and_changes_miss_it(world: World, tmp_pat
     same: list[str] = []
     (first,) = _map_in_new_process(tmp_path / "pairs.parquet", "0", [same])
     assert first["calls"] > 0
-    changes = [["k=16"], ["filters.margin.absolute=0.02"], ["sampler=TakeRandom(7, seed=1)"], ["corpus"]]
+    changes = [["k=41"], ["filters.margin.absolute=0.02"], ["sampler=TakeRandom(7, seed=1)"], ["corpus"]]
     second, *others = _map_in_new_process(tmp_path / "pairs.parquet", "123", [same, *changes])
     assert second["calls"] == 0
     assert (second["files"], second["hash"]) == (first["files"], first["hash"])
@@ -400,9 +423,7 @@ def test_second_process_hits_the_cache_and_changes_miss_it(world: World, tmp_pat
     assert first["hash"] == Hasher.hash(world.transform("rrf"))
 
 
-def test_changed_checkpoint_misses_the_cache(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changed_checkpoint_misses_the_cache(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A SentenceTransformer saved to the same folder with one weight changed: another fingerprint, another cache
     file, other scores; the unchanged one hits."""
     calls = []

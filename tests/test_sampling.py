@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scripted import Scripted, SearchOnly, world
 
 from hfneg.anchors import Anchors
 from hfneg.errors import SettingError
@@ -17,7 +18,6 @@ from hfneg.pool import Pool
 from hfneg.retrieve import Retrieve
 from hfneg.sampling import Sampler, TakeRandom, TakeSimANS, TakeTop
 from hfneg.select import Policy, Selection
-from scripted import Scripted, SearchOnly, world
 
 MANY = 4_000
 PLAIN = Guard(near_duplicate=None)
@@ -176,12 +176,23 @@ def test_simans_second_draw_is_without_replacement() -> None:
 
 
 def test_simans_prefers_scores_near_the_positive() -> None:
-    """The nearer to the positive's score the more often; with a large a (whose weights underflow) always the nearest."""
+    """The nearer to the positive's score the more often; with a large a (weights underflow) always the nearest."""
     counts = np.bincount(simans(1.0, 0.0).flat, minlength=6)
     nearness = np.argsort([abs(score - SCORES[0]) for score in SCORES])[1:]
     assert counts[nearness].tolist() == sorted(counts[nearness].tolist(), reverse=True)
     assert set(simans(1e6, 0.0).flat.tolist()) == {3}
     assert simans(1e6, 0.0, n=5)[0].tolist() == [3, 2, 1, 4, 5]
+
+
+def test_simans_by_a_source_that_found_nothing() -> None:
+    """Where `by` knows nothing of an anchor's candidates they are taken in rank order, none in preference."""
+    anchors = world([f"document {i}" for i in range(9)], {"one": [0], "two": [0]})
+    hits = [(row, -float(row)) for row in range(8)]
+    sources = [SearchOnly({"one": hits, "two": hits}, "all"), Scripted({"one": [(0, 1.0), (5, 0.9), (6, 0.5)]}, "a")]
+    candidates = Retrieve(anchors, sources, k=8).run(np.arange(2))
+    chosen = Policy(sampler=TakeSimANS(3, a=1e6, by="a"), guard=PLAIN).run(anchors, candidates).negatives
+    assert chosen[0].tolist()[:1] == [5]
+    assert chosen[1].tolist() == [1, 2, 3]
 
 
 def test_simans_by_a_seed() -> None:

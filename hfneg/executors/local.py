@@ -58,12 +58,12 @@ class LocalExecutor:
             devices.put(name)
         waiting = list(reversed(units))
         running: dict[Future[None], Any] = {}
-        with ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=(devices,)) as pool:
+        with ProcessPoolExecutor(self.workers, context, initializer=_start_worker, initargs=(devices, work)) as pool:
             try:
                 while waiting or running:
                     while waiting and len(running) < 2 * self.workers:
                         unit = waiting.pop()
-                        running[pool.submit(work, unit)] = unit
+                        running[pool.submit(_run_unit, unit)] = unit
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:
                         unit = running.pop(future)
@@ -98,9 +98,19 @@ class _device:  # noqa: N801
                 os.environ[DEVICE_VARIABLE] = self.before
 
 
-def _start_worker(devices: Any) -> None:
+_work: Callable[[Any], None]
+"""Of a worker process: it arrives once, so that a model is loaded once and not for every unit."""
+
+
+def _start_worker(devices: Any, work: Callable[[Any], None]) -> None:
+    global _work
+    _work = work
     os.environ[DEVICE_VARIABLE] = devices.get()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _run_unit(unit: Any) -> None:
+    _work(unit)
 
 
 def _end_with_parent() -> None:

@@ -14,7 +14,8 @@ class Band(Filter):
     """Keeps scores from `low` to `high`, both included: too high may be an unlabelled positive, too low is easy.
 
     `by` is "score" (what ranks the candidates) or the name of a source. A candidate that this source did not
-    retrieve is below every `low`, and counts for `high` with the least score of the list. Source: Zhan et al., SIGIR 2021, section 3 (static hard negatives of a middle difficulty).
+    retrieve is below every `low`, and counts for `high` with the least score of the list. Source: Zhan et al.,
+    SIGIR 2021, section 3 (static hard negatives of a middle difficulty).
     """
 
     low: float | None = None

@@ -59,5 +59,5 @@ class Retriever(Step):
     block: ClassVar[int] = 4096
     """How many anchors `mine` hands over at once; a dense search wants many, to read its vectors once."""
 
-    def open(self, corpus: Corpus) -> Index:
+    def open(self, corpus: Corpus) -> Search:
         raise NotImplementedError

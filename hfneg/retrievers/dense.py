@@ -7,14 +7,14 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hfneg.corpus import Corpus
-from hfneg.encoding import Encoder, Vectors32, refuse_forked_child
+from hfneg.encoding import Vectors32, refuse_forked_child
 from hfneg.errors import RetrieverError
+from hfneg.model_step import ModelStep
 from hfneg.models import name_of
 from hfneg.retrievers.base import Retriever, Rows, Scores
 from hfneg.step import check
@@ -26,7 +26,7 @@ PAIRS_AT_ONCE = 4_000_000  # in `score`
 
 
 @dataclass(frozen=True)
-class Dense(Retriever):
+class Dense(ModelStep, Retriever):
     """Documents by the inner product of vectors (Karpukhin et al. 2020, Dense Passage Retrieval).
 
     >>> Dense("sentence-transformers/all-MiniLM-L6-v2")
@@ -50,7 +50,7 @@ class Dense(Retriever):
     """
 
     name: ClassVar[str] = "dense"
-    block: ClassVar[int] = 100_000
+    block: ClassVar[int] = 250_000
 
     model: Any
     revision: str | None = None
@@ -74,9 +74,7 @@ class Dense(Retriever):
             self.search_parameters,
             "None unless index names an approximate index",
         )
-        if isinstance(self.model, os.PathLike):
-            object.__setattr__(self, "model", os.fspath(self.model))
-        _ = self.encoder  # checks the model
+        self._check_model()
 
     def __repr__(self) -> str:
         settings = {
@@ -91,28 +89,9 @@ class Dense(Retriever):
         """Whether results are in the promised total order; False with an `index`."""
         return self.index is None
 
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The model with its prompts; its digest follows the weights."""
-        return Encoder(
-            self.model,
-            revision=self.revision,
-            query_prompt=self.query_prompt,
-            document_prompt=self.document_prompt,
-            max_seq_length=self.max_seq_length,
-            batch_size=self.batch_size,
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Settings and the weights' digest: a changed checkpoint is another fingerprint, and no weight travels."""
-        encoder = self.encoder
-        model = self.model if isinstance(self.model, str) else None
-        return {**super().__getstate__(), "model": model, "encoder": encoder}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if self.model is None:  # an object: found again in its own process, else refused when it is to encode
-            object.__setattr__(self, "model", self.encoder.model)
+    def _encoder_settings(self) -> dict[str, Any]:
+        names = ("revision", "query_prompt", "document_prompt", "max_seq_length", "batch_size")
+        return {name: getattr(self, name) for name in names}
 
     def open(self, corpus: Corpus) -> DenseIndex:
         """The index over `corpus`; nothing is encoded before it is needed."""
@@ -217,7 +196,7 @@ class DenseIndex:
     def warn_if_larger_than_memory(self) -> bool:
         """Log a warning, and return True, where the vectors exceed this machine's RAM.
 
-        `.map` reads all vectors once per batch; `hfneg.mine` once per 100,000 anchors.
+        `.map` reads all vectors once per batch; `hfneg.mine` once per 250,000 anchors.
         """
         if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
             return False

@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.compiling import compiled
 from hfneg.retrievers import dense_products
 
 TILE_QUERIES, TILE_ROWS = 2_048, 8_192  # 64 MB of float32
@@ -37,14 +37,6 @@ Vectors32 = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """numba.njit without the GIL, kept on disk where a folder for it can be written (NUMBA_CACHE_DIR)."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # "no locator available": neither the package's folder nor the user's cache is writable
-        return numba.njit(nogil=True)(function)
 
 
 # The definition of a score.

@@ -1,0 +1,347 @@
+"""What teachers said, kept for ever: one score per teacher and pair, never computed twice.
+
+``scores/<teacher digest>/`` holds segments (hfneg/segments.py): immutable files of sorted pair hashes and float32
+raw outputs. `put` writes one under another name, brings it to the disk, and renames it into place, so it is there
+whole or not at all; `get` maps what is there and searches. Segments are numbered in the order in which they were
+committed, and their names say which numbers they hold::
+
+    000000000001-000000000007-5c0ffee0.scores     what the first seven puts stored, merged
+    000000000008-000000000008-ca5cade5.scores     what the eighth stored
+
+A segment whose numbers lie inside another's was merged into it and counts for nothing: a merge that was killed
+before it removed its inputs leaves no wrong result. **Of two scores for one pair the one committed first counts**,
+for every reader and for ever. Two lock files order things: one is held for the moment of a rename, the other by
+the one process that merges. None is held while a teacher computes, while segments are written or read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from filelock import Timeout
+
+from hfneg import segments, store
+from hfneg.errors import NonFiniteError, SettingError, StoreError
+from hfneg.hashing import HASH, Hashes, mix
+from hfneg.segments import Block, DamagedError, Scores, Segment, writing
+
+KIND = "scores"
+LOCK_SECONDS = 60.0
+LEFTOVER_SECONDS = 3600.0  # an unfinished file nobody has written to for so long belongs to a killed process
+SECOND_HALF = 0x6A09E667F3BCC908  # so that the two halves of a pair's key are unrelated
+
+logger = logging.getLogger(__name__)
+
+
+def pair_keys(anchor_hashes: Hashes, document_hashes: Hashes) -> Hashes:
+    """128-bit keys of (anchor, document) pairs, HASH [n], from the hashes of their texts, HASH [n] each.
+
+    (a, d) and (d, a) have different keys. Among n pairs the chance that any two share a key is about n^2 / 2^129:
+    below 1e-22 for 200 million.
+    """
+    if len(anchor_hashes) != len(document_hashes):
+        raise SettingError(f"{len(anchor_hashes)} anchors and {len(document_hashes)} documents do not make pairs")
+    a, d = _hashes(anchor_hashes), _hashes(document_hashes)
+    keys = np.empty(len(a), dtype=HASH)
+    keys["high"] = mix(a["high"], a["low"], d["high"], d["low"])
+    keys["low"] = mix(SECOND_HALF, d["low"], a["high"], d["high"], a["low"])
+    return keys
+
+
+class ScoreStore:
+    """The scores of one teacher, shared by all processes that use the same store; pickles to its digest.
+
+    Args:
+        teacher_digest: names all that a score depends on besides the pair (weights, prompt, precision, ...).
+
+    Attributes:
+        asked: how many keys `get` was asked for.
+        hits: how many of them had a score.
+
+    Memory does not grow with the number of scores: files are mapped, and merged in blocks.
+    """
+
+    def __init__(self, teacher_digest: str) -> None:
+        if not re.fullmatch(r"[\w-]{1,128}", teacher_digest):
+            raise SettingError(f"{teacher_digest!r} cannot name a folder; give a digest (hfneg.store.digest_of)")
+        self.teacher_digest = teacher_digest
+        self.asked = self.hits = 0
+        self._listed: tuple[Path, tuple[str, ...]] | None = None
+        self._segments: list[Segment] = []  # in commit order
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.teacher_digest,)
+
+    def __repr__(self) -> str:
+        return f"ScoreStore({self.teacher_digest!r})"
+
+    @property
+    def folder(self) -> Path:
+        return store.artefact(KIND, self.teacher_digest)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all segments on disk."""
+        return sum(segment.nbytes for segment in self._refresh())
+
+    @property
+    def segments(self) -> int:
+        """How many files hold the scores: O(log n)."""
+        return len(self._refresh())
+
+    def __len__(self) -> int:
+        """How many scores; a pair that two processes scored at the same time counts twice until it is merged."""
+        return sum(map(len, self._refresh()))
+
+    # Reading.
+
+    def get(self, keys: Hashes) -> Scores:
+        """float32 [n], NaN where there is no score; `keys` is HASH [n], in any order, with repeats if need be.
+
+        It sees all that any process has committed so far. Raises StoreError naming the file where one is damaged or
+        newer than this version.
+        """
+        self._refresh()
+        found = self._lookup(_hashes(keys))
+        self.asked += len(found)
+        self.hits += int(np.count_nonzero(~np.isnan(found)))
+        return found
+
+    def _lookup(self, keys: Hashes) -> Scores:
+        """`get` in the segments that are open."""
+        found = np.full(len(keys), np.nan, dtype=np.float32)
+        left = np.argsort(keys["high"])
+        high, low = keys["high"][left], keys["low"][left]
+        for segment in self._segments:
+            position = segment.find(high, low)
+            hit = position >= 0
+            if hit.any():
+                found[left[hit]] = segment.scores[position[hit]]
+                left, high, low = left[~hit], high[~hit], low[~hit]
+        return found
+
+    def _refresh(self) -> list[Segment]:
+        """Open what is new and let go of what was merged."""
+        for _ in range(100):
+            # A listing made while a merge goes on may lack both its result and its inputs; two equal ones do not.
+            seen = self._listed
+            while (now := (self.folder, segments.listing(self.folder))) != seen:
+                seen = now
+            if seen == self._listed:
+                return self._segments
+            known = {segment.path: segment for segment in self._segments}
+            paths = [self.folder / name for name in segments.live(now[1])]
+            try:
+                self._segments = [known[path] if path in known else Segment(path) for path in paths]
+            except FileNotFoundError:  # merged since it was listed
+                continue
+            self._listed = now
+            return self._segments
+        raise StoreError(f"the files in {self.folder} keep vanishing while they are read")
+
+    # Writing.
+
+    def put(self, keys: Hashes, scores: npt.ArrayLike) -> None:
+        """Keep `scores` (float32 [n], raw teacher outputs) of `keys` (HASH [n]); on the disk when this returns.
+
+        A key that has a score keeps it, and of equal keys in one call the first counts. Raises NonFiniteError for
+        NaN or infinity, StoreError where the store cannot be written; then nothing of this call was stored.
+        """
+        block = segments.ordered(self._checked(keys, scores))
+        self._commit(self._unknown(block))
+        self._merge_due()
+
+    def _checked(self, keys: Hashes, scores: npt.ArrayLike) -> Block:
+        hashes = _hashes(keys)
+        with np.errstate(over="ignore"):
+            values = np.asarray(scores).astype(np.float32)
+        if values.shape != hashes.shape:
+            raise SettingError(f"scores of shape {values.shape} for {len(hashes)} keys; one per key was expected")
+        if not np.isfinite(values).all():
+            worst = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise NonFiniteError(
+                f"score {worst} of {len(values)} is {values[worst]} in float32; a teacher must return finite numbers; "
+                "nothing was stored"
+            )
+        return Block(hashes["high"], hashes["low"], values)
+
+    def _unknown(self, block: Block) -> Block:
+        """Without what the open segments hold; the others are not opened, so a damaged one costs no score."""
+        keys = np.empty(len(block.high), dtype=HASH)
+        keys["high"], keys["low"] = block.high, block.low
+        new = np.isnan(self._lookup(keys))
+        return Block(block.high[new], block.low[new], block.scores[new])
+
+    def _commit(self, block: Block) -> None:
+        if not len(block.high):
+            return
+        partial = self.folder.with_name(f".{self.teacher_digest}.{uuid.uuid4().hex}.partial")
+        with writing(partial):
+            segments.durable_folder(self.folder)
+            segments.write(partial, len(block.high), [block])
+            with self._lock():
+                self.folder.mkdir(exist_ok=True)  # it may have been pruned meanwhile
+                number = segments.next_number(segments.listing(self.folder))
+                os.rename(partial, self.folder / segments.name_of(number, number))
+            segments.fsync_folder(self.folder)
+            segments.fsync_folder(self.folder.parent)
+
+    # Merging.
+
+    def compact(self) -> None:
+        """Merge all segments into one. Raises StoreError where one is damaged or another process keeps merging."""
+        with self._lock("merge"):
+            self._remove_replaced()
+            if len(run := self._refresh()) > 1:
+                self._merge(run)
+
+    def _merge_due(self) -> None:
+        """Merge the newest segments where they weigh more than one before them, unless somebody is at it."""
+        if segments.due(self._refresh()) is None and not segments.replaced(segments.listing(self.folder)):
+            return
+        with contextlib.suppress(Timeout), self._lock("merge", wait=False):
+            self._remove_replaced()
+            while (start := segments.due(self._refresh())) is not None:
+                self._merge(self._segments[start:])
+
+    def _merge(self, run: Sequence[Segment]) -> None:
+        """Replace neighbours by one; only who holds the merge lock may."""
+        for segment in run:
+            segment.verify()
+        partial = self.folder.with_name(f".{self.teacher_digest}.merge.partial")
+        with writing(partial):
+            segments.write(partial, sum(map(len, run)), segments.merged(run))
+            with self._lock():
+                os.rename(partial, self.folder / segments.name_of(run[0].first, run[-1].last))
+                segments.fsync_folder(self.folder)  # before the inputs go
+        self._remove_replaced()
+
+    def _remove_replaced(self) -> None:
+        """Delete segments that were merged into others, and what killed processes left unfinished."""
+        with writing():
+            with self._lock():
+                for name in segments.replaced(segments.listing(self.folder)):
+                    os.unlink(self.folder / name)
+            for partial in self.folder.parent.glob(f".{self.teacher_digest}.*.partial"):
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - partial.stat().st_mtime > LEFTOVER_SECONDS:
+                        partial.unlink()
+
+    def repair(self) -> list[Path]:
+        """Verify every segment and set damaged ones aside as ``*.damaged``; their new paths.
+
+        The scores in them are lost and will be computed again; all others are kept.
+        """
+        aside = []
+        with self._lock("merge"):
+            for name in segments.live(segments.listing(self.folder)):
+                path = self.folder / name
+                try:
+                    Segment(path).verify()
+                except DamagedError as error:
+                    logger.warning("%s; it is %s.damaged now", error, path)
+                    with writing(), self._lock():
+                        os.rename(path, aside_path := path.with_name(f"{name}.damaged"))
+                    aside.append(aside_path)
+        return aside
+
+    @contextlib.contextmanager
+    def _lock(self, what: str = "", *, wait: bool = True) -> Iterator[None]:
+        """Held for the moment of a rename, or ("merge") by the one process that merges.
+
+        Raises Timeout at once where `wait` is False, StoreError after LOCK_SECONDS where it is True.
+        """
+        lock = store.lock(KIND, ".".join(filter(None, (self.teacher_digest, what))))
+        with writing():
+            try:
+                lock.acquire(timeout=LOCK_SECONDS if wait else 0)
+            except Timeout as error:
+                if not wait:
+                    raise
+                raise StoreError(
+                    f"another process has held {lock.lock_file} for {LOCK_SECONDS:.0f} s; what is stored is safe: "
+                    "wait for that process or end it, then try again"
+                ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class StoredTeacher(NamedTuple):
+    """What the store keeps of one teacher: its digest, how many scores, and their bytes on disk."""
+
+    digest: str
+    scores: int
+    nbytes: int
+
+
+def stored_teachers() -> list[StoredTeacher]:
+    """All teachers with scores in the store, by digest. Files that cannot be read count as bytes without scores."""
+    folders = sorted(path for path in (store.root() / KIND).glob("[!.]*") if path.is_dir())
+    return [StoredTeacher(folder.name, _count(folder), _bytes(folder)) for folder in folders]
+
+
+def prune(digests: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredTeacher]:
+    """Delete the scores of the teachers `digests`, or of those that got none for `older_than`, or both conditions.
+
+    Returns what was deleted. Raises SettingError for a teacher that has none, or where no condition is given.
+    """
+    if digests is None and older_than is None:
+        raise SettingError("prune needs the digests of teachers or older_than=; by itself it deletes nothing")
+    there = {teacher.digest: teacher for teacher in stored_teachers()}
+    chosen = sorted(there if digests is None else set(digests))
+    if unknown := [digest for digest in chosen if digest not in there]:
+        raise SettingError(f"the store {store.root()} has no scores of {unknown}; it has those of {sorted(there)}")
+    gone = [there[digest] for digest in chosen if older_than is None or _age(store.artefact(KIND, digest)) > older_than]
+    for teacher in gone:
+        _delete(ScoreStore(teacher.digest))
+    return gone
+
+
+def _delete(scores: ScoreStore) -> None:
+    with writing(), scores._lock("merge"):
+        scores._remove_replaced()
+        doomed = scores.folder.with_name(f".{scores.teacher_digest}.{uuid.uuid4().hex}.pruned")
+        with scores._lock():
+            os.rename(scores.folder, doomed)
+        for leftover in (doomed, *doomed.parent.glob(".*.pruned")):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _age(folder: Path) -> timedelta:
+    """How long ago a file came into `folder`."""
+    return timedelta(seconds=time.time() - folder.stat().st_mtime)
+
+
+def _count(folder: Path) -> int:
+    total = 0
+    for name in segments.live(segments.listing(folder)):
+        try:
+            total += len(Segment(folder / name))
+        except (FileNotFoundError, StoreError) as error:
+            logger.warning("not counted: %s", error)
+    return total
+
+
+def _bytes(folder: Path) -> int:
+    return sum(entry.stat().st_size for entry in os.scandir(folder))
+
+
+def _hashes(keys: Hashes) -> Hashes:
+    array = np.asarray(keys)
+    if array.dtype != HASH or array.ndim != 1:
+        raise SettingError(f"keys are {array.dtype} {array.shape}; HASH (hfneg.hashing) [n] was expected")
+    return array

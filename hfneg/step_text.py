@@ -1,0 +1,145 @@
+"""Steps as text: written as in Python or as YAML mappings, and read back without evaluating anything."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import yaml
+
+from hfneg.errors import HfnegError, RecipeError, near_miss
+from hfneg.filters import FILTERS
+from hfneg.fusion import FUSIONS
+from hfneg.guard import Guard
+from hfneg.retrievers import RETRIEVERS
+from hfneg.sampling import SAMPLERS
+from hfneg.step import Step
+
+STEPS: dict[str, type] = {step.__name__: step for step in (*RETRIEVERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard)}
+QUOTES = "a step with a colon in it, or with commas and inside a [list], stands in quotes"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's numbers: to PyYAML, which reads 1.1, ``1e-3`` is a text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str, what: str) -> Any:
+    """The value of YAML text; `what` names it in the error."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{what} is no valid YAML ({QUOTES}): {error}") from None
+
+
+def parse_step(given: Any, *, trust: bool = False) -> Any:
+    """A step from ``"TakeTop(n=7)"``, ``"BM25"``, ``{"TakeTop": {"n": 7}}`` or a step itself."""
+    if isinstance(given, str):
+        name, arguments, settings = _parse_call(given)
+    elif isinstance(given, Mapping) and len(given) == 1:
+        name, value = next(iter(given.items()))
+        arguments, settings = (
+            ([], dict(value)) if isinstance(value, Mapping) else ([] if value is None else [value], {})
+        )
+    elif isinstance(given, Mapping | list | int | float | bool) or given is None:
+        raise RecipeError(f"{given!r} is no step; write one as TakeTop(n=7) or as TakeTop: {{n: 7}}")
+    else:
+        return given
+    return _built(_step_type(str(name), trust), arguments, settings)
+
+
+def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, positional and keyword literals of ``Name(1, b=2)``; nothing is evaluated but literals."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
+        name = ast.unparse(call.func)
+        arguments = [ast.literal_eval(value) for value in call.args]
+        settings = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError):
+        raise RecipeError(
+            f"{text!r} is no step; write one as TakeTop(n=7), with plain values; {QUOTES}. (A live model or retriever "
+            "has no text form: save it and give its path.)"
+        ) from None
+    return name, arguments, settings
+
+
+def _step_type(name: str, trust: bool) -> type:
+    if name in STEPS:
+        return STEPS[name]
+    if "." not in name:
+        raise RecipeError(
+            f"there is no step {name!r}; the steps are {', '.join(sorted(STEPS))}.{near_miss(name, STEPS)}"
+        )
+    if not trust:
+        raise RecipeError(
+            f"the recipe names a component by import path, {name!r}; loading it runs its code: look at it, then allow "
+            "it with trust=True (--trust on the command line)"
+        )
+    module, _, attribute = name.rpartition(".")
+    try:
+        found: type = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"cannot load the component {name!r}: {error}") from error
+    return found
+
+
+def _built(step: type, arguments: list[Any], settings: dict[str, Any]) -> Any:
+    known = [f.name for f in dataclasses.fields(step)] if dataclasses.is_dataclass(step) else None
+    for setting in settings:
+        if known is not None and setting not in known:
+            raise RecipeError(
+                f"{step.__name__} has no setting {setting!r}; it has {', '.join(known)}.{near_miss(setting, known)}"
+            )
+    try:
+        return step(*arguments, **settings)
+    except HfnegError:
+        raise
+    except TypeError as error:
+        raise RecipeError(f"{step.__name__}: {error}") from None
+
+
+def parse_setting(text: str, what: str) -> Any:
+    """A step or a list of steps as in Python, whose commas and colons YAML would take for its own; else YAML."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return parse_yaml(text, what)
+    items = node.elts if isinstance(node, ast.List) else [node]
+    if not any(isinstance(item, ast.Call) for item in items):
+        return parse_yaml(text, what)
+    steps = [ast.unparse(item) for item in items]
+    return steps if isinstance(node, ast.List) else steps[0]
+
+
+def step_text(value: Any) -> Any:
+    """The text of a step (of each of a tuple of steps); a number as it is."""
+    if isinstance(value, tuple):
+        return [step_text(item) for item in value]
+    if isinstance(value, int):
+        return value
+    kind = type(value)
+    if repr(value) == object.__repr__(value):
+        return f"<{kind.__module__}.{kind.__qualname__}>"  # its address would make each process another recipe
+    if isinstance(value, Step):  # NumPy's numbers have a repr that cannot be read back
+        plain = {name: given.item() for name, given in value.settings().items() if isinstance(given, np.generic)}
+        value = dataclasses.replace(value, **plain) if plain else value  # type: ignore[type-var]
+    ours = kind.__module__.split(".")[0] == "hfneg"
+    return repr(value) if ours or not dataclasses.is_dataclass(value) else f"{kind.__module__}.{value!r}"
+
+
+def replaced(step: Any, setting: str, value: Any) -> Any:
+    """The step with one setting changed."""
+    if not dataclasses.is_dataclass(step):
+        raise RecipeError(f"{step!r} has no settings that could be changed; replace it as a whole")
+    settings = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
+    return _built(type(step), [], {**settings, setting: value})

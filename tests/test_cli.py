@@ -1,0 +1,528 @@
+"""The command line: what it takes, what it writes, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from hfneg import __version__, cli, formats
+from hfneg.errors import MissingExtraError, NonFiniteError, OutputError, RecipeError, StoreError
+
+DOCUMENTS = [
+    {"_id": "d0", "title": "Faults", "text": "A fault slips when stress exceeds friction."},
+    {"_id": "d1", "title": "", "text": "In deep water a tsunami moves as fast as a jet."},
+    {"_id": "d2", "title": "", "text": "A fault creeps where friction is low."},
+    {"_id": "d3", "title": "", "text": "A tsunami warning reaches the coast by siren."},
+    {"_id": "d4", "title": "", "text": "A fault is mapped where rock layers slip past each other."},
+    {"_id": "d5", "title": "", "text": "a FAULT creeps where friction is low."},
+    {"_id": "d6", "title": "", "text": "Basalt is a dark rock that makes the floor of deep water."},
+]
+QUERIES = [
+    {"_id": "q0", "text": "What makes a fault slip?"},
+    {"_id": "q1", "text": "How fast does a tsunami travel in deep water?"},
+]
+TRAIN = [("q0", "d0"), ("q0", "d4"), ("q1", "d1")]
+TEST = [("q1", "d1")]
+SMALL = ["--set", "k=4", "--set", "sampler.n=2"]
+
+
+@pytest.fixture(autouse=True)
+def _quiet_afterwards() -> Iterator[None]:
+    yield
+    datasets.disable_progress_bars()
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    """A BEIR folder of two queries, one of them with two positives."""
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    for name, rows in (("corpus", DOCUMENTS), ("queries", QUERIES)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for split, judged in (("train", TRAIN), ("test", TEST)):
+        lines = "".join(f"{query}\t{document}\t1\n" for query, document in judged)
+        (folder / "qrels" / f"{split}.tsv").write_text(f"query-id\tcorpus-id\tscore\n{lines}")
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """The same as two files of JSON lines: pairs with texts, and documents."""
+    texts = {row["_id"]: row["text"] for row in QUERIES}
+    answers = {row["_id"]: row["text"] for row in DOCUMENTS}
+    pairs, documents = tmp_path / "pairs.jsonl", tmp_path / "docs.jsonl"
+    rows = [{"note": i, "question": texts[q], "answer": answers[d]} for i, (q, d) in enumerate(TRAIN)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    documents.write_text("".join(json.dumps({"id": d["_id"], "text": d["text"]}) + "\n" for d in DOCUMENTS))
+    return pairs, documents
+
+
+def hfneg(*arguments: object, code: int = 0) -> str:
+    """What ``hfneg ...`` prints, on stdout and stderr; it must end with `code`."""
+    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return datasets.load_dataset(str(folder), split="train").to_list()
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return facts
+
+
+# Help
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command of the tree with its full name, groups too."""
+    waiting = [("hfneg", typer.main.get_command(cli.app))]
+    while waiting:
+        name, command = waiting.pop()
+        yield name, command
+        waiting += [(f"{name} {sub}", found) for sub, found in getattr(command, "commands", {}).items()]
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands()), ids=[name for name, _ in commands()])
+def test_every_command_is_documented(name: str, command: Any) -> None:
+    """Each command has help and a real example of itself; each option and argument says what it is."""
+    shown = hfneg(*name.split()[1:], "--help")
+    assert command.help
+    if not hasattr(command, "commands"):
+        examples = [line.strip() for line in command.help.splitlines() if line.strip().startswith("hfneg ")]
+        assert examples
+        for example in examples:
+            assert example.startswith(f"{name} ")
+            assert len(example) < 76  # so that it stands on one line of a terminal of 80
+            known = {option for parameter in command.params for option in parameter.opts}
+            assert {word for word in example.split() if word.startswith("-")} <= known
+    for parameter in command.params:
+        assert getattr(parameter, "help", None), parameter.name
+        assert parameter.opts[0] in shown or parameter.metavar in shown
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    """``hfneg`` alone lists the commands and the exit codes."""
+    result = CliRunner().invoke(cli.app, [])
+    for word in ("mine", "export", "Exit codes: 0 done, 2 unusable input, 3 unusable output, 4 the work failed"):
+        assert word in result.output
+
+
+def test_the_installed_command_says_its_version() -> None:
+    """``hfneg --version`` runs as installed, and starts without loading torch."""
+    command = Path(sys.executable).with_name("hfneg")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"hfneg {__version__}\n"
+    code = "import sys, hfneg.cli; sys.exit(any(name in sys.modules for name in ('torch', 'faiss', 'datasets')))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# hfneg mine
+
+
+def test_a_beir_folder_is_mined(beir: Path, tmp_path: Path) -> None:
+    """The folder alone is enough: rows come out one to one, no positive of an anchor is its negative."""
+    out = tmp_path / "mined"
+    hfneg("mine", beir, "--out", out, *SMALL)
+    rows = rows_of(out)
+    assert [row["query_id"] for row in rows] == ["q0", "q1"]
+    assert [row["positive_ids"] for row in rows] == [["d0", "d4"], ["d1"]]
+    assert rows[0]["hard_negative_ids"] == ["d6", "d2"]  # d5 differs from d2 in case only, and is a repeat
+    for row in rows:
+        assert not set(row["hard_negative_ids"]) & set(row["positive_ids"])
+        assert len(row["hard_negative_ids"]) == 2
+    assert {path.name for path in out.iterdir()} == {"data", "ledger", "README.md", "recipe.yaml", "summary.json"}
+
+
+def test_another_split_is_mined(beir: Path, tmp_path: Path) -> None:
+    """``--split test`` reads qrels/test.tsv; a misspelt split is named back."""
+    hfneg("mine", beir, "--split", "test", "--out", tmp_path / "mined", *SMALL)
+    assert [row["query_id"] for row in rows_of(tmp_path / "mined")] == ["q1"]
+    output = hfneg("mine", beir, "--split", "tset", "--out", tmp_path / "other", code=2)
+    assert "there are test, train. Did you mean 'test'?" in one_line(output)
+    assert not (tmp_path / "other").exists()
+
+
+def test_files_are_mined(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Pairs and corpus from JSON lines: the guessed columns are printed, every column of the user is kept."""
+    pairs, documents = files
+    output = hfneg("mine", pairs, "--corpus", documents, "--out", tmp_path / "mined", *SMALL)
+    assert "anchor = 'question', positive = 'answer' (guessed; --anchor and --positive say otherwise)" in one_line(
+        output
+    )
+    rows = rows_of(tmp_path / "mined")
+    assert [row["note"] for row in rows] == [0, 1, 2]
+    assert rows[0]["hard_negative_ids"] == rows[1]["hard_negative_ids"]
+    assert not {"d0", "d4"} & set(rows[0]["hard_negative_ids"])
+
+
+def test_columns_that_are_said_are_not_guessed(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Only what was guessed is printed; a column that is not there is an error that lists what is."""
+    pairs, documents = files
+    base = ["mine", pairs, "--corpus", documents, *SMALL, "--positive", "answer"]
+    output = hfneg(*base, "--anchor", "question", "--out", tmp_path / "a")
+    assert "guessed" not in output
+    output = hfneg(*base, "--out", tmp_path / "b")
+    assert "anchor = 'question' (guessed" in one_line(output)
+    output = hfneg(*base, "--anchor", "questoin", "--out", tmp_path / "c", code=2)
+    assert "the columns are 'note', 'question', 'answer'. Did you mean 'question'?" in one_line(output)
+
+
+def test_the_corpus_may_be_described(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """--corpus-split, --corpus-text and --corpus-id; positives as ids of it."""
+    texts = [row["text"] for row in DOCUMENTS]
+    split = datasets.Dataset.from_dict({"code": [row["_id"] for row in DOCUMENTS], "abstract": texts})
+    datasets.DatasetDict(docs=split, others=split.select([0])).save_to_disk(tmp_path / "corpus")
+    pairs = tmp_path / "by_id.csv"
+    datasets.Dataset.from_dict({"q": ["What makes a fault slip?"], "p": ["d0"]}).to_csv(pairs)
+    base = ["mine", pairs, "--corpus", tmp_path / "corpus", "--out", tmp_path / "mined", *SMALL]
+    assert "several splits (docs, others); pass one of them (--corpus-split)" in one_line(hfneg(*base, code=2))
+    base += ["--corpus-split", "docs"]
+    assert "columns are code, abstract: say --corpus-text COLUMN" in one_line(hfneg(*base, code=2))
+    base += ["--corpus-text", "abstract", "--corpus-id", "code"]
+    hfneg(*base, "--positives-are", "id")
+    row = rows_of(tmp_path / "mined")[0]
+    assert row["p"] == "d0"
+    assert "d0" not in row["hard_negative_ids"]
+
+
+def test_positives_that_the_corpus_lacks(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """They are added and the number printed; --missing refuse refuses them, in words of the command line."""
+    pairs, documents = files
+    lines = documents.read_text().splitlines()
+    documents.write_text("\n".join(lines[1:]) + "\n")
+    base = ["mine", pairs, "--corpus", documents, *SMALL]
+    output = hfneg(*base, "--out", tmp_path / "added")
+    assert "1 positive not in the corpus, and added to it" in one_line(output)
+    output = hfneg(*base, "--out", tmp_path / "refused", "--missing", "refuse", code=2)
+    assert "or pass --missing add to have that done" in one_line(output)
+
+
+def test_settings_change_the_recipe(beir: Path, tmp_path: Path) -> None:
+    """--set goes before --recipe, which goes before the defaults; the folder holds what was used."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("retrievers: BM25(k1=0.9)\nk: 3\nsampler: TakeRandom(n=3, seed=5)\n")
+    hfneg(
+        "mine",
+        beir,
+        "--recipe",
+        recipe,
+        "--set",
+        "sampler.n=1",
+        "--set",
+        "filters=RankWindow(skip=1)",
+        "--out",
+        tmp_path / "m",
+    )
+    used = (tmp_path / "m" / "recipe.yaml").read_text()
+    for text in ("k1=0.9", "k: 3", "TakeRandom(n=1, seed=5)", "RankWindow(skip=1"):
+        assert text in used
+    assert facts_of(tmp_path / "m")["wanted_per_anchor"] == 1
+    hfneg("mine", beir, "--recipe", tmp_path / "m" / "recipe.yaml", "--out", tmp_path / "again")
+    assert rows_of(tmp_path / "again") == rows_of(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("kk=3", "Did you mean 'k'?"),
+        ("sampler.m=3", "TakeTop has no setting 'm'; it has n."),
+        ("sampler.n=0", "n"),
+        ("filters=Margn(relative=0.1)", "Did you mean 'Margin'?"),
+        ("k", "write slot.key=value"),
+    ],
+)
+def test_wrong_settings_end_with_code_2(beir: Path, tmp_path: Path, setting: str, message: str) -> None:
+    """A setting that does not exist is refused before anything is written, with the near miss."""
+    assert message in one_line(hfneg("mine", beir, "--set", setting, "--out", tmp_path / "mined", code=2))
+    assert not (tmp_path / "mined").exists()
+
+
+def test_components_by_import_path_need_trust(beir: Path, tmp_path: Path) -> None:
+    """Without --trust nothing of another module is loaded, and the message names the option once."""
+    setting = ["--set", "filters=hfneg.filters.RankWindow(skip=3)"]
+    output = one_line(hfneg("mine", beir, *SMALL, *setting, "--out", tmp_path / "mined", code=2))
+    assert "allow it with --trust" in output
+    assert output.count("--trust") == 1
+    hfneg("mine", beir, *SMALL, *setting, "--trust", "--out", tmp_path / "mined")
+    assert facts_of(tmp_path / "mined")["verdicts"]["rank_window"] > 0
+
+
+def test_an_output_that_is_there(beir: Path, tmp_path: Path) -> None:
+    """Refused with code 3; --resume returns the finished run; --overwrite replaces it; others' files stay."""
+    out = tmp_path / "mined"
+    hfneg("mine", beir, "--out", out, *SMALL)
+    before = (out / "summary.json").stat().st_mtime_ns
+    assert "(--resume, --overwrite, --out)" in one_line(hfneg("mine", beir, "--out", out, *SMALL, code=3))
+    hfneg("mine", beir, "--out", out, *SMALL, "--resume")
+    assert (out / "summary.json").stat().st_mtime_ns == before
+    output = one_line(hfneg("mine", beir, "--out", out, "--set", "k=3", "--set", "sampler.n=2", "--resume", code=3))
+    assert "(recipe: k: 4 before, k: 3 now)" in output
+    hfneg("mine", beir, "--out", out, "--set", "k=3", "--set", "sampler.n=1", "--overwrite")
+    assert facts_of(out)["wanted_per_anchor"] == 1
+    (tmp_path / "file").touch()
+    hfneg("mine", beir, "--out", tmp_path / "file", code=3)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    hfneg("mine", beir, "--out", tmp_path / "full", "--overwrite", code=3)
+    assert (tmp_path / "full" / "thesis.tex").read_text() == "mine"
+
+
+def test_an_interrupted_run_says_how_to_go_on(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends with code 130 and one line, and --resume then gives what an uninterrupted run gives."""
+    from hfneg import mining
+
+    out, whole = tmp_path / "mined", tmp_path / "whole"
+    with monkeypatch.context() as patch:
+
+        def interrupt(*args: Any) -> Any:
+            raise KeyboardInterrupt
+
+        patch.setattr(mining._Run, "_write_rows", interrupt)
+        output = hfneg("mine", beir, "--out", out, *SMALL, code=130)
+    assert f"stopped; the same command with --resume goes on in {out}" in output
+    hfneg("mine", beir, "--out", out, *SMALL, "--resume")
+    hfneg("mine", beir, "--out", whole, *SMALL)
+    assert rows_of(out) == rows_of(whole)
+
+
+def test_a_mined_folder_can_be_mined_again(beir: Path, tmp_path: Path) -> None:
+    """Columns of an earlier mining are refused with --remine in the message, and replaced with it."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    hfneg("mine", beir, "--out", first, *SMALL)
+    base = ["mine", first, "--corpus", beir, "--out", second, "--set", "k=4", "--set", "sampler.n=1"]
+    assert "pass --remine to replace" in one_line(hfneg(*base, code=2))
+    hfneg(*base, "--remine")
+    assert [row["hard_negative_ids"] for row in rows_of(second)] == [
+        row["hard_negative_ids"][:1] for row in rows_of(first)
+    ]
+    assert list(rows_of(second)[0]) == list(rows_of(first)[0])
+
+
+def test_hidden_positives_are_counted(beir: Path, tmp_path: Path) -> None:
+    """--show-positives 1 hides d4 from q0; it is mined, and printed as a share of the negatives."""
+    out = tmp_path / "mined"
+    output = one_line(hfneg("mine", beir, "--show-positives", 1, "--out", out, *SMALL))
+    mined = [set(row["hard_negative_ids"]) & set(row["hidden_positive_ids"]) for row in rows_of(out)]
+    assert mined == [{"d4"}, set()]
+    assert facts_of(out)["hidden_positives"] == {
+        "negatives": 4,
+        "hidden_found": 1,
+        "hidden": 1,
+        "share_of_negatives": 0.25,
+    }
+    assert "25.0% of the negatives are hidden positives (1 of 4 in the rows)" in output
+
+
+def test_show_positives_needs_a_beir_folder(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """Elsewhere nobody knows the list of all positives; at least one must be shown."""
+    output = hfneg("mine", files[0], "--show-positives", 1, "--out", tmp_path / "m", code=2)
+    assert "needs a BEIR folder" in one_line(output)
+    hfneg("mine", files[0], "--show-positives", 0, "--out", tmp_path / "m", code=2)
+
+
+def test_worker_processes_give_the_same_rows(beir: Path, tmp_path: Path) -> None:
+    """--device cpu --device cpu spawns workers, as installed, and the rows are those of one process."""
+    command = Path(sys.executable).with_name("hfneg")
+    devices = ["--device", "cpu", "--device", "cpu"]
+    subprocess.run([command, "mine", beir, "--out", tmp_path / "two", *SMALL, *devices, "-q"], check=True)
+    hfneg("mine", beir, "--out", tmp_path / "one", *SMALL)
+    assert rows_of(tmp_path / "two") == rows_of(tmp_path / "one")
+
+
+def test_quiet_prints_the_result_only(beir: Path, tmp_path: Path) -> None:
+    """--quiet: nothing on stderr, the summary on stdout; without it both log and bars are on stderr."""
+    command = Path(sys.executable).with_name("hfneg")
+    environment = {k: v for k, v in os.environ.items() if "PROGRESS" not in k}
+    for flags, silent in (["-q"], True), ([], False):
+        arguments = [command, "mine", beir, "--out", tmp_path / f"m{silent}", *SMALL, *flags]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=environment)
+        assert "4 hard negatives for 2 anchors from 7 documents" in done.stdout
+        assert (done.stderr == "") == silent
+        assert ("Selecting" in done.stderr) != silent
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RecipeError("x"), 2),
+        (OutputError("x"), 3),
+        (NonFiniteError("x"), 4),
+        (StoreError("x"), 4),
+        (MissingExtraError("x"), 4),
+    ],
+)
+def test_exit_codes(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int) -> None:
+    """2 for input, 3 for output, 4 for work that failed; one paragraph that begins with the kind of error."""
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("hfneg.mining.mine", fail)
+    output = hfneg("mine", beir, "--out", tmp_path / "m", code=code)
+    assert f"error ({type(error).__name__}): x" in output
+    assert "Traceback" not in output
+
+
+def test_a_bug_keeps_its_traceback(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no typed error is not dressed up as one."""
+    monkeypatch.setattr("hfneg.mining.mine", lambda *args, **kwargs: {}["bug"])
+    with pytest.raises(KeyError, match="bug"):
+        hfneg("mine", beir, "--out", tmp_path / "m")
+
+
+@pytest.mark.parametrize("pairs", ["nothing.jsonl", "org/name"])
+def test_pairs_that_are_nowhere(pairs: str, tmp_path: Path) -> None:
+    """A missing file and an unreachable Hub id end with code 2 and leave nothing behind."""
+    assert "there is no file or folder" in one_line(hfneg("mine", pairs, "--out", tmp_path / "m", code=2))
+    assert not (tmp_path / "m").exists()
+
+
+# What is printed
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_summary_fits_the_terminal(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """At 80 and at 120 columns every verdict is one line, no sentence is broken, and what to do next is there."""
+    monkeypatch.setattr(cli, "out", Console(width=width))
+    monkeypatch.chdir(tmp_path)
+    output = hfneg("mine", beir, "--out", "mined", *SMALL, "--set", "filters=RankWindow(skip=3)")
+    lines = output[output.index("for 2 anchors from 7 documents") :].splitlines()
+    assert all(len(line) <= width for line in lines)
+    facts = facts_of(tmp_path / "mined")
+    for name, count in facts["verdicts"].items():
+        shown = [line for line in lines if re.search(rf"\b{name}  ", line)]
+        assert len(shown) == (count > 0)
+        if count:
+            assert re.match(rf"\s*{count}  +{count / facts['candidates']:.1%}  {name} +\w.*\w$", shown[0].rstrip())
+    assert '  load_dataset("mined")            # your rows with hard_negatives' in lines
+    assert '  load_dataset("mined", "ledger")  # every candidate and its verdict' in lines
+    assert any("hfneg export --list" in line for line in lines)
+
+
+def test_large_counts_fit_too(tmp_path: Path) -> None:
+    """A run of 200 million candidates, with every verdict and remark, still has one line each at 80 columns."""
+    from hfneg import showing
+    from hfneg.verdicts import names_of
+
+    names = names_of(["rank_window", "margin", "margin"]).values()
+    facts = {
+        "anchors": 1_000_000,
+        "documents": 10_000_000,
+        "rows": {"train": 1_200_000},
+        "negatives": 6_900_000,
+        "candidates": 200_000_000,
+        "verdicts": dict.fromkeys(names, 123_456_789),
+        "negatives_per_anchor": {"6": 100_000, "7": 900_000},
+        "wanted_per_anchor": 7,
+        "added_positives": 123_456,
+        "exact": False,
+        "hidden_positives": {
+            "hidden_found": 1_234_567,
+            "negatives": 8_400_000,
+            "hidden": 1,
+            "share_of_negatives": 0.147,
+        },
+    }
+    (tmp_path / "summary.json").write_text(json.dumps(facts))
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    showing.summary(console, tmp_path, 12_345.6)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert lines[0] == "6,900,000 hard negatives for 1,000,000 anchors from 10,000,000 documents"
+    table = [line for line in lines if "123,456,789" in line]
+    assert len(table) == len(list(names)) == 10
+    assert "14.7% of the negatives are hidden positives (1,234,567 of 8,400,000 in the rows)" in lines
+    assert any(line.startswith("1,200,000 rows written to ") and "in 3 h 25 min. Next:" in line for line in lines)
+
+
+# hfneg export
+
+
+@pytest.fixture
+def mined(beir: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "mined"
+    hfneg("mine", beir, "--out", out, *SMALL)
+    return out
+
+
+def test_formats_are_listed() -> None:
+    """``hfneg export --list`` needs no folder and names every format with what it is."""
+    output = hfneg("export", "--list")
+    for name in formats.FORMATS:
+        assert re.search(rf"^  {name}  +\w", output, re.MULTILINE), name
+    assert "returns" not in output
+
+
+OPTIONS = {"ids": ["--n", "2"], "distillation": ["--n", "2"], "pylate": ["--n", "2"]}
+SUFFIX = {"flagembedding": ".jsonl", "tevatron": ".jsonl", "pylate": ""}
+
+
+@pytest.mark.parametrize("name", formats.FORMATS)
+def test_every_format_is_written(mined: Path, tmp_path: Path, name: str) -> None:
+    """The file opens, has as many rows as was printed, and is refused a second time without --overwrite."""
+    to = tmp_path / f"train{SUFFIX.get(name, '.parquet')}"
+    command = ["export", mined, "--format", name, "--out", to, *OPTIONS.get(name, [])]
+    output = one_line(hfneg(*command))
+    match = re.search(rf"(\d+) rows? as {name} in ", output)
+    assert match
+    if name == "pylate":
+        rows = datasets.load_dataset(str(to), "train", split="train")
+    else:
+        kind = "json" if to.suffix == ".jsonl" else "parquet"
+        rows = datasets.load_dataset(kind, data_files=str(to), split="train")
+    assert len(rows) == int(match[1]) > 0
+    assert "(--overwrite, --out)" in one_line(hfneg(*command, code=3))
+    hfneg(*command, "--overwrite")
+
+
+def test_the_next_step_is_printed_and_works(mined: Path, tmp_path: Path) -> None:
+    """The printed load_dataset call opens what was written, with the user's names of the columns."""
+    output = hfneg("export", mined, "--n", "1", "--out", tmp_path / "train.parquet")
+    call = re.search(r"load_dataset\(.*?\)", output)
+    assert call
+    rows = eval(call[0], {"load_dataset": datasets.load_dataset})["train"]
+    assert rows.column_names == ["query", "positive", "negative_1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "tuple"], "Did you mean 'tuples'?"),
+        (["--format", "triplets", "--n", "3"], "the format 'triplets' has no option --n"),
+        (["--split", "tran"], "has the splits train; say which (--split). Did you mean 'train'?"),
+        (["--scores", "teacher", "--format", "margin_mse"], "teacher"),
+    ],
+)
+def test_wrong_exports_end_with_code_2(mined: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    """Options that a format does not have are refused, not ignored; nothing is written."""
+    output = one_line(hfneg("export", mined, "--out", tmp_path / "o.parquet", *arguments, code=2))
+    assert message in output
+    assert not (tmp_path / "o.parquet").exists()
+
+
+def test_export_says_what_is_missing(tmp_path: Path, mined: Path) -> None:
+    """Without a folder, without --out, and of a folder that nobody mined."""
+    assert "hfneg export MINED" in hfneg("export", code=2)
+    assert "--out FILE" in hfneg("export", mined, code=2)
+    output = one_line(hfneg("export", tmp_path, "--out", tmp_path / "o.parquet", code=2))
+    assert "mine into it first (hfneg mine" in output
