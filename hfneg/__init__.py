@@ -22,6 +22,7 @@ _HOMES = {
         "ColumnError",
         "DocumentError",
         "EmptyInputError",
+        "EndpointError",
         "HfnegError",
         "InputError",
         "MissingExtraError",
@@ -35,6 +36,7 @@ _HOMES = {
         "RetrieverError",
         "SettingError",
         "StoreError",
+        "TeacherError",
         "WorkerDiedError",
     ],
     "hfneg.executors.local": ["LocalExecutor"],
@@ -50,6 +52,15 @@ _HOMES = {
     "hfneg.retrievers": ["BM25", "Dense", "RandomDocuments", "Retriever", "candidates_from"],
     "hfneg.sampling": ["Sampler", "TakeRandom", "TakeSimANS", "TakeTop"],
     "hfneg.select": ["Select"],
+    "hfneg.teachers": [
+        "BiEncoderTeacher",
+        "CrossEncoderTeacher",
+        "EndpointTeacher",
+        "FunctionTeacher",
+        "MeanOfTeachers",
+        "MinOfTeachers",
+        "Teacher",
+    ],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -62,6 +73,7 @@ if TYPE_CHECKING:
     from hfneg.errors import ColumnError as ColumnError
     from hfneg.errors import DocumentError as DocumentError
     from hfneg.errors import EmptyInputError as EmptyInputError
+    from hfneg.errors import EndpointError as EndpointError
     from hfneg.errors import HfnegError as HfnegError
     from hfneg.errors import InputError as InputError
     from hfneg.errors import MissingExtraError as MissingExtraError
@@ -75,6 +87,7 @@ if TYPE_CHECKING:
     from hfneg.errors import RetrieverError as RetrieverError
     from hfneg.errors import SettingError as SettingError
     from hfneg.errors import StoreError as StoreError
+    from hfneg.errors import TeacherError as TeacherError
     from hfneg.errors import WorkerDiedError as WorkerDiedError
     from hfneg.executors.local import LocalExecutor as LocalExecutor
     from hfneg.filters import Band as Band
@@ -102,6 +115,13 @@ if TYPE_CHECKING:
     from hfneg.sampling import TakeSimANS as TakeSimANS
     from hfneg.sampling import TakeTop as TakeTop
     from hfneg.select import Select as Select
+    from hfneg.teachers import BiEncoderTeacher as BiEncoderTeacher
+    from hfneg.teachers import CrossEncoderTeacher as CrossEncoderTeacher
+    from hfneg.teachers import EndpointTeacher as EndpointTeacher
+    from hfneg.teachers import FunctionTeacher as FunctionTeacher
+    from hfneg.teachers import MeanOfTeachers as MeanOfTeachers
+    from hfneg.teachers import MinOfTeachers as MinOfTeachers
+    from hfneg.teachers import Teacher as Teacher
 
 
 def __getattr__(name: str) -> Any:

@@ -76,16 +76,17 @@ class Candidates:
 
     # In columns, between two `.map` calls.
 
-    def columns(self, positives: Lists) -> dict[str, Lists]:
+    def columns(self, anchors: Anchors) -> dict[str, Lists]:
         """The columns in which candidates travel, one list per anchor of the block."""
         wide = 1 + len(self.names)
         several = len(self.names) > 1
-        names = np.tile(np.array(self.names, dtype=object), len(self.numbers))
+        positives = anchors.positives(self.numbers)
+        origin = np.tile(np.array([anchors.digest, *self.names], dtype=object), len(self.numbers))
         found = {
             columns.CANDIDATE_ROWS: Lists(self.indptr, self.rows),
             columns.CANDIDATE_SCORES: Lists(self.indptr, self.scores),
             columns.CANDIDATE_SOURCES: Lists(self.indptr, self.sources),
-            columns.CANDIDATE_SOURCE_NAMES: Lists(np.arange(len(self.numbers) + 1) * len(self.names), names),
+            columns.CANDIDATE_ORIGIN: Lists(np.arange(len(self.numbers) + 1) * wide, origin),
             columns.CANDIDATE_POSITIVE_SCORES: Lists(positives.indptr * wide, self.positive_scores.reshape(-1)),
         }
         if several:
@@ -96,9 +97,14 @@ class Candidates:
         return found
 
     @classmethod
-    def from_columns(cls, batch: Mapping[str, Any], chosen: Rows, numbers: Rows) -> Candidates:
-        """Back from the columns: the batch's rows `chosen`, whose anchors are `numbers`."""
-        names = tuple(str(name) for name in values_of(batch[columns.CANDIDATE_SOURCE_NAMES])[int(chosen[0])])
+    def from_columns(cls, anchors: Anchors, batch: Mapping[str, Any], chosen: Rows, numbers: Rows) -> Candidates:
+        """Back from the columns: the batch's rows `chosen`, whose anchors are `numbers`.
+
+        Raises ValueError where they are not candidates of these anchors.
+        """
+        digest, *names = (str(word) for word in values_of(batch[columns.CANDIDATE_ORIGIN])[int(chosen[0])])
+        if digest != anchors.digest:
+            raise ValueError(f"they were retrieved for the anchors {digest[:12]}, these are {anchors.digest[:12]}")
 
         def lists(column: str, dtype: npt.DTypeLike) -> Lists:
             values = values_of(batch[column])
@@ -113,7 +119,7 @@ class Candidates:
             source_scores = scores.copy()
             source_ranks = (np.arange(len(rows.flat)) - np.repeat(rows.indptr[:-1], rows.lengths) + 1).astype(np.int32)
         return cls(
-            names=names,
+            names=tuple(names),
             numbers=numbers,
             indptr=rows.indptr,
             rows=rows.flat,

@@ -23,7 +23,7 @@ CANDIDATE_SCORES = "candidate_scores"  # list[float32], what ranks them
 CANDIDATE_SOURCES = "candidate_sources"  # list[uint8], bit i set: source i retrieved it
 CANDIDATE_SOURCE_SCORES = "candidate_source_scores"  # list[float32], n_candidates x n_sources, flat
 CANDIDATE_SOURCE_RANKS = "candidate_source_ranks"  # list[int32], the same shape, 0 = not retrieved
-CANDIDATE_SOURCE_NAMES = "candidate_source_names"  # list[str], what bit i means
+CANDIDATE_ORIGIN = "candidate_origin"  # list[str], digest of the anchors, then what bit i means
 CANDIDATE_POSITIVE_SCORES = "candidate_positive_scores"  # list[float32], n_positives x (1 + n_sources)
 CANDIDATE_VERDICTS = "candidate_verdicts"  # list[uint8], hfneg.ledger.VERDICTS names them
 
@@ -43,7 +43,7 @@ CANDIDATES = (
     CANDIDATE_SOURCES,
     CANDIDATE_SOURCE_SCORES,
     CANDIDATE_SOURCE_RANKS,
-    CANDIDATE_SOURCE_NAMES,
+    CANDIDATE_ORIGIN,
     CANDIDATE_POSITIVE_SCORES,
     CANDIDATE_VERDICTS,
 )

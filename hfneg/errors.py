@@ -12,6 +12,8 @@
     │   └── RecipeError              a recipe that does not say what to do
     ├── NonFiniteError               a model or retriever returned NaN or infinity
     ├── RetrieverError               a retriever broke its contract (shape, rows, order)
+    ├── TeacherError                 a teacher broke its contract (one score per pair)
+    │   └── EndpointError            a teacher's server is down, slow, refuses, or answers nonsense
     ├── OutputError                  the output folder cannot be used
     │   ├── OutputExistsError        it is there already, and nobody said resume or overwrite
     │   └── ResumeError              it belongs to a run with other inputs
@@ -32,6 +34,7 @@ __all__ = [
     "ColumnError",
     "DocumentError",
     "EmptyInputError",
+    "EndpointError",
     "HfnegError",
     "InputError",
     "MissingExtraError",
@@ -45,6 +48,7 @@ __all__ = [
     "RetrieverError",
     "SettingError",
     "StoreError",
+    "TeacherError",
     "WorkerDiedError",
     "near_miss",
 ]
@@ -88,6 +92,14 @@ class NonFiniteError(HfnegError):
 
 class RetrieverError(HfnegError):
     """A retriever returned something that its contract does not allow."""
+
+
+class TeacherError(HfnegError):
+    """A teacher returned something that its contract does not allow: one finite score per pair."""
+
+
+class EndpointError(TeacherError):
+    """The server behind a teacher is down, too slow, refuses, or answers nonsense; scores received so far are kept."""
 
 
 class OutputError(HfnegError):

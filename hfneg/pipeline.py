@@ -49,7 +49,7 @@ class Mine(Transform):
         scores = Lists(positives.indptr, candidates.positive_scores[:, 0])
         new = mined_columns(self.anchors, batch, place, chosen, scores, candidates.names)
         if self.select.keep_candidates:
-            new |= {name: lists.take(place) for name, lists in candidates.columns(positives).items()}
+            new |= {name: lists.take(place) for name, lists in candidates.columns(self.anchors).items()}
             new[columns.CANDIDATE_VERDICTS] = Lists(candidates.indptr, chosen.verdicts).take(place)
         return new
 

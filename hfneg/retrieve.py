@@ -66,9 +66,6 @@ class Retrieve(Transform):
     def __repr__(self) -> str:
         return f"Retrieve({list(self.retrievers)!r}, k={self.k}, fusion={self.fusion!r})"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("indexes", "warned")}
-
     @property
     def needs(self) -> dict[str, str]:
         return {self.anchors.anchor: "anchor"}
@@ -80,7 +77,7 @@ class Retrieve(Transform):
             columns.CANDIDATE_ROWS,
             columns.CANDIDATE_SCORES,
             columns.CANDIDATE_SOURCES,
-            columns.CANDIDATE_SOURCE_NAMES,
+            columns.CANDIDATE_ORIGIN,
             columns.CANDIDATE_POSITIVE_SCORES,
             *several,
         )
@@ -100,12 +97,12 @@ class Retrieve(Transform):
     def warned(self) -> bool:
         """Read once per process by `.map`: warns where an index is larger than memory, and names `hfneg.mine`."""
         checks = [getattr(index, "warn_if_larger_than_memory", None) for index in self.indexes]
-        return any([check() for check in checks if check is not None])
+        return bool(sum(check() for check in checks if check is not None))
 
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         _, numbers, place = unique(self.anchors.numbers(batch))
         _ = self.warned  # may ask the model, so it comes after the batch was found to be in order
-        found = self.run(numbers).columns(self.anchors.positives(numbers))
+        found = self.run(numbers).columns(self.anchors)
         return {name: lists.take(place) for name, lists in found.items()}
 
     # The work, on numbers of anchors.

@@ -12,6 +12,9 @@ A segment whose numbers lie inside another's was merged into it and counts for n
 before it removed its inputs leaves no wrong result. **Of two scores for one pair the one committed first counts**,
 for every reader and for ever. Two lock files order things: one is held for the moment of a rename, the other by
 the one process that merges. None is held while a teacher computes, while segments are written or read.
+
+Files that were merged are removed at once; readers on the same machine keep what they have mapped. Where machines
+share a store, its file system must have working file locks and keep files that another machine has mapped.
 """
 
 from __future__ import annotations

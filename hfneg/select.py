@@ -175,7 +175,7 @@ class Select(Transform):
             columns.CANDIDATE_ROWS: retrieved,
             columns.CANDIDATE_SCORES: retrieved,
             columns.CANDIDATE_SOURCES: retrieved,
-            columns.CANDIDATE_SOURCE_NAMES: retrieved,
+            columns.CANDIDATE_ORIGIN: retrieved,
             columns.CANDIDATE_POSITIVE_SCORES: retrieved,
         }
 
@@ -200,7 +200,7 @@ class Select(Transform):
     def _candidates(self, batch: Mapping[str, Any], first: Rows, numbers: Rows) -> Candidates:
         """From the columns, which a user can have changed in between."""
         try:
-            candidates = Candidates.from_columns(batch, first, numbers)
+            candidates = Candidates.from_columns(self.anchors, batch, first, numbers)
             candidates.check(self.anchors)
         except (ColumnError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ColumnError(
@@ -247,10 +247,7 @@ def _own_positive_scores(
 
 
 def _source_names(names: tuple[str, ...], masks: npt.NDArray[np.uint8]) -> pa.Array:
-    """ "bm25+dense" for each mask, as Arrow."""
+    """For each mask the names of its sources, joined ("bm25+dense"), as Arrow."""
     distinct, place = np.unique(masks, return_inverse=True)
-    words = [
-        "random" if mask == verdicts.FILLED else "+".join(name for i, name in enumerate(names) if mask >> i & 1)
-        for mask in distinct.tolist()
-    ]
+    words = ["+".join(name for i, name in enumerate(names) if mask >> i & 1) for mask in distinct.tolist()]
     return pa.array(words, type=pa.string()).take(pa.array(place.reshape(-1)))

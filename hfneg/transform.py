@@ -7,7 +7,8 @@ its cache's fingerprint from), works once per unique anchor of a batch, and answ
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ TYPES: dict[str, str] = {
     columns.CANDIDATE_ROWS: "int64",
     columns.CANDIDATE_SCORES: "float32",
     columns.CANDIDATE_SOURCES: "uint8",
-    columns.CANDIDATE_SOURCE_NAMES: "string",
+    columns.CANDIDATE_ORIGIN: "string",
     columns.CANDIDATE_SOURCE_SCORES: "float32",
     columns.CANDIDATE_SOURCE_RANKS: "int32",
     columns.CANDIDATE_POSITIVE_SCORES: "float32",
@@ -42,7 +43,24 @@ TYPES: dict[str, str] = {
 class Transform:
     """Base of `Retrieve`, `Select` and their composition."""
 
+    VERSION: ClassVar[int] = 1
+    """Raise it when the same settings begin to give other values: rows cached by `datasets` are then made again."""
+
     remine: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Settings, digests and the version; what was opened on the way (cached properties) stays behind."""
+        opened = {
+            name
+            for kind in type(self).__mro__
+            for name, value in vars(kind).items()
+            if isinstance(value, cached_property)
+        }
+        state = {name: value for name, value in self.__dict__.items() if name not in opened}
+        return {**state, "version": self.VERSION}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: value for name, value in state.items() if name != "version"})
 
     @property
     def needs(self) -> dict[str, str]:

@@ -16,9 +16,6 @@ REPEAT = 5
 NOT_EXAMINED = 6
 FIRST_FILTER = 16
 
-FILLED = 128
-"""In a negative's source mask: no source retrieved it; it was drawn at random to fill up."""
-
 FIXED = {
     SELECTED: "selected",
     SPARE: "spare",

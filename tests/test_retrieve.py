@@ -302,12 +302,12 @@ def test_candidates_survive_columns_and_disk(known: Any, one: Any, two: Any, k: 
     for sources in ([one], [one, two]):
         scripted = [Scripted({t: ranked(s) for t, s in source.items()}, f"s{i}") for i, source in enumerate(sources)]
         found = Retrieve(anchors, scripted, k=k).run(np.arange(3))
-        columns = {name: lists.split() for name, lists in found.columns(anchors.positives(np.arange(3))).items()}
+        columns = {name: lists.split() for name, lists in found.columns(anchors).items()}
         with tempfile.TemporaryDirectory() as folder:
             found.save(Path(folder) / "x.npz")
             loaded = Candidates.load(Path(folder) / "x.npz")
-        backs = [loaded, Candidates.from_columns(columns, np.arange(3), np.arange(3))]
-        backs.append(Candidates.from_columns(Dataset.from_dict(columns)[:], np.arange(3), np.arange(3)))
+        backs = [loaded, Candidates.from_columns(anchors, columns, np.arange(3), np.arange(3))]
+        backs.append(Candidates.from_columns(anchors, Dataset.from_dict(columns)[:], np.arange(3), np.arange(3)))
         for back in backs:
             for name, value in vars(found).items():
                 if name == "names":

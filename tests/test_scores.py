@@ -12,6 +12,7 @@ import signal
 import tempfile
 import threading
 import time
+import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -83,6 +84,8 @@ def in_child(work: Callable[[], object]) -> int:
         try:
             work()
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(code)
     return child
@@ -391,14 +394,18 @@ def test_four_writers_at_once_lose_nothing_and_change_nothing() -> None:
     """Four processes put overlapping keys with values of their own while a reader watches: a score that was seen
     once is seen for ever and never changes, all are there in the end, and each is one of those that were put."""
     total, offsets = 400, [10_000 * writer for writer in range(4)]
+    wait, start_all = os.pipe()
 
     def write(offset: int) -> None:
+        os.close(start_all)
+        os.read(wait, 1)  # until the parent closes it
         order = np.random.default_rng(offset).permutation(total // 10)
         scores = ScoreStore(TEACHER)
         for start in order * 10:
             scores.put(numbered(start, start + 10), values(start + offset, start + offset + 10))
 
     children = [in_child(functools.partial(write, offset)) for offset in offsets]
+    os.close(start_all)
     reader, seen = ScoreStore(TEACHER), np.full(total, np.nan, dtype=np.float32)
     codes: list[int] = []
     while len(codes) < len(children):

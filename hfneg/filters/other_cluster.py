@@ -39,7 +39,8 @@ class OtherCluster(ModelStep, Filter):
     def keep(self, pool: Pool) -> Mask:
         if self.clusters > len(pool.corpus):
             raise SettingError(
-                f"OtherCluster(clusters={self.clusters}): the corpus has only {len(pool.corpus)} documents; ask for fewer"
+                f"OtherCluster(clusters={self.clusters}): the corpus has only {len(pool.corpus)} documents; "
+                "ask for fewer clusters"
             )
         labels = cluster_labels(pool.corpus, self.encoder, self.clusters, self.seed)
         positives = pool.positives

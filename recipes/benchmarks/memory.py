@@ -75,7 +75,9 @@ class Watch(threading.Thread):
 
     def mark(self, stage: str) -> None:
         seconds = time.perf_counter() - self.began
-        print(f"{stage:<28} {seconds:8.1f} s   peak +{(self.peak - self.base) / 1e9:5.2f} GB over the imports", flush=True)
+        print(
+            f"{stage:<28} {seconds:8.1f} s   peak +{(self.peak - self.base) / 1e9:5.2f} GB over the imports", flush=True
+        )
         self.peak, self.began = rss_anon(), time.perf_counter()
 
 

@@ -54,7 +54,9 @@ def main(picture: Path | None) -> None:
                 draw(table_of(row, entry, corpus), picture)
     planted(mined, ledger, corpus)
     train = hfneg.formats.tuples(mined, anchor="query", positive="positive")
-    console.print(f"\nReady to train on: formats.tuples(mined) has {len(train)} rows of {', '.join(train.column_names)}.")
+    console.print(
+        f"\nReady to train on: formats.tuples(mined) has {len(train)} rows of {', '.join(train.column_names)}."
+    )
     console.print(f'All of it lies in {OUT}: load_dataset("{OUT}")', highlight=False, soft_wrap=True)
 
 
@@ -102,8 +104,7 @@ def planted(mined: datasets.Dataset, ledger: datasets.Dataset, corpus: hfneg.Cor
     met = len(pairs & negatives)
     total = sum(len(row["hard_negative_ids"]) for row in mined)
     console.print(
-        f"\nOf {len(pairs)} planted unlabelled positives {met} became negatives ({met} of {total} negatives). A teacher "
-        "is what removes the rest; see the README."
+        f"\nOf {len(pairs)} planted unlabelled positives {met} became negatives: {met} of {total} negatives are false."
     )
 
 
