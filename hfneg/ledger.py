@@ -3,13 +3,15 @@
 Columns: ``anchor`` (its text), ``positive_rows`` and ``positive_scores`` (all known positives), and flat
 aligned lists over the candidates in rank order (the rank is the position + 1): ``rows`` (of the corpus),
 ``scores``, ``sources`` (bit mask), ``verdicts`` (codes; ``summary.json`` names them), and for several
-sources ``SOURCE_ranks`` (0 = not retrieved) and ``SOURCE_scores``.
+sources ``SOURCE_ranks`` (0 = not retrieved) and ``SOURCE_scores``. With a teacher also ``teacher_scores`` (scaled,
+aligned with ``rows``; null where it was not asked) and ``positive_teacher_scores``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +19,7 @@ import pyarrow.parquet as pq
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.candidates import Candidates
-from hfneg.select import Selection
+from hfneg.policy import Selection
 
 ROW_GROUP = 4096
 SHARD_BYTES = 500_000_000
@@ -40,9 +42,17 @@ def table(anchors: Anchors, candidates: Candidates, chosen: Selection) -> pa.Tab
             lists[f"{name}_ranks"] = Lists(candidates.indptr, candidates.source_ranks[:, i])
             lists[f"{name}_scores"] = Lists(candidates.indptr, candidates.source_scores[:, i])
     arrays = {name: values.arrow() for name, values in lists.items()}
+    if chosen.candidate_teacher_scores is not None:
+        arrays["teacher_scores"] = _with_nulls(candidates.indptr, chosen.candidate_teacher_scores)
+        arrays["positive_teacher_scores"] = _with_nulls(positives.indptr, chosen.positive_teacher_scores)
     for name in ("positive_rows", "rows"):
         arrays[name] = arrays[name].cast(pa.list_(narrow))
     return pa.table({"anchor": anchors.texts(candidates.numbers).cast(pa.string()), **arrays})
+
+
+def _with_nulls(indptr: Any, scores: Any) -> pa.ListArray:
+    """NaN, which stands for "not asked", becomes null."""
+    return Lists(indptr, pa.array(scores, from_pandas=True)).arrow()
 
 
 def compact(parts: Sequence[Path], folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import __version__, ledger, mined_folder, rows
+from hfneg import __version__, ledger, mined_folder, progress, rows
 from hfneg.anchors import Anchors
 from hfneg.errors import RecipeError, SettingError
 from hfneg.executors.base import Executor
@@ -17,8 +17,9 @@ from hfneg.loading import BEIR_ANCHOR, BEIR_POSITIVE, as_corpus, is_beir, load_b
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, check, clear
+from hfneg.selections import Selections
 from hfneg.splits import check_columns, refuse_empty, splits_of
-from hfneg.stages import Choose, Encode, Parts, Search, Selections
+from hfneg.stages import Choose, Encode, Parts, Search
 
 if TYPE_CHECKING:
     import datasets
@@ -174,7 +175,8 @@ class _Run:
         spans = self.parts.missing(selected, ".npz")
         work = Choose(self.transform, searched, entries, selected)
         self._run(work, spans, "Selecting", " anchors", len(self.anchors), lambda part: len(self.parts.numbers(part)))
-        selections = Selections.gather(selected, gathered, self.anchors)
+        taught = self.transform.select.policy.teacher is not None
+        selections = Selections.gather(selected, len(self.parts), gathered, self.anchors, taught=taught)
         ledger.compact(sorted(entries.glob("*.parquet")), self.folder.folder("finished", "ledger"))
         (gathered / "done").touch()
         return selections
@@ -186,8 +188,21 @@ class _Run:
         from datasets.utils import tqdm
 
         left = sum(size(item) for item in units)
-        with tqdm(total=total, initial=total - left, desc=desc, unit=unit, unit_scale=True) as bar:
-            self.executor.run(work, units, lambda item: bar.update(size(item)))
+        shown = 0.0  # of the unit under way
+
+        def advance(items: float) -> None:
+            nonlocal shown
+            bar.update(int(shown + items) - int(shown))
+            shown += items
+
+        def done(item: Any) -> None:
+            nonlocal shown
+            bar.update(size(item) - int(shown))
+            shown = 0.0
+
+        bar = tqdm(total=total, initial=total - left, desc=desc, unit=unit, unit_scale=True)
+        with bar, progress.listening(advance):
+            self.executor.run(work, units, done)
 
     def _write_rows(self, selections: Selections) -> rows.HiddenCount:
         """The shards of all splits, in this process: texts go through as Arrow, so the disk is the limit."""
@@ -229,10 +244,27 @@ class _Run:
             "corpus": self.anchors.corpus.digest,
             "recipe": self.recipe.to_yaml(),
         }
+        if self.recipe.teacher is not None:
+            summary["teacher"] = self._teacher_summary(selections, summary["verdicts"])
         if self.hidden is not None:
             share = counts.hidden_found / counts.negatives if counts.negatives else 0.0
             summary["hidden_positives"] = {**counts.__dict__, "share_of_negatives": round(share, 6)}
         return summary
+
+    def _teacher_summary(self, selections: Selections, verdicts: dict[str, int]) -> dict[str, Any]:
+        """Which teacher, and what it cost: pairs asked, answered by the store, and spared by asking on demand."""
+        policy = self.transform.select.policy
+        assert policy.teacher is not None
+        asked, stored = selections.calls.tolist()
+        return {
+            "teacher": repr(policy.teacher),
+            "digest": policy.teacher.digest,
+            "scale": policy.teacher.resolved_scale,
+            "pairs_asked": asked,
+            "pairs_from_store": stored,
+            "candidates_not_examined": verdicts["not_examined"],
+            "scored_in_full_because": policy.why_not_lazy,
+        }
 
 
 def _recipe(given: Recipe | str | Path | None) -> Recipe:

@@ -6,6 +6,7 @@ a digest, of a folder, of a commit on the Hub, or of a model in memory: one chan
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -167,6 +168,44 @@ def hub_commit(repository: str, revision: str | None = None) -> str:
         f"model {name} is neither a folder here nor a model that the Hub gave ({_first_line(reason)}); check the "
         "spelling, or download it and give the folder"
     )
+
+
+def saved_json(name: str, revision: str | None, file: str) -> dict[str, Any]:
+    """A JSON file of a model's folder or of its repository on the Hub, without loading the model; {} if absent."""
+    path: str | Path = folder_of(name) / file
+    if not is_folder(name):
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        try:
+            path = hf_hub_download(name, file, revision=hub_commit(name, revision))
+        except EntryNotFoundError:  # not there; offline: not in the cache
+            return {}
+    if not Path(path).is_file():
+        return {}
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}
+
+
+def default_device() -> str:
+    """Cuda where there is one, else cpu."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def silent_loading() -> Iterator[None]:
+    """No bar for the loading of weights."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _first_line(error: Exception | None) -> str:

@@ -20,6 +20,7 @@ Mask = npt.NDArray[np.bool_]
 Against = Literal["min", "mean", "max"]
 
 SCORE = "score"
+TEACHER = "teacher"
 
 
 class Pool:
@@ -32,6 +33,8 @@ class Pool:
     def __init__(self, anchors: Anchors, candidates: Candidates) -> None:
         self.anchors = anchors
         self.candidates = candidates
+        self.teacher_scores: Floats | None = None  # [m], NaN where the teacher has not been asked
+        self.positive_teacher_scores: Floats | None = None  # [p], flat as in `positives`
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -65,26 +68,29 @@ class Pool:
         """Rows of the known positives of the n anchors."""
         return self.anchors.positives(self.numbers)
 
-    def score(self, by: str = SCORE) -> Floats:
-        """float32 [m]: the score that ranks ("score") or one source's by its name; NaN where it has none."""
-        if by == SCORE:
+    def score(self, by: str | None = SCORE) -> Floats:
+        """float32 [m]: the score that ranks ("score"), a source's by its name, or the "teacher"'s; NaN for none."""
+        if by == SCORE or by is None:
             return self.candidates.scores
+        if by == TEACHER:
+            return self._taught(self.teacher_scores)
         return self.candidates.source_scores[:, self._source(by)]
 
-    def highest_possible(self, by: str = SCORE) -> Floats:
+    def highest_possible(self, by: str | None = SCORE) -> Floats:
         """float32 [m]: the score, and where the source did not retrieve the candidate the least score of its list.
 
         A document that a source left out of its top k scores no more than the last one in it.
         """
         scores = self.score(by)
+        if by == TEACHER:
+            return scores  # nothing is known of a pair that the teacher has not seen
         least = np.full(len(self.numbers), np.nan, dtype=np.float32)
         np.fmin.at(least, self.owners, scores)
         return np.where(np.isnan(scores), least[self.owners], scores)
 
-    def positive_score(self, by: str = SCORE, against: Against = "min") -> Floats:
+    def positive_score(self, by: str | None = SCORE, against: Against = "min") -> Floats:
         """float32 [m]: the least, mean or largest score of the known positives of the candidate's anchor."""
-        at = 0 if by == SCORE else 1 + self._source(by)
-        scores = self.candidates.positive_scores[:, at]
+        scores = self._positive_scores(by)
         starts = self.positives.indptr[:-1]
         if against == "mean":
             sums = np.add.reduceat(scores.astype(np.float64), starts)
@@ -99,10 +105,21 @@ class Pool:
             )
         return np.asarray(summary)[self.owners]
 
+    def _positive_scores(self, by: str | None) -> Floats:
+        if by == TEACHER:
+            return self._taught(self.positive_teacher_scores)
+        at = 0 if by == SCORE or by is None else 1 + self._source(by)
+        return self.candidates.positive_scores[:, at]
+
+    def _taught(self, scores: Floats | None) -> Floats:
+        if scores is None:
+            raise SettingError("a step looks at the teacher's score, but there is no teacher: pass teacher=...")
+        return scores
+
     def _source(self, name: str) -> int:
         names = self.candidates.names
         if name not in names:
-            allowed = (SCORE, *names)
+            allowed = (SCORE, TEACHER, *names) if self.teacher_scores is not None else (SCORE, *names)
             raise SettingError(
                 f"by={name!r}: the scores are {', '.join(map(repr, allowed))}.{near_miss(name, allowed)}"
             )
@@ -114,10 +131,13 @@ class Pool:
         hashes: npt.NDArray[np.uint64] = np.asarray(self.anchors.normal_hashes[self.numbers])[self.owners]
         return hashes
 
-    def first(self, kept: Mask, order: Any, n: int) -> Mask:
-        """bool [m]: of the kept candidates of each anchor the n that come first by `order`, then by rank."""
+    def first(self, kept: Mask, order: Any, n: int | Rows) -> Mask:
+        """bool [m]: of the kept candidates of each anchor the n that come first by `order`, then by rank.
+
+        `n` is one number, or one per anchor ([n]).
+        """
         by_anchor = np.lexsort((self.ranks, order, ~kept, self.owners))
         place = np.arange(len(self)) - np.repeat(self.candidates.indptr[:-1], np.diff(self.candidates.indptr))
         taken = np.zeros(len(self), dtype=bool)
-        taken[by_anchor] = place < n
+        taken[by_anchor] = place < (n if isinstance(n, int) else n[self.owners])
         return taken & kept

@@ -7,9 +7,10 @@
       - Dense(model='sentence-transformers/all-MiniLM-L6-v2')
     k: 100
     fusion: RRF()
+    teacher: CrossEncoderTeacher(model='BAAI/bge-reranker-v2-m3')
     filters:
       - RankWindow(skip=5)
-      - Margin(relative=0.05, by='dense')
+      - Margin(relative=0.05)
     sampler: TakeTop(n=7)
 
 A step is written as in Python (which is also its ``repr``), or as a mapping, ``Margin: {relative: 0.05}``.
@@ -38,6 +39,7 @@ from hfneg.sampling import Sampler, TakeTop
 from hfneg.select import Select
 from hfneg.step import Step
 from hfneg.step_text import parse_setting, parse_step, parse_yaml, replaced, step_text
+from hfneg.teachers import Teacher
 
 
 class Recipe(BaseModel):
@@ -51,6 +53,7 @@ class Recipe(BaseModel):
         retrievers: where candidates come from, one or several.
         k: candidates per source, an anchor's known positives not counted.
         fusion: how several lists become one.
+        teacher: scores the candidates that filters ask about; None: there is none.
         guard: the leakage guard's settings.
         filters: what is dropped, in order.
         sampler: what is taken of the rest, and how many.
@@ -63,6 +66,7 @@ class Recipe(BaseModel):
     retrievers: tuple[Any, ...] = (BM25(),)
     k: int = Field(default=100, strict=True, ge=1)
     fusion: InstanceOf[Fusion] = RRF()
+    teacher: InstanceOf[Teacher] | None = None
     guard: InstanceOf[Guard] = Guard()
     filters: tuple[InstanceOf[Filter], ...] = ()
     sampler: InstanceOf[Sampler] = TakeTop(7)
@@ -115,7 +119,7 @@ class Recipe(BaseModel):
 
     def to_yaml(self) -> str:
         """YAML with one slot per step; a live object is written as its repr and cannot be read back."""
-        slots = {name: step_text(getattr(self, name)) for name in SLOTS}
+        slots = {name: step_text(value) for name in SLOTS if (value := getattr(self, name)) is not None}
         text: str = yaml.safe_dump(slots, sort_keys=False, allow_unicode=True, width=1_000_000)
         return text
 
@@ -137,6 +141,7 @@ class Recipe(BaseModel):
             Retrieve(anchors, list(self.retrievers), k=self.k, fusion=self.fusion),
             Select(
                 anchors,
+                teacher=self.teacher,
                 filters=self.filters,
                 sampler=self.sampler,
                 guard=self.guard,
@@ -150,7 +155,7 @@ SLOTS = tuple(Recipe.model_fields)
 
 
 def _slot(name: str, value: Any, trust: bool) -> Any:
-    if name == "k" or name not in SLOTS:
+    if name == "k" or name not in SLOTS or value is None:
         return value
     if name in ("retrievers", "filters"):
         return [parse_step(item, trust=trust) for item in (value if isinstance(value, list) else [value])]

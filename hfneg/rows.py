@@ -21,7 +21,7 @@ from hfneg.batches import lists_of
 from hfneg.errors import ColumnError
 from hfneg.pipeline import Mine
 from hfneg.select import mined_columns
-from hfneg.stages import Selections
+from hfneg.selections import Selections
 from hfneg.transform import unique
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class RowWriter:
         kept = [name for name in batch.column_names if name not in columns.OURS]
         batch = batch.select(kept)
         _, numbers, place = unique(self.anchors.numbers(batch))
-        chosen, positive_scores = self.selections.take(numbers)
-        new = mined_columns(self.anchors, batch, place, chosen, positive_scores, self.transform.retrieve.names)
+        chosen = self.selections.take(numbers)
+        new = mined_columns(self.anchors, batch, place, chosen, self.transform.retrieve.names)
         if self.hidden is not None:
             counts.add(self._count_hidden(batch, chosen.negatives.take(place)))
         for name, lists in new.items():

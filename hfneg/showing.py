@@ -67,6 +67,8 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
         remarks.append(f"[yellow]{_several(short, 'anchor')} {has} fewer than the {wanted} asked for[/yellow]")
     if facts["added_positives"]:
         remarks.append(f"{_several(facts['added_positives'], 'positive')} not in the corpus, and added to it")
+    if "teacher" in facts:
+        remarks.append(_teacher_line(facts["teacher"]))
     hidden = facts.get("hidden_positives")
     if hidden:
         remarks.append(
@@ -76,6 +78,13 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
     if not facts["exact"]:
         remarks.append("approximate index: another machine may find slightly other candidates")
     return remarks
+
+
+def _teacher_line(teacher: Mapping[str, Any]) -> str:
+    asked, stored, spared = (teacher[key] for key in ("pairs_asked", "pairs_from_store", "candidates_not_examined"))
+    line = f"teacher: {_several(asked, 'pair')} scored, {stored:,} from the store, {spared:,} not needed"
+    why = teacher["scored_in_full_because"]
+    return f"{line} (all scored: {why})" if why else line
 
 
 def _several(count: int, what: str) -> str:

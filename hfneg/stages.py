@@ -20,7 +20,7 @@ from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.pipeline import Mine
 from hfneg.searching import SourceHits
-from hfneg.select import Selection
+from hfneg.selections import arrays_of
 
 PART = 4096
 """Anchors per part file."""
@@ -117,18 +117,14 @@ class Choose:
         numbers = Parts(len(anchors)).numbers(part)
         found = [load_hits(folder / f"{part:06d}.npz") for folder in self.searched]
         candidates = self.transform.retrieve.fuse(numbers, found)
-        chosen = self.transform.select.policy.run(anchors, candidates)
+        scorer = self.transform.select.scorer
+        before = (scorer.asked, scorer.stored) if scorer is not None else (0, 0)
+        chosen = self.transform.select.run(candidates)
+        after = (scorer.asked, scorer.stored) if scorer is not None else (0, 0)
         entries = ledger.table(anchors, candidates, chosen)
         store.replace_file(self.ledger / f"{part:06d}.parquet", lambda path: pq.write_table(entries, path))
-        arrays = {
-            "indptr": chosen.negatives.indptr,
-            "rows": chosen.negatives.flat,
-            "scores": chosen.scores,
-            "sources": chosen.sources,
-            "positive_scores": candidates.positive_scores[:, 0],
-            "verdicts": np.bincount(chosen.verdicts, minlength=256),
-        }
-        _save(self.folder / f"{part:06d}.npz", arrays)
+        calls = np.array(after, dtype=np.int64) - np.array(before, dtype=np.int64)
+        _save(self.folder / f"{part:06d}.npz", arrays_of(chosen, calls))
 
 
 def _save(path: Path, arrays: dict[str, Any]) -> None:
@@ -137,52 +133,3 @@ def _save(path: Path, arrays: dict[str, Any]) -> None:
             np.savez(file, **arrays)
 
     store.replace_file(path, write)
-
-
-class Selections:
-    """What `Choose` left for all anchors, as mapped arrays, so that RAM does not grow with them."""
-
-    def __init__(self, folder: Path, anchors: Anchors) -> None:
-        self._anchors = anchors
-        self._arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("indptr", *_DTYPES)}
-        self.verdicts: Rows = np.load(folder / "verdicts.npy")
-
-    @classmethod
-    def gather(cls, folder: Path, gathered: Path, anchors: Anchors) -> Selections:
-        """Append the parts, in order, to one file per array."""
-        lengths, verdicts = [np.zeros(1, dtype=np.int64)], np.zeros(256, dtype=np.int64)
-        files = {name: (gathered / f"{name}.raw").open("wb") for name in _DTYPES}
-        for part in range(len(Parts(len(anchors)))):
-            with np.load(folder / f"{part:06d}.npz") as arrays:
-                lengths.append(np.diff(arrays["indptr"]))
-                verdicts += arrays["verdicts"]
-                for name, dtype in _DTYPES.items():
-                    files[name].write(arrays[name].astype(dtype).tobytes())
-        np.save(gathered / "indptr.npy", np.cumsum(np.concatenate(lengths)))
-        np.save(gathered / "verdicts.npy", verdicts)
-        for name, dtype in _DTYPES.items():
-            files[name].close()
-            raw = gathered / f"{name}.raw"
-            size = raw.stat().st_size // np.dtype(dtype).itemsize
-            values = np.memmap(raw, dtype=dtype, mode="r") if size else np.empty(0, dtype=dtype)
-            np.save(gathered / f"{name}.npy", values)
-            raw.unlink()
-        return cls(gathered, anchors)
-
-    @property
-    def lengths(self) -> Rows:
-        """int64: how many negatives each anchor got."""
-        lengths: Rows = np.diff(self._arrays["indptr"])
-        return lengths
-
-    def take(self, numbers: Rows) -> tuple[Selection, Lists]:
-        """The selection for some anchors, and the scores of their positives."""
-        indptr = self._arrays["indptr"]
-        starts, ends = indptr[numbers], indptr[numbers + 1]
-        negatives = Lists.gather(self._arrays["rows"], starts, ends)
-        scores, sources = (Lists.gather(self._arrays[name], starts, ends).flat for name in ("scores", "sources"))
-        chosen = Selection(numbers, negatives, scores, sources, np.empty(0, dtype=np.uint8))
-        return chosen, self._anchors.of_positives(self._arrays["positive_scores"], numbers)
-
-
-_DTYPES = {"rows": np.int64, "scores": np.float32, "sources": np.uint8, "positive_scores": np.float32}

@@ -19,8 +19,11 @@ from hfneg.guard import Guard
 from hfneg.retrievers import RETRIEVERS
 from hfneg.sampling import SAMPLERS
 from hfneg.step import Step
+from hfneg.teachers import TEACHERS
 
-STEPS: dict[str, type] = {step.__name__: step for step in (*RETRIEVERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard)}
+STEPS: dict[str, type] = {
+    step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard)
+}
 QUOTES = "a step with a colon in it, or with commas and inside a [list], stands in quotes"
 
 
@@ -44,7 +47,7 @@ def parse_yaml(text: str, what: str) -> Any:
 def parse_step(given: Any, *, trust: bool = False) -> Any:
     """A step from ``"TakeTop(n=7)"``, ``"BM25"``, ``{"TakeTop": {"n": 7}}`` or a step itself."""
     if isinstance(given, str):
-        name, arguments, settings = _parse_call(given)
+        name, arguments, settings = _parse_call(given, trust)
     elif isinstance(given, Mapping) and len(given) == 1:
         name, value = next(iter(given.items()))
         arguments, settings = (
@@ -57,20 +60,31 @@ def parse_step(given: Any, *, trust: bool = False) -> Any:
     return _built(_step_type(str(name), trust), arguments, settings)
 
 
-def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """Name, positional and keyword literals of ``Name(1, b=2)``; nothing is evaluated but literals."""
+def _parse_call(text: str, trust: bool) -> tuple[str, list[Any], dict[str, Any]]:
+    """Name, positional and keyword values of ``Name(1, b=2)``: literals, or steps; nothing else is evaluated."""
     try:
         node = ast.parse(text.strip(), mode="eval").body
         call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
         name = ast.unparse(call.func)
-        arguments = [ast.literal_eval(value) for value in call.args]
-        settings = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+        arguments = [_value(value, trust) for value in call.args]
+        settings = {str(keyword.arg): _value(keyword.value, trust) for keyword in call.keywords}
+    except HfnegError:
+        raise
     except (SyntaxError, ValueError):
         raise RecipeError(
             f"{text!r} is no step; write one as TakeTop(n=7), with plain values; {QUOTES}. (A live model or retriever "
             "has no text form: save it and give its path.)"
         ) from None
     return name, arguments, settings
+
+
+def _value(node: ast.expr, trust: bool) -> Any:
+    """A literal; a step inside a step (as an ensemble's members) becomes that step."""
+    if isinstance(node, ast.Call):
+        return parse_step(ast.unparse(node), trust=trust)
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(item, trust) for item in node.elts]
+    return ast.literal_eval(node)
 
 
 def _step_type(name: str, trust: bool) -> type:

@@ -28,6 +28,8 @@ TYPES: dict[str, str] = {
     columns.NEGATIVE_SCORES: "float32",
     columns.POSITIVE_SCORES: "float32",
     columns.NEGATIVE_SOURCES: "string",
+    columns.NEGATIVE_TEACHER_SCORES: "float32",
+    columns.POSITIVE_TEACHER_SCORES: "float32",
     columns.CANDIDATE_ROWS: "int64",
     columns.CANDIDATE_SCORES: "float32",
     columns.CANDIDATE_SOURCES: "uint8",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hfneg.filters.base import Filter
-from hfneg.pool import SCORE, Mask, Pool
+from hfneg.pool import Mask, Pool
 from hfneg.step import check, is_number
 
 
@@ -13,14 +13,15 @@ from hfneg.step import check, is_number
 class Band(Filter):
     """Keeps scores from `low` to `high`, both included: too high may be an unlabelled positive, too low is easy.
 
-    `by` is "score" (what ranks the candidates) or the name of a source. A candidate that this source did not
+    `by` is "score" (what ranks the candidates), the name of a source, or "teacher"; None: the teacher's where there is
+    one, else "score". A candidate that this source did not
     retrieve is below every `low`, and counts for `high` with the least score of the list. Source: Zhan et al.,
     SIGIR 2021, section 3 (static hard negatives of a middle difficulty).
     """
 
     low: float | None = None
     high: float | None = None
-    by: str = SCORE
+    by: str | None = None
 
     verdict = "band"
 

@@ -22,6 +22,10 @@ class Filter(Step):
     verdict: ClassVar[str]
     """What a candidate that is not kept is called in the ledger."""
 
+    pointwise: ClassVar[bool] = True
+    """Whether a verdict depends on this candidate's scores and its anchor's positives alone (no counts, no ranks
+    among the survivors). Only then may a teacher be asked on demand."""
+
     def keep(self, pool: Pool) -> Mask:
         """bool [m]: True for the candidates that may become negatives."""
         raise NotImplementedError
@@ -29,3 +33,7 @@ class Filter(Step):
     def compares_with_positive(self) -> str | None:
         """The score ("score" or a source's name) whose value for the positive it needs, or None."""
         return None
+
+    def is_relative(self) -> bool:
+        """Whether it takes a share of a score, which makes no sense where scores can be negative (logits)."""
+        return False

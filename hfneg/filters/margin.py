@@ -19,13 +19,14 @@ class Margin(Filter):
 
     The relative form is TopK-PercPos of NV-Retriever (Moreira et al. 2024, section 3.2), whose setting of
     95% is ``relative=0.05``. `against` says which of several known positives counts: the least ("min"), the
-    "mean" or the largest ("max") score. A candidate that the source `by` did not retrieve counts with the
+    "mean" or the largest ("max") score; `by` which score is compared: "score" (what ranks), a source's by its name, or
+    "teacher"; None: the teacher's where there is one. A candidate that the source `by` did not retrieve counts with the
     least score of that source's list, which is the most it can have.
     """
 
     relative: float | None = None
     absolute: float | None = None
-    by: str = SCORE
+    by: str | None = None
     against: Against = "min"
 
     verdict = "margin"
@@ -47,4 +48,7 @@ class Margin(Filter):
         return kept
 
     def compares_with_positive(self) -> str | None:
-        return self.by
+        return self.by or SCORE
+
+    def is_relative(self) -> bool:
+        return self.relative is not None

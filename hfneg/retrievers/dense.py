@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hfneg import progress
 from hfneg.corpus import Corpus
 from hfneg.encoding import Vectors32, refuse_forked_child
 from hfneg.errors import RetrieverError
@@ -147,11 +148,13 @@ class DenseIndex:
         from hfneg.retrievers import dense_kernels
 
         self.vectors.build()
-        return dense_kernels.search(queries, self._blocks(), k)
+        return dense_kernels.search(queries, self._blocks(len(queries)), k)
 
-    def _blocks(self) -> Iterator[tuple[int, Vectors32]]:
+    def _blocks(self, queries: int) -> Iterator[tuple[int, Vectors32]]:
+        """(first row, vectors) part by part; a part that was searched is its share of the queries done."""
         for i in range(self.vectors.n_parts):
             yield self.vectors.bounds(i)[0], self.vectors.part(i)
+            progress.advance(queries / self.vectors.n_parts)
 
     def score(self, queries: Vectors32 | Sequence[str], rows: Rows) -> Scores:
         """float32 [n, m], the bits that `search` gives for the same pair; NaN where the row is -1.

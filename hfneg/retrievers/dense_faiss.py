@@ -66,8 +66,8 @@ class ApproximateIndex(DenseIndex):
             index.train(self.vectors.rows(np.sort(sample)))
         except RuntimeError as error:
             raise self._refused(error, f"{len(self.vectors)} documents may be too few for it") from error
-        for _, block in self._blocks():
-            index.add(block)
+        for part in range(self.vectors.n_parts):
+            index.add(self.vectors.part(part))
         faiss.write_index(index, str(folder / "index.faiss"))
 
     def _empty(self) -> Any:

@@ -1,0 +1,227 @@
+"""A policy: guard, filters and sampler - from candidates to negatives, with a verdict on each candidate.
+
+Where there is a teacher it is asked on demand: in the sampler's order, in rounds over all anchors of a block,
+and only until enough candidates have survived. That gives the same negatives as asking for all, because
+
+- the order depends on retrieval scores, ids and the seed alone, never on the teacher;
+- a verdict depends on the candidate's own scores and those of its anchor's known positives alone;
+- the sampler takes the first survivors in that order.
+
+A policy of which one of these is not true asks for all candidates that are left, and says why (`why_not_lazy`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfneg import verdicts
+from hfneg.anchors import Anchors
+from hfneg.batches import Lists, offsets
+from hfneg.candidates import Candidates
+from hfneg.errors import SettingError
+from hfneg.filters.base import Filter
+from hfneg.guard import Guard
+from hfneg.pool import SCORE, TEACHER, Mask, Pool
+from hfneg.sampling import Sampler, TakeTop
+from hfneg.scoring import Scorer
+from hfneg.teachers.base import Teacher
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The negatives of n anchors and the verdict on each of their m candidates; p known positives in all.
+
+    Attributes:
+        numbers: int64 [n], the anchors.
+        negatives: corpus rows per anchor, in the sampler's order.
+        scores: float32, aligned with ``negatives.flat``.
+        sources: uint8, aligned with ``negatives.flat``; bit i is source i.
+        positive_scores: float32 [p], flat as in `Anchors.positives(numbers)`; NaN where a source cannot score.
+        teacher_scores: float32, aligned with ``negatives.flat``; None without a teacher.
+        positive_teacher_scores: float32 [p]; None without a teacher.
+        verdicts: uint8 [m], codes of `hfneg.verdicts`, aligned with the candidates.
+        candidate_teacher_scores: float32 [m], NaN where the teacher was not asked; None without a teacher.
+    """
+
+    numbers: Rows
+    negatives: Lists
+    scores: Floats
+    sources: npt.NDArray[np.uint8]
+    positive_scores: Floats
+    verdicts: Codes
+    teacher_scores: Floats | None = None
+    positive_teacher_scores: Floats | None = None
+    candidate_teacher_scores: Floats | None = None
+
+
+class Policy:
+    """Guard, filters, sampler, and the teacher they may ask. Arrays in, arrays out.
+
+    A filter with ``by=None`` looks at the teacher's score where there is one, else at the score that ranks.
+    Filters that do not look at the teacher come first, whatever their order, because they cost nothing.
+    """
+
+    def __init__(
+        self,
+        filters: Sequence[Filter] | Filter = (),
+        sampler: Sampler | None = None,
+        guard: Guard | None = None,
+        teacher: Teacher | None = None,
+    ) -> None:
+        given = tuple(filters) if isinstance(filters, list | tuple) else (filters,)
+        self.sampler = TakeTop(7) if sampler is None else sampler
+        self.guard = Guard() if guard is None else guard
+        self.teacher = teacher
+        for step, kind, wanted in (
+            *((f, Filter, "a filter such as Margin(relative=0.05)") for f in given),
+            (self.sampler, Sampler, "a sampler such as TakeTop(7)"),
+            (self.guard, Guard, "Guard(...)"),
+            *(((teacher, Teacher, "a teacher such as CrossEncoderTeacher(model)"),) if teacher is not None else ()),
+        ):
+            if not isinstance(step, kind):
+                raise SettingError(f"{step!r} is no {kind.__name__.lower()}: expected {wanted}")
+        for step in given:
+            _check_filter(step)
+        self.filters = tuple(_resolved(step, TEACHER if teacher is not None else SCORE) for step in given)
+        for step in self.filters:
+            self._check_scale(step)
+
+    def __repr__(self) -> str:
+        taught = f", teacher={self.teacher!r}" if self.teacher is not None else ""
+        return f"filters={list(self.filters)!r}, sampler={self.sampler!r}, guard={self.guard!r}{taught}"
+
+    def _check_scale(self, step: Filter) -> None:
+        """A score that exists, on a scale on which the filter makes sense."""
+        if not _asks_teacher(step):
+            return
+        if self.teacher is None:
+            raise SettingError(f"{step!r} looks at the teacher's score, but there is no teacher: pass teacher=...")
+        if step.is_relative() and self.teacher.why_no_relative_margin is not None:
+            raise SettingError(f"{step!r}: {self.teacher.why_no_relative_margin}")
+
+    @property
+    def verdict_names(self) -> dict[int, str]:
+        """Code -> name, for the ledger and the counts."""
+        return verdicts.names_of([f.verdict for f in self.filters])
+
+    def compared_scores(self) -> list[tuple[str, str]]:
+        """(step, score) for each step that needs the positive's value of a score."""
+        steps: list[Filter | Sampler] = [*self.filters, self.sampler]
+        return [(repr(step), by) for step in steps if (by := step.compares_with_positive()) is not None]
+
+    @property
+    def why_not_lazy(self) -> str | None:
+        """Why all candidates must be scored; None where the teacher is asked on demand, or there is none."""
+        if self.teacher is None:
+            return None
+        if _asks_teacher(self.sampler):
+            return f"{self.sampler!r} orders candidates by the teacher's score"
+        together = [step for step in self.filters if not step.pointwise]
+        return f"{together[0]!r} looks at several candidates together" if together else None
+
+    def run(self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None) -> Selection:
+        """Verdicts and negatives for a block of anchors; `scorer` asks the teacher."""
+        pool = Pool(anchors, candidates)
+        codes = self.guard.verdicts(pool)
+        self._drop(pool, codes, [i for i, step in enumerate(self.filters) if not _asks_teacher(step)])
+        if scorer is not None:
+            self._examine(pool, codes, scorer)
+            self._drop(pool, codes, [i for i, step in enumerate(self.filters) if _asks_teacher(step)])
+        places = self._places(pool)
+        taken = np.flatnonzero(pool.first(codes == verdicts.SPARE, places, self.sampler.n))
+        codes[taken] = verdicts.SELECTED
+        taken = taken[np.lexsort((pool.ranks[taken], places[taken], pool.owners[taken]))]
+        scores = pool.teacher_scores
+        return Selection(
+            numbers=pool.numbers,
+            negatives=Lists(offsets(np.bincount(pool.owners[taken], minlength=len(pool.numbers))), pool.rows[taken]),
+            scores=candidates.scores[taken],
+            sources=candidates.sources[taken],
+            positive_scores=candidates.positive_scores[:, 0],
+            verdicts=codes,
+            teacher_scores=None if scores is None else scores[taken],
+            positive_teacher_scores=pool.positive_teacher_scores,
+            candidate_teacher_scores=scores,
+        )
+
+    def _drop(self, pool: Pool, codes: Codes, filters: list[int]) -> None:
+        """Give what these filters do not keep their verdicts."""
+        for i in filters:
+            codes[(codes == verdicts.SPARE) & ~self._kept(pool, i)] = verdicts.FIRST_FILTER + i
+
+    def _kept(self, pool: Pool, i: int) -> Mask:
+        kept = np.asarray(self.filters[i].keep(pool))
+        if kept.shape != (len(pool),) or kept.dtype != bool:
+            raise SettingError(
+                f"{self.filters[i]!r}.keep returned {kept.dtype} of shape {kept.shape}; it must return one bool per "
+                f"candidate, shape {(len(pool),)}"
+            )
+        return kept
+
+    def _places(self, pool: Pool) -> npt.NDArray[np.float64]:
+        places = np.asarray(self.sampler.places(pool))
+        if places.shape != (len(pool),) or places.dtype.kind not in "iuf" or np.isnan(places).any():
+            raise SettingError(
+                f"{self.sampler!r}.places returned {places.dtype} of shape {places.shape}; it must return one number "
+                f"(not NaN) per candidate, shape {(len(pool),)}"
+            )
+        return places.astype(np.float64)
+
+    def _examine(self, pool: Pool, codes: Codes, scorer: Scorer) -> None:
+        """Ask the teacher about the known positives, then about candidates until enough have survived."""
+        positives = pool.positives
+        pool.positive_teacher_scores = scorer.score(pool.numbers[positives.owners], positives.flat)
+        pool.teacher_scores = np.full(len(pool), np.nan, dtype=np.float32)
+        alive = codes == verdicts.SPARE
+        asked = np.zeros(len(pool), dtype=bool)
+        places = self._places(pool) if self.why_not_lazy is None else None
+        while (wanted := self._wanted(pool, alive, asked, places)).any():
+            pool.teacher_scores[wanted] = scorer.score(pool.numbers[pool.owners[wanted]], pool.rows[wanted])
+            asked |= wanted
+        codes[alive & ~asked] = verdicts.NOT_EXAMINED
+
+    def _wanted(self, pool: Pool, alive: Mask, asked: Mask, places: npt.NDArray[np.float64] | None) -> Mask:
+        """The next candidates to ask about: as many per anchor as negatives are still missing."""
+        if places is None:
+            return alive & ~asked
+        survived = alive & asked
+        for i, step in enumerate(self.filters):
+            if _asks_teacher(step) and survived.any():
+                survived &= self._kept(pool, i)
+        found = np.bincount(pool.owners[survived], minlength=len(pool.numbers))
+        return pool.first(alive & ~asked, places, self.sampler.n - found)
+
+
+def _asks_teacher(step: Any) -> bool:
+    return getattr(step, "by", None) == TEACHER
+
+
+def _resolved(step: Filter, by: str) -> Filter:
+    """The filter with its `by` said."""
+    if "by" in {field.name for field in dataclasses.fields(step)} and step.by is None:  # type: ignore[attr-defined, arg-type]
+        return dataclasses.replace(step, by=by)  # type: ignore[type-var]
+    return step
+
+
+def _check_filter(step: Filter) -> None:
+    """A user's own filter has settings (a dataclass) and a verdict of its own."""
+    if not dataclasses.is_dataclass(step):
+        raise SettingError(
+            f"{type(step).__name__} is a filter without settings; write @dataclass(frozen=True) above its class"
+        )
+    verdict = getattr(step, "verdict", None)
+    if not isinstance(verdict, str) or not verdict or verdict in verdicts.FIXED.values():
+        raise SettingError(
+            f"{step!r}.verdict is {verdict!r}; expected a name for what it drops, other than "
+            f"{', '.join(verdicts.FIXED.values())}"
+        )

@@ -1,0 +1,93 @@
+"""`Scorer`: a teacher's scores of (anchor, document) pairs, each pair asked once in its life."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hfneg.anchors import Anchors
+from hfneg.hashing import Hashes
+from hfneg.scores import ScoreStore, pair_keys
+from hfneg.teachers.base import Positions, Scores, Teacher
+
+Rows = npt.NDArray[np.int64]
+
+BLOCK = 2_048
+"""Pairs scored and committed together, cut from the pairs in order of length."""
+
+
+class Scorer:
+    """Scaled scores of a teacher, from the score store where they are, else from the teacher.
+
+    The missing pairs of a call are sorted by length and cut into blocks; a block is scored whole and committed
+    whole. A run that was killed finds its committed blocks, and what is missing then are just the other blocks:
+    the same batches come out, and with them the same bits. Between calls with other pairs a score agrees to 1e-5.
+
+    Attributes:
+        asked: pairs that the teacher was asked about by this object.
+        stored: pairs that the store answered.
+    """
+
+    def __init__(self, anchors: Anchors, teacher: Teacher) -> None:
+        self.anchors, self.teacher = anchors, teacher
+        self.asked = self.stored = 0
+
+    @cached_property
+    def _members(self) -> list[tuple[Teacher, ScoreStore]]:
+        return [(member, ScoreStore(member.digest)) for member in self.teacher.members]
+
+    def score(self, numbers: Rows, rows: Rows) -> Scores:
+        """float32 [n], scaled: of anchor ``numbers[i]`` and document ``rows[i]``."""
+        keys = pair_keys(
+            np.asarray(self.anchors.text_hashes[numbers]), np.asarray(self.anchors.corpus.text_hashes[rows])
+        )
+        scaled = []
+        for member, kept in self._members:
+            raw = kept.get(keys)
+            missing = np.flatnonzero(np.isnan(raw))
+            self.stored += len(raw) - len(missing)
+            if len(missing):
+                self._ask(member, kept, keys[missing], numbers[missing], rows[missing])
+                raw = kept.get(keys)  # read back: another process may have been first, and the first one counts
+            scaled.append(member.scaled(raw))
+        return self.teacher.combine(scaled)
+
+    def _ask(self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Rows, rows: Rows) -> None:
+        """Score pairs block by block, and commit each block when it is whole (or what there is of it, on an error)."""
+        _, first = np.unique(keys, return_index=True)
+        keys, numbers, rows = keys[first], numbers[first], rows[first]
+        anchors, corpus = self.anchors, self.anchors.corpus
+        texts = anchors.texts(numbers).to_pylist()
+        lengths = corpus.lengths[rows + 1] - corpus.lengths[rows] + [len(text) for text in texts]
+        order = np.lexsort((keys["low"], keys["high"], -lengths))
+        for start in range(0, len(order), BLOCK):
+            at = order[start : start + BLOCK]
+            block = _Block(keys[at], kept)
+            try:
+                teacher.score(
+                    [texts[i] for i in at],
+                    corpus.texts(rows[at]).to_pylist(),
+                    on_scored=block,
+                    expected=kept.teacher_digest,
+                )
+            finally:
+                block.commit()
+            self.asked += len(at)
+
+
+class _Block:
+    """Collects what a teacher has scored of a block, so that an error in its middle loses nothing."""
+
+    def __init__(self, keys: Hashes, kept: ScoreStore) -> None:
+        self._keys, self._kept = keys, kept
+        self._scores = np.full(len(keys), np.nan, dtype=np.float32)
+
+    def __call__(self, positions: Positions, scores: Scores) -> None:
+        self._scores[positions] = scores
+
+    def commit(self) -> None:
+        done = ~np.isnan(self._scores)
+        if done.any():
+            self._kept.put(self._keys[done], self._scores[done])

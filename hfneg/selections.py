@@ -1,0 +1,113 @@
+"""What the selecting stage leaves for all anchors: small arrays, in parts, then gathered into mapped files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfneg.anchors import Anchors
+from hfneg.batches import Lists
+from hfneg.policy import Selection
+
+Rows = npt.NDArray[np.int64]
+
+PER_NEGATIVE = {"rows": np.int64, "scores": np.float32, "sources": np.uint8}
+PER_POSITIVE = {"positive_scores": np.float32}
+TAUGHT = {"teacher_scores": np.float32, "positive_teacher_scores": np.float32}  # per negative, per positive
+
+
+def arrays_of(chosen: Selection, calls: Rows) -> dict[str, Any]:
+    """What is kept of one part; `calls` are the pairs that were asked of the teacher and of the store."""
+    arrays = {
+        "indptr": chosen.negatives.indptr,
+        "rows": chosen.negatives.flat,
+        "scores": chosen.scores,
+        "sources": chosen.sources,
+        "positive_scores": chosen.positive_scores,
+        "verdicts": np.bincount(chosen.verdicts, minlength=256),
+        "calls": calls,
+    }
+    if chosen.teacher_scores is not None and chosen.positive_teacher_scores is not None:
+        arrays["teacher_scores"] = chosen.teacher_scores
+        arrays["positive_teacher_scores"] = chosen.positive_teacher_scores
+    return arrays
+
+
+class Selections:
+    """The selections of all anchors, as mapped arrays, so that RAM does not grow with them.
+
+    Attributes:
+        verdicts: int64 [256], candidates per verdict.
+        calls: int64 [2], pairs that were asked of the teacher, and pairs that the score store answered.
+    """
+
+    def __init__(self, folder: Path, anchors: Anchors) -> None:
+        self._anchors = anchors
+        names = ("indptr", *PER_NEGATIVE, *PER_POSITIVE, *TAUGHT)
+        self._arrays = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names if (folder / f"{name}.npy").exists()
+        }
+        self.verdicts: Rows = np.load(folder / "verdicts.npy")
+        self.calls: Rows = np.load(folder / "calls.npy")
+
+    @classmethod
+    def gather(cls, folder: Path, parts: int, gathered: Path, anchors: Anchors, *, taught: bool) -> Selections:
+        """Append the parts, in order, to one file per array."""
+        dtypes: Mapping[str, Any] = {**PER_NEGATIVE, **PER_POSITIVE, **(TAUGHT if taught else {})}
+        lengths, verdicts, calls = [np.zeros(1, dtype=np.int64)], np.zeros(256, np.int64), np.zeros(2, np.int64)
+        files = {name: (gathered / f"{name}.raw").open("wb") for name in dtypes}
+        for part in range(parts):
+            with np.load(folder / f"{part:06d}.npz") as arrays:
+                lengths.append(np.diff(arrays["indptr"]))
+                verdicts += arrays["verdicts"]
+                calls += arrays["calls"]
+                for name, dtype in dtypes.items():
+                    files[name].write(arrays[name].astype(dtype).tobytes())
+        np.save(gathered / "indptr.npy", np.cumsum(np.concatenate(lengths)))
+        np.save(gathered / "verdicts.npy", verdicts)
+        np.save(gathered / "calls.npy", calls)
+        for name, dtype in dtypes.items():
+            files[name].close()
+            _as_npy(gathered, name, dtype)
+        return cls(gathered, anchors)
+
+    @property
+    def lengths(self) -> Rows:
+        """int64: how many negatives each anchor got."""
+        lengths: Rows = np.diff(self._arrays["indptr"])
+        return lengths
+
+    def take(self, numbers: Rows) -> Selection:
+        """The selection for some anchors."""
+        indptr = self._arrays["indptr"]
+        starts, ends = indptr[numbers], indptr[numbers + 1]
+        negatives = Lists.gather(self._arrays["rows"], starts, ends)
+
+        def per_negative(name: str) -> Any:
+            return Lists.gather(self._arrays[name], starts, ends).flat if name in self._arrays else None
+
+        def per_positive(name: str) -> Any:
+            return self._anchors.of_positives(self._arrays[name], numbers).flat if name in self._arrays else None
+
+        return Selection(
+            numbers=numbers,
+            negatives=negatives,
+            scores=per_negative("scores"),
+            sources=per_negative("sources"),
+            positive_scores=per_positive("positive_scores"),
+            verdicts=np.empty(0, dtype=np.uint8),
+            teacher_scores=per_negative("teacher_scores"),
+            positive_teacher_scores=per_positive("positive_teacher_scores"),
+        )
+
+
+def _as_npy(folder: Path, name: str, dtype: Any) -> None:
+    """A raw file as .npy, through a map, not through RAM."""
+    raw = folder / f"{name}.raw"
+    size = raw.stat().st_size // np.dtype(dtype).itemsize
+    np.save(folder / f"{name}.npy", np.memmap(raw, dtype=dtype, mode="r") if size else np.empty(0, dtype=dtype))
+    raw.unlink()

@@ -1,0 +1,177 @@
+"""`BiEncoderTeacher`: the similarity of vectors as teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hfneg.errors import SettingError
+from hfneg.models import check_similarity, name_of
+from hfneg.step import check
+from hfneg.teachers.base import Positions, Received, Scores
+from hfneg.teachers.held_model import ModelTeacher, is_kind
+
+SETTINGS = "config_sentence_transformers.json"
+MULTI_VECTOR = "MultiVectorEncoder"
+DOCUMENTS = 1024  # encoded at once; also pairs compared at once
+
+
+@dataclass(frozen=True, repr=False)
+class BiEncoderTeacher(ModelTeacher):
+    """Scores by the similarity of two vectors, or by MaxSim of two lists of vectors (ColBERT).
+
+    >>> BiEncoderTeacher("intfloat/e5-large-v2", query_prompt="query: ", document_prompt="passage: ")
+    BiEncoderTeacher(model='intfloat/e5-large-v2', query_prompt='query: ', document_prompt='passage: ')
+
+    Each distinct text is encoded once per call. Raw scores are the model's own similarity: cosine, inner product
+    (both summed in float64), or (mean) MaxSim.
+
+    Args:
+        model: Hub id, folder, or a SentenceTransformer or MultiVectorEncoder in memory.
+        revision: of a Hub id.
+        max_length: in tokens, per text. None: the model's own.
+        batch_size: texts per forward pass. None: 32. Not part of the digest.
+        dtype: "bfloat16", "float16", "float32"; None: as saved.
+        scale: "cosine", "from_zero" or "raw". None: "cosine" where the model compares by cosine, else "raw".
+        query_prompt, document_prompt: put before the texts. None: the model's own prompts.
+
+    Raises SettingError: no such folder, no encoder, or a model of Euclidean or Manhattan similarity.
+    """
+
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+
+    kinds = ("SentenceTransformer", MULTI_VECTOR)
+    scales = ("cosine", "from_zero", "raw")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in ("query_prompt", "document_prompt"):
+            given = getattr(self, setting)
+            check(given is None or isinstance(given, str), self, setting, given, "a text or None")
+        if self.held.is_folder:
+            self._check_saved()
+        if self.held.name is None or self.held.is_folder:
+            self._check_similarity()
+
+    def _digested(self) -> list[Any]:
+        return [*super()._digested(), self.query_prompt, self.document_prompt, self._similarity]
+
+    @cached_property
+    def resolved_scale(self) -> str:
+        """Of a saved model by its configuration files; nothing is loaded."""
+        return self.scale or ("cosine" if self._similarity == "cosine" else "raw")
+
+    @property
+    def _similarity(self) -> str:
+        """cosine, dot, maxsim, meanmaxsim, or what is refused."""
+        if self.held.name is None:
+            return str(self.held.model.similarity_fn_name)
+        name = str(self.held.saved(SETTINGS).get("similarity_fn_name") or "").lower()
+        return name or ("maxsim" if self._is_multi_vector else "cosine")
+
+    @property
+    def _is_multi_vector(self) -> bool:
+        if self.held.name is None:
+            return is_kind(self.held.model, MULTI_VECTOR)
+        saved = self.held.saved(SETTINGS)
+        colbert = "HF_ColBERT" in (self.held.saved("config.json").get("architectures") or [])
+        return (
+            saved.get("model_type") == MULTI_VECTOR
+            or "maxsim" in str(saved.get("similarity_fn_name") or "").lower()
+            or colbert
+        )
+
+    def _check_saved(self) -> None:
+        kind = self.held.saved(SETTINGS).get("model_type")
+        architectures = self.held.saved("config.json").get("architectures") or [""]
+        reranker = kind is None and str(architectures[0]).endswith("ForSequenceClassification")
+        if reranker or kind not in (None, *self.kinds):
+            raise SettingError(
+                f"the model {name_of(self.model)!r} is a {kind or architectures[0]}, no encoder of single texts; give "
+                "it to CrossEncoderTeacher if it is a reranker"
+            )
+
+    def _check_similarity(self) -> None:
+        if not self._is_multi_vector:
+            check_similarity(self._similarity, name_of(self.model))
+        if self.scale == "cosine" and self._similarity != "cosine":
+            raise SettingError(
+                f"{self!r}: the model compares by {self._similarity}, not by cosine; leave scale out, or pass 'raw'"
+            )
+
+    def _load(self, source: str, **where: Any) -> Any:
+        import sentence_transformers
+
+        kind = getattr(sentence_transformers, MULTI_VECTOR if self._is_multi_vector else "SentenceTransformer", None)
+        if kind is None:
+            raise SettingError(
+                f"{MULTI_VECTOR} needs a newer sentence-transformers: pip install -U sentence-transformers"
+            )
+        self._check_similarity()
+        return kind(source, model_kwargs=self._model_kwargs, **where)
+
+    def _score(self, anchors: list[str], documents: list[str], done: Received) -> None:
+        model = self._loaded()
+        queries, query_of = _distinct(anchors)
+        texts, text_of = _distinct(documents)
+        compare = self._comparison(model)
+        with self._ready(model):
+            encoded = self._encode(model.encode_query, queries, self.query_prompt)
+            for start, positions in _blocks(text_of, len(texts)):
+                block = self._encode(model.encode_document, texts[start : start + DOCUMENTS], self.document_prompt)
+                for at in range(0, len(positions), DOCUMENTS):
+                    some = positions[at : at + DOCUMENTS]
+                    done(some, compare(encoded, block, query_of[some], text_of[some] - start))
+
+    def _encode(self, encode: Callable[..., Any], texts: list[str], prompt: str | None) -> Any:
+        """A float32 array [n, d], or a list of arrays [tokens, d]."""
+        vectors = encode(
+            texts, prompt=prompt, batch_size=self.batch_size or 32, show_progress_bar=False, convert_to_numpy=True
+        )
+        return np.asarray(vectors, dtype=np.float32) if isinstance(vectors, np.ndarray) else vectors
+
+    def _comparison(self, model: Any) -> Callable[[Any, Any, Positions, Positions], Scores]:
+        if self._is_multi_vector:
+
+            def compare(queries: Any, documents: Any, left: Positions, right: Positions) -> Scores:
+                pairs = [queries[i] for i in left], [documents[i] for i in right]
+                scores: Scores = model.similarity_pairwise(*pairs).float().cpu().numpy()
+                return scores
+
+            return compare
+        return _cosine if self._similarity == "cosine" else _dot
+
+
+def _dot(queries: Scores, documents: Scores, left: Positions, right: Positions) -> Scores:
+    """float32 [m]: inner products, summed in float64."""
+    products: Scores = np.einsum("ij,ij->i", queries[left], documents[right], dtype=np.float64).astype(np.float32)
+    return products
+
+
+def _cosine(queries: Scores, documents: Scores, left: Positions, right: Positions) -> Scores:
+    """float32 [m]; 0 where a vector is zero."""
+    lengths = [np.sqrt(np.einsum("ij,ij->i", v, v, dtype=np.float64)) for v in (queries, documents)]
+    both = lengths[0][left] * lengths[1][right]
+    products = np.einsum("ij,ij->i", queries[left], documents[right], dtype=np.float64)
+    cosines: Scores = np.divide(products, both, out=products, where=both != 0).astype(np.float32)
+    return cosines
+
+
+def _distinct(texts: list[str]) -> tuple[list[str], Positions]:
+    """The distinct texts in order of appearance, and for each text its place among them."""
+    places: dict[str, int] = {}
+    place = np.fromiter((places.setdefault(text, len(places)) for text in texts), dtype=np.int64, count=len(texts))
+    return list(places), place
+
+
+def _blocks(text_of: Positions, n: int) -> Iterator[tuple[int, Positions]]:
+    """(first document of the block, positions of its pairs)."""
+    order = np.argsort(text_of, kind="stable")
+    for start in range(0, n, DOCUMENTS):
+        low, high = np.searchsorted(text_of[order], [start, start + DOCUMENTS])
+        yield start, order[low:high]
