@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "hfneg.anchors": ["Anchors"],
+    "hfneg.auditing": ["audit"],
     "hfneg.corpus": ["Corpus"],
     "hfneg.errors": [
         "ColumnError",
@@ -69,6 +70,7 @@ __all__ = sorted([*_HOME_OF, "__version__", "formats"])
 if TYPE_CHECKING:
     from hfneg import formats as formats
     from hfneg.anchors import Anchors as Anchors
+    from hfneg.auditing import audit as audit
     from hfneg.corpus import Corpus as Corpus
     from hfneg.errors import ColumnError as ColumnError
     from hfneg.errors import DocumentError as DocumentError

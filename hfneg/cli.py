@@ -1,4 +1,4 @@
-"""The command line: ``hfneg mine``, ``hfneg export``. It parses, calls the library, and prints."""
+"""The command line: ``hfneg mine``, ``hfneg export``, ``hfneg audit``. It parses, calls the library, and prints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from hfneg import __version__
+from hfneg import __version__, cli_audit
 from hfneg.errors import HfnegError, OutputError, OutputExistsError, ResumeError
 
 app = typer.Typer(
@@ -304,3 +304,6 @@ def export(
         accepted = showing.accepted(formats.FORMATS, format, options)
         written = formats.export(rows, format, to, overwrite=overwrite, **accepted)
         showing.exported(out, to, format, written, opens=format in formats.TRAINER_FORMATS)
+
+
+cli_audit.register(app, _speak, _errors_as_exit_codes)

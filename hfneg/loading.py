@@ -58,7 +58,7 @@ def load_beir(folder: str | Path, split: str | None = None, show: int | None = N
     corpus = Corpus.from_beir(path)
     queries = _queries(path / "queries.jsonl")
     relevant: dict[str, list[str]] = {}
-    for query, document in _judgments(_qrels(path, split)):
+    for query, document in read_judgments(_qrels(path, split)):
         if query not in queries:
             raise PositiveError(f"{path}: the qrels name the query {query!r}, which queries.jsonl does not have")
         relevant.setdefault(query, []).append(document)
@@ -100,7 +100,7 @@ def _qrels(folder: Path, split: str | None) -> Path:
     return found[split]
 
 
-def _judgments(path: Path) -> Iterator[tuple[str, str]]:
+def read_judgments(path: Path) -> Iterator[tuple[str, str]]:
     """(query id, document id) of every judgment above zero."""
     with path.open(encoding="utf-8", errors="replace", newline="") as lines:
         for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), 1):

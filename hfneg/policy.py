@@ -15,7 +15,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,20 +92,20 @@ class Policy:
         for step in given:
             _check_filter(step)
         self.filters = tuple(_resolved(step, TEACHER if teacher is not None else SCORE) for step in given)
-        for step in self.filters:
+        for step in (*self.filters, self.sampler):
             self._check_scale(step)
 
     def __repr__(self) -> str:
         taught = f", teacher={self.teacher!r}" if self.teacher is not None else ""
         return f"filters={list(self.filters)!r}, sampler={self.sampler!r}, guard={self.guard!r}{taught}"
 
-    def _check_scale(self, step: Filter) -> None:
+    def _check_scale(self, step: Filter | Sampler) -> None:
         """A score that exists, on a scale on which the filter makes sense."""
         if not _asks_teacher(step):
             return
         if self.teacher is None:
             raise SettingError(f"{step!r} looks at the teacher's score, but there is no teacher: pass teacher=...")
-        if step.is_relative() and self.teacher.why_no_relative_margin is not None:
+        if isinstance(step, Filter) and step.is_relative() and self.teacher.why_no_relative_margin is not None:
             raise SettingError(f"{step!r}: {self.teacher.why_no_relative_margin}")
 
     @property
@@ -137,7 +136,7 @@ class Policy:
         if scorer is not None:
             self._examine(pool, codes, scorer)
             self._drop(pool, codes, [i for i, step in enumerate(self.filters) if _asks_teacher(step)])
-        places = self._places(pool)
+        places = self._places(pool, codes == verdicts.SPARE)
         taken = np.flatnonzero(pool.first(codes == verdicts.SPARE, places, self.sampler.n))
         codes[taken] = verdicts.SELECTED
         taken = taken[np.lexsort((pool.ranks[taken], places[taken], pool.owners[taken]))]
@@ -168,23 +167,24 @@ class Policy:
             )
         return kept
 
-    def _places(self, pool: Pool) -> npt.NDArray[np.float64]:
+    def _places(self, pool: Pool, alive: Mask) -> npt.NDArray[np.float64]:
+        """Of the candidates that are alive; the others' may depend on scores that nobody asked for."""
         places = np.asarray(self.sampler.places(pool))
-        if places.shape != (len(pool),) or places.dtype.kind not in "iuf" or np.isnan(places).any():
+        if places.shape != (len(pool),) or places.dtype.kind not in "iuf" or np.isnan(places[alive]).any():
             raise SettingError(
                 f"{self.sampler!r}.places returned {places.dtype} of shape {places.shape}; it must return one number "
                 f"(not NaN) per candidate, shape {(len(pool),)}"
             )
-        return places.astype(np.float64)
+        return np.where(alive, places, np.inf).astype(np.float64)
 
     def _examine(self, pool: Pool, codes: Codes, scorer: Scorer) -> None:
         """Ask the teacher about the known positives, then about candidates until enough have survived."""
+        alive, asked = codes == verdicts.SPARE, np.zeros(len(pool), dtype=bool)
+        # Before there are scores: a sampler that reads them without saying so is refused, not misled.
+        places = self._places(pool, alive) if self.why_not_lazy is None else None
         positives = pool.positives
         pool.positive_teacher_scores = scorer.score(pool.numbers[positives.owners], positives.flat)
         pool.teacher_scores = np.full(len(pool), np.nan, dtype=np.float32)
-        alive = codes == verdicts.SPARE
-        asked = np.zeros(len(pool), dtype=bool)
-        places = self._places(pool) if self.why_not_lazy is None else None
         while (wanted := self._wanted(pool, alive, asked, places)).any():
             pool.teacher_scores[wanted] = scorer.score(pool.numbers[pool.owners[wanted]], pool.rows[wanted])
             asked |= wanted
@@ -202,8 +202,8 @@ class Policy:
         return pool.first(alive & ~asked, places, self.sampler.n - found)
 
 
-def _asks_teacher(step: Any) -> bool:
-    return getattr(step, "by", None) == TEACHER
+def _asks_teacher(step: Filter | Sampler) -> bool:
+    return step.needs_teacher or getattr(step, "by", None) == TEACHER
 
 
 def _resolved(step: Filter, by: str) -> Filter:

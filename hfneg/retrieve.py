@@ -16,7 +16,7 @@ from hfneg.batches import Lists
 from hfneg.candidates import Candidates
 from hfneg.errors import SettingError
 from hfneg.fusion import RRF, Fusion
-from hfneg.pool import SCORE
+from hfneg.pool import SCORE, TEACHER
 from hfneg.searching import Searcher, SourceHits
 from hfneg.transform import Transform, unique
 
@@ -173,10 +173,10 @@ def source_names(retrievers: Sequence[Any]) -> tuple[str, ...]:
             )
     names = tuple(str(getattr(r, "name", "") or type(r).__name__.lower()) for r in retrievers)
     for name in names:
-        if name == SCORE or not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+        if name in (SCORE, TEACHER) or not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
             raise SettingError(
                 f"a retriever is called {name!r}; a name is made of letters, digits, '_', '-' and '.', and is not "
-                "'score', which means the score that ranks"
+                "'score' or 'teacher', which mean the score that ranks and the teacher's"
             )
         if names.count(name) > 1:
             raise SettingError(f"two retrievers are both called {name!r}; give one of them another name=")

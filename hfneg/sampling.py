@@ -8,6 +8,7 @@ anchor and document, so a sample is the same whatever the batch size, process, s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,10 @@ class Sampler(Step):
     """Base of the samplers; `n` negatives per anchor."""
 
     n: int
+
+    needs_teacher: ClassVar[bool] = False
+    """Whether `places` reads the teacher's score though no setting ``by="teacher"`` says so. Either way all candidates
+    are then scored; `places` may be NaN for those that filters dropped before."""
 
     def __post_init__(self) -> None:
         check(is_whole(self.n, 1), self, "n", self.n, "a whole number of at least 1")

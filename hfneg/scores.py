@@ -26,10 +26,9 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -260,6 +259,16 @@ class ScoreStore:
                     aside.append(aside_path)
         return aside
 
+    def delete(self) -> None:
+        """Remove all scores of this teacher; a put under way in another process goes on and is kept."""
+        with writing(), self._lock("merge"):
+            self._remove_replaced()
+            doomed = self.folder.with_name(f".{self.teacher_digest}.{uuid.uuid4().hex}.pruned")
+            with self._lock():
+                os.rename(self.folder, doomed)
+            for leftover in (doomed, *doomed.parent.glob(".*.pruned")):
+                shutil.rmtree(leftover, ignore_errors=True)
+
     @contextlib.contextmanager
     def _lock(self, what: str = "", *, wait: bool = True) -> Iterator[None]:
         """Held for the moment of a rename, or ("merge") by the one process that merges.
@@ -281,66 +290,6 @@ class ScoreStore:
             yield
         finally:
             lock.release()
-
-
-class StoredTeacher(NamedTuple):
-    """What the store keeps of one teacher: its digest, how many scores, and their bytes on disk."""
-
-    digest: str
-    scores: int
-    nbytes: int
-
-
-def stored_teachers() -> list[StoredTeacher]:
-    """All teachers with scores in the store, by digest. Files that cannot be read count as bytes without scores."""
-    folders = sorted(path for path in (store.root() / KIND).glob("[!.]*") if path.is_dir())
-    return [StoredTeacher(folder.name, _count(folder), _bytes(folder)) for folder in folders]
-
-
-def prune(digests: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredTeacher]:
-    """Delete the scores of the teachers `digests`, or of those that got none for `older_than`, or both conditions.
-
-    Returns what was deleted. Raises SettingError for a teacher that has none, or where no condition is given.
-    """
-    if digests is None and older_than is None:
-        raise SettingError("prune needs the digests of teachers or older_than=; by itself it deletes nothing")
-    there = {teacher.digest: teacher for teacher in stored_teachers()}
-    chosen = sorted(there if digests is None else set(digests))
-    if unknown := [digest for digest in chosen if digest not in there]:
-        raise SettingError(f"the store {store.root()} has no scores of {unknown}; it has those of {sorted(there)}")
-    gone = [there[digest] for digest in chosen if older_than is None or _age(store.artefact(KIND, digest)) > older_than]
-    for teacher in gone:
-        _delete(ScoreStore(teacher.digest))
-    return gone
-
-
-def _delete(scores: ScoreStore) -> None:
-    with writing(), scores._lock("merge"):
-        scores._remove_replaced()
-        doomed = scores.folder.with_name(f".{scores.teacher_digest}.{uuid.uuid4().hex}.pruned")
-        with scores._lock():
-            os.rename(scores.folder, doomed)
-        for leftover in (doomed, *doomed.parent.glob(".*.pruned")):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _age(folder: Path) -> timedelta:
-    """How long ago a file came into `folder`."""
-    return timedelta(seconds=time.time() - folder.stat().st_mtime)
-
-
-def _count(folder: Path) -> int:
-    total = 0
-    for name in segments.live(segments.listing(folder)):
-        try:
-            total += len(Segment(folder / name))
-        except (FileNotFoundError, StoreError) as error:
-            logger.warning("not counted: %s", error)
-    return total
-
-
-def _bytes(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in os.scandir(folder))
 
 
 def _hashes(keys: Hashes) -> Hashes:

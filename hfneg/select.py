@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -23,8 +24,9 @@ from hfneg.scoring import Scorer
 from hfneg.teachers.base import Teacher
 from hfneg.transform import Transform, unique
 
-Rows = npt.NDArray[np.int64]
+log = logging.getLogger(__name__)
 
+Rows = npt.NDArray[np.int64]
 
 SELECTED_COLUMNS = (
     columns.NEGATIVES,
@@ -94,7 +96,11 @@ class Select(Transform):
     @cached_property
     def scorer(self) -> Scorer | None:
         """Asks the teacher, through the score store; opened once per process."""
-        return None if self.policy.teacher is None else Scorer(self.anchors, self.policy.teacher)
+        if self.policy.teacher is None:
+            return None
+        if (why := self.policy.why_not_lazy) is not None:
+            log.warning("the teacher is asked about every candidate that is left: %s", why)
+        return Scorer(self.anchors, self.policy.teacher)
 
     def run(self, candidates: Candidates) -> Selection:
         """The work, on candidates of a block of anchors."""

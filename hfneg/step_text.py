@@ -19,7 +19,7 @@ from hfneg.guard import Guard
 from hfneg.retrievers import RETRIEVERS
 from hfneg.sampling import SAMPLERS
 from hfneg.step import Step
-from hfneg.teachers import TEACHERS
+from hfneg.teachers import TEACHERS, Ensemble
 
 STEPS: dict[str, type] = {
     step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard)
@@ -51,13 +51,28 @@ def parse_step(given: Any, *, trust: bool = False) -> Any:
     elif isinstance(given, Mapping) and len(given) == 1:
         name, value = next(iter(given.items()))
         arguments, settings = (
-            ([], dict(value)) if isinstance(value, Mapping) else ([] if value is None else [value], {})
+            ([], {str(key): _nested(item, trust) for key, item in value.items()})
+            if isinstance(value, Mapping)
+            else ([] if value is None else [value], {})
         )
     elif isinstance(given, Mapping | list | int | float | bool) or given is None:
         raise RecipeError(f"{given!r} is no step; write one as TakeTop(n=7) or as TakeTop: {{n: 7}}")
     else:
         return given
     return _built(_step_type(str(name), trust), arguments, settings)
+
+
+def _nested(value: Any, trust: bool) -> Any:
+    """The setting of a step; steps in a list (the members of an ensemble) become steps."""
+    if not isinstance(value, list):
+        return value
+    return [parse_step(item, trust=trust) if _is_step(item) else item for item in value]
+
+
+def _is_step(item: Any) -> bool:
+    if isinstance(item, Mapping):
+        return len(item) == 1 and next(iter(item)) in STEPS
+    return isinstance(item, str) and re.fullmatch(r"\s*[A-Za-z_][\w.]*\(.*\)\s*", item, re.DOTALL) is not None
 
 
 def _parse_call(text: str, trust: bool) -> tuple[str, list[Any], dict[str, Any]]:
@@ -147,8 +162,11 @@ def step_text(value: Any) -> Any:
     if isinstance(value, Step):  # NumPy's numbers have a repr that cannot be read back
         plain = {name: given.item() for name, given in value.settings().items() if isinstance(given, np.generic)}
         value = dataclasses.replace(value, **plain) if plain else value  # type: ignore[type-var]
+    text = repr(value)
+    if isinstance(value, Ensemble):  # a member of the user's own is written with its module, too
+        text = f"{kind.__name__}(teachers=[{', '.join(map(step_text, value.teachers))}])"
     ours = kind.__module__.split(".")[0] == "hfneg"
-    return repr(value) if ours or not dataclasses.is_dataclass(value) else f"{kind.__module__}.{value!r}"
+    return text if ours or not dataclasses.is_dataclass(value) else f"{kind.__module__}.{text}"
 
 
 def replaced(step: Any, setting: str, value: Any) -> Any:

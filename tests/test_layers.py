@@ -20,20 +20,25 @@ ROOT = Path(hfneg.__file__).parent
 
 LAYERS = """
 errors
-columns json_lines step store strings hashing verdicts compiling
+columns progress json_lines step store strings hashing verdicts compiling
 batches documents models near_kernels run_folder segments
 near corpus encoding transform scores
+stored
 pairs loading vectors model_step
 anchors clusters
 candidates splits
 pool
-retrievers filters sampling formats fusion
-guard searching
-retrieve select step_text
-pipeline ledger
+retrievers teachers filters sampling formats fusion
+guard searching scoring
+retrieve policy step_text
+select selections ledger
+pipeline
 recipe executors stages
 mined_folder rows
 mining showing
+auditing
+showing_audit
+cli_audit
 cli
 """
 """From the bottom up. A module imports modules of lines above its own; a package's modules also one another."""

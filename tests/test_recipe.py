@@ -25,6 +25,7 @@ from hfneg.retrievers import BM25, RandomDocuments
 from hfneg.retrievers.bm25 import METHODS
 from hfneg.sampling import TakeRandom, TakeSimANS, TakeTop
 from hfneg.step_text import STEPS, parse_step
+from hfneg.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 few = settings(max_examples=60, deadline=None)
@@ -73,7 +74,24 @@ samplers = st.one_of(
     st.builds(TakeSimANS, whole, a=above, b=numbers, by=by, seed=seeds),
 )
 guards = st.builds(Guard, near_duplicate=st.none() | st.floats(0.5, 1.0))
-every_step = st.one_of(retrievers, fusions, filters, samplers, guards)
+endpoints = st.builds(
+    EndpointTeacher,
+    url=st.sampled_from(["http://127.0.0.1:8080", "https://rerank.example"]),
+    id=names,
+    truncate=st.booleans(),
+    timeout=st.floats(0.1, 1e6),
+    scale=st.sampled_from([None, "probability", "logit"]),
+)
+teachers = st.recursive(
+    endpoints,
+    lambda inner: st.builds(
+        lambda kind, members: kind(members),
+        st.sampled_from([MeanOfTeachers, MinOfTeachers]),
+        st.lists(inner, min_size=1, max_size=3),
+    ),
+    max_leaves=4,
+)
+every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints)
 
 
 @settings(max_examples=200, deadline=None)
@@ -87,10 +105,11 @@ def test_the_repr_of_a_step_is_that_step(step: Any) -> None:
 
 
 def test_every_step_is_covered() -> None:
-    """The property above draws every step there is, but those that need a model or a clustering."""
+    """The properties above and below draw every step there is, but those that need a model or a function."""
     drawn = {BM25, RandomDocuments, RRF, WeightedSum, RoundRobin, RankWindow, Band, Margin}
-    drawn |= {TakeTop, TakeRandom, TakeSimANS, Guard}
-    assert {step.__name__ for step in drawn} | {"Dense", "OtherCluster"} >= set(STEPS)
+    drawn |= {TakeTop, TakeRandom, TakeSimANS, Guard, EndpointTeacher, MeanOfTeachers, MinOfTeachers}
+    models = {"Dense", "OtherCluster", "CrossEncoderTeacher", "BiEncoderTeacher", "FunctionTeacher"}
+    assert {step.__name__ for step in drawn} | models >= set(STEPS)
 
 
 @few
@@ -99,16 +118,21 @@ def test_every_step_is_covered() -> None:
     st.integers(1, 10**6),
     fusions,
     guards,
+    st.none() | teachers,
     st.lists(filters, max_size=3),
     samplers,
 )
-def test_yaml_round_trip(sources: Any, k: int, fusion: Any, guard: Any, dropped: Any, sampler: Any) -> None:
-    """to_yaml, from_yaml: an equal recipe, and the same text again."""
-    recipe = Recipe(retrievers=sources, k=k, fusion=fusion, guard=guard, filters=dropped, sampler=sampler)
+def test_yaml_round_trip(
+    sources: Any, k: int, fusion: Any, guard: Any, teacher: Any, dropped: Any, sampler: Any
+) -> None:
+    """to_yaml, from_yaml: an equal recipe, and the same text again; a recipe without a teacher has no such line."""
+    recipe = Recipe(
+        retrievers=sources, k=k, fusion=fusion, teacher=teacher, guard=guard, filters=dropped, sampler=sampler
+    )
     text = recipe.to_yaml()
     assert Recipe.from_yaml(text) == recipe
     assert Recipe.from_yaml(text).to_yaml() == text
-    assert list(yaml.safe_load(text)) == list(SLOTS)
+    assert list(yaml.safe_load(text)) == [slot for slot in SLOTS if slot != "teacher" or teacher is not None]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +192,8 @@ def test_there_are_recipes() -> None:
         ("sampler: TakeTop(m=7)", "no setting 'm'; it has n"),
         ("filters: [Margin(relatve=0.1)]", "Did you mean 'relative'"),
         ("filters: [Margin(relative=0.1]", "is no valid YAML|is no step"),
-        ("sampler: TakeTop(n=print(1))", "with plain values"),
+        ("sampler: TakeTop(n=print(1))", "no step 'print'"),
+        ("sampler: TakeTop(n=1 + 1)", "with plain values"),
         ("sampler: __import__('os').system('true')", "is no step|no step|import path"),
         ("sampler: 7", "7 is no step"),
         ("sampler: [TakeTop]", "is no step"),

@@ -28,7 +28,8 @@ from hfneg import scores as scores_module
 from hfneg import segments, store
 from hfneg.errors import NonFiniteError, SettingError, StoreError
 from hfneg.hashing import HASH, hash_texts
-from hfneg.scores import ScoreStore, pair_keys, prune, stored_teachers
+from hfneg.scores import ScoreStore, pair_keys
+from hfneg.stored import prune, stored_teachers
 
 TEACHER = "a" * 32
 

@@ -17,6 +17,9 @@ class Filter(Step):
     ...     verdict = "odd_row"
     ...     def keep(self, pool):
     ...         return pool.rows % 2 == 0
+
+    One that reads ``pool.score("teacher")`` says ``needs_teacher = True``, or has a setting ``by``, which names a
+    score (a `by` of None becomes "teacher" where there is a teacher, else "score").
     """
 
     verdict: ClassVar[str]
@@ -25,6 +28,10 @@ class Filter(Step):
     pointwise: ClassVar[bool] = True
     """Whether a verdict depends on this candidate's scores and its anchor's positives alone (no counts, no ranks
     among the survivors). Only then may a teacher be asked on demand."""
+
+    needs_teacher: ClassVar[bool] = False
+    """Whether `keep` reads the teacher's score, ``pool.score("teacher")``, though no setting ``by="teacher"`` says so.
+    It is then asked after the filters that do not, and about no more candidates than are needed."""
 
     def keep(self, pool: Pool) -> Mask:
         """bool [m]: True for the candidates that may become negatives."""

@@ -31,8 +31,8 @@ class CrossEncoderTeacher(ModelTeacher):
         revision: of a Hub id.
         max_length: in tokens, anchor and document together. None: the model's own.
         batch_size: pairs per forward pass; a multiple of 8 makes a pair's score independent of the others' to the
-            last bit. None: as many as suit the device (about 1,024 tokens on a CPU, 16,384 elsewhere). Not part of
-            the digest (scores differ by about 1e-6).
+            last bit. None: as many as suit the machine (512 tokens a core, 16,384 on a GPU). Not part of the
+            digest (scores differ by about 1e-6).
         dtype: "bfloat16", "float16", "float32"; None: as saved. On CPUs with bfloat16 "bfloat16" is about three
             times as fast, and scores change in the third digit.
         scale: "probability" (sigmoid), "logit", or "from_zero" for a model trained to give 0 and up. None: the

@@ -11,6 +11,7 @@ Short pairs never pay for the padding of long ones, which is also most of the ga
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,8 +22,8 @@ from hfneg.errors import TeacherError
 from hfneg.teachers.base import Positions, Received
 
 TOKENIZED = 256  # pairs at once
-TOKENS = {"cpu": 1024}  # in one forward pass: what the caches of a core like
-TOKENS_ELSEWHERE = 16_384  # a GPU
+TOKENS_A_CORE = 512  # in one forward pass on a CPU: larger batches leave its caches
+TOKENS = (1_024, 16_384)  # at least, whatever the CPU; at most, and on a GPU
 ROWS = 8  # the number of rows is a multiple of it
 
 Features = dict[str, Any]
@@ -34,12 +35,17 @@ class Batch(NamedTuple):
 
 
 def rows_for(width: int, device: str, batch_size: int | None) -> int:
-    """How many pairs of `width` tokens go through the model at once."""
-    return batch_size or max(ROWS, TOKENS.get(device, TOKENS_ELSEWHERE) // width // ROWS * ROWS)
+    """How many pairs of `width` tokens go through the model at once.
+
+    It depends on the machine, not on how many threads or processes share it.
+    """
+    least, most = TOKENS
+    tokens = min(max(least, TOKENS_A_CORE * (os.cpu_count() or 1)), most) if device == "cpu" else most
+    return batch_size or max(ROWS, tokens // width // ROWS * ROWS)
 
 
 def widths_up_to(longest: int) -> npt.NDArray[np.int64]:
-    """8, 16 .. 128 by 8, .. 256 by 16, .. 512 by 32 and so on; the last is `longest`: padding is 6% at most."""
+    """8, 16 .. 128 by 8, .. 256 by 16, .. 512 by 32 and so on; the last is `longest`: padding is about 6%."""
     widths = [8]
     while widths[-1] < longest:
         widths.append(widths[-1] + max(8, 1 << (widths[-1].bit_length() - 4)))

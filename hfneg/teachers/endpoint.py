@@ -61,8 +61,9 @@ class EndpointTeacher(Teacher):
 
     def __post_init__(self) -> None:
         url = self.url.rstrip("/") if isinstance(self.url, str) else ""
-        right = re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", url) is not None
-        check(right, self, "url", self.url, "like 'http://host:8080', without user, password or query")
+        right = re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url) is not None
+        shown = re.sub(r"//.*@", "//***@", self.url) if isinstance(self.url, str) else self.url
+        check(right, self, "url", shown, "like 'http://host:8080', without user, password or query")
         object.__setattr__(self, "url", url)
         for setting in ("model", "id"):
             given = getattr(self, setting)

@@ -1,6 +1,6 @@
 """CrossEncoderTeacher.score against CrossEncoder.predict once per anchor: the same model and run, ratios only.
 
-    python recipes/benchmarks/teacher.py MODEL --texts CORPUS.jsonl --queries QUERIES.jsonl --pairs 2000 --candidates 100
+    python recipes/benchmarks/teacher.py MODEL --texts CORPUS.jsonl --queries QUERIES.jsonl --pairs 2000
 
 Each anchor has as many candidates, drawn from the corpus: consecutive documents of a random place, so that anchors
 have documents in common. Without files texts of random length are made up. The two take turns; each ratio is one
@@ -70,16 +70,14 @@ def compare(teacher: CrossEncoderTeacher, model: CrossEncoder, pairs: list[list[
         ours.append(seconds)
         *seconds, reference = timed(lambda: per_anchor(model, pairs))
         theirs.append(seconds)
+    fast, slow = (len(pairs) / min(seconds for seconds, _ in runs) for runs in (ours, theirs))
     wall, cpu = (statistics.median(b[i] / a[i] for a, b in zip(ours, theirs, strict=True)) for i in (0, 1))
     print(f"{len(pairs)} pairs of {len(set(anchors))} anchors, {torch.get_num_threads()} threads, {teacher!r}")
-    print(
-        f"  hfneg {len(pairs) / min(t[0] for t in ours):.0f} pairs/s, predict {len(pairs) / min(t[0] for t in theirs):.0f}"
-    )
+    print(f"  hfneg {fast:.0f} pairs/s, predict {slow:.0f} (fastest turns)")
     print(f"  median ratio {wall:.2f}x (CPU time {cpu:.2f}x)")
     print(f"  by turn: {', '.join(f'{b[0] / a[0]:.2f}x' for a, b in zip(ours, theirs, strict=True))}")
-    print(
-        f"  largest difference {np.abs(scores - reference).max():.1e} of logits {scores.min():.1f} .. {scores.max():.1f}"
-    )
+    apart = np.abs(scores - reference).max()
+    print(f"  largest difference {apart:.1e} of logits {scores.min():.1f} .. {scores.max():.1f}")
     shuffled = np.random.default_rng(1).permutation(len(pairs))
     again = teacher.score([anchors[i] for i in shuffled], [documents[i] for i in shuffled])
     print(f"  in another order {(again != scores[shuffled]).mean():.1%} of the scores differ at all")
