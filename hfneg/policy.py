@@ -92,8 +92,9 @@ class Policy:
         for step in given:
             _check_filter(step)
         self.filters = tuple(_resolved(step, TEACHER if teacher is not None else SCORE) for step in given)
-        for step in (*self.filters, self.sampler):
-            self._check_scale(step)
+        steps: list[Filter | Sampler] = [*self.filters, self.sampler]
+        for taught in steps:
+            self._check_scale(taught)
 
     def __repr__(self) -> str:
         taught = f", teacher={self.teacher!r}" if self.teacher is not None else ""

@@ -349,7 +349,7 @@ def test_what_is_not_prefix_decidable_scores_everything_and_says_why(
 
 
 def test_a_filter_of_one_s_own_says_that_it_looks_at_the_teacher() -> None:
-    """With `needs_teacher` it is asked lazily; without, filter and sampler are refused before any call, with the fix."""
+    """With `needs_teacher` it is asked lazily; without, filter and sampler are refused before any call."""
     rows, texts, retriever = hundred(3)
     anchors = hfneg.Anchors(rows, hfneg.Corpus.from_texts(texts), anchor="q", positive="a")
     judge = rejecting(0.3, texts[:3])
@@ -407,7 +407,7 @@ def test_a_nan_names_the_pair_and_loses_nothing() -> None:
         recipe = hfneg.Recipe(retrievers=retriever, k=100, teacher=teacher, filters=hfneg.Margin(relative=0.05))
         return recipe.transform(anchors)(rows[:])
 
-    with pytest.raises(NonFiniteError, match="anchor 'question .', document 'text"):
+    with pytest.raises(NonFiniteError, match=r"anchor 'question .', document 'text"):
         mined(bad)
     assert len(bad.pairs) == 6 + 4 * 4  # the positives, then batches of four, of which the last was bad
     stored = set(bad.pairs[:18])

@@ -84,7 +84,8 @@ def compare(ask: Callable[..., tuple[int, list[Any]]], rate: float, n: int, cand
         fully, expected = ask(rate, n)
     assert chosen == expected, "asking on demand chose other negatives"
     worst = (rate * candidates + n + 1) / (candidates + 1)
-    return f"{n:>9}  {rate:>8.0%}  {lazily:>9,}  {fully:>9,}  {lazily / fully:>6.1%}  {fully / lazily:>5.1f}x  {worst:>6.1%}"
+    ratios = f"{lazily / fully:>6.1%}  {fully / lazily:>5.1f}x  {worst:>6.1%}"
+    return f"{n:>9}  {rate:>8.0%}  {lazily:>9,}  {fully:>9,}  {ratios}"
 
 
 def main() -> None:
