@@ -114,8 +114,8 @@ class Pool:
     def _taught(self, scores: Floats | None) -> Floats:
         if scores is None:
             raise SettingError(
-                "a step looks at the teacher's score, but there is none: pass teacher=..., and say needs_teacher = True in "
-                "the class of a filter or sampler of your own that looks at it"
+                "a step looks at the teacher's score, but there is none: pass teacher=..., and say needs_teacher = "
+                "True in the class of a filter or sampler of your own that looks at it"
             )
         return scores
 
