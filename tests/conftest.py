@@ -23,4 +23,5 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 def pytest_unconfigure() -> None:
     shutil.rmtree(_ROOT, ignore_errors=True)
 
+
 collect_ignore = ["map_and_say.py", "mine_in_parts.py", "mine_with_teacher.py"]  # run by tests, as scripts
