@@ -22,6 +22,7 @@ from hfneg.models import (
     LiveDigest,
     check_similarity,
     checked_model,
+    default_device,
     folder_digest,
     folder_of,
     hub_commit,
@@ -29,6 +30,7 @@ from hfneg.models import (
     is_torch_model,
     looks_like_path,
     name_of,
+    silent_loading,
     similarity_of,
 )
 
@@ -205,11 +207,11 @@ class Encoder:
             raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
         from sentence_transformers import SentenceTransformer
 
-        with _silent_loading():
+        with silent_loading():
             model = SentenceTransformer(
                 str(folder_of(self.model)) if folder else self.model,
                 revision=None if folder else self._hub(),
-                device=self.device or os.environ.get(DEVICE_VARIABLE) or _default_device(),
+                device=self.device or os.environ.get(DEVICE_VARIABLE) or default_device(),
             )
         check_similarity(similarity_of(model), self.model)
         return model
@@ -222,26 +224,6 @@ def refuse_forked_child(what: str) -> None:
             f"a forked worker cannot {what} (torch and FAISS hang there); they use all cores anyway: pass "
             "num_proc=None to map, or run hfneg.mine(devices=...)"
         )
-
-
-def _default_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextlib.contextmanager
-def _silent_loading() -> Iterator[None]:
-    """No bar for the loading of weights."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _encode(

@@ -316,6 +316,18 @@ def test_no_pair_is_asked_twice(batch_size: int) -> None:
     assert max(Counter(judge.pairs).values()) == 1
 
 
+def test_a_pair_that_stands_twice_in_one_call_is_asked_once() -> None:
+    """`Scorer` answers every place in the list, and counts what was asked and what the store knew."""
+    judge = Judge(lambda anchor, document: float(len(document)))
+    scorer = scoring.Scorer(small_world, judge.teacher())
+    numbers, rows = np.array([1, 0, 1, 1]), np.array([3, 3, 3, 4])
+    expected = [len(TEXTS[row]) for row in rows]
+    assert scorer.score(numbers, rows).tolist() == expected
+    assert scorer.score(numbers[::-1], rows[::-1]).tolist() == expected[::-1]
+    assert len(judge.pairs) == len(set(judge.pairs)) == 3
+    assert (scorer.asked, scorer.stored) == (3, 4)
+
+
 # Policies that cannot be lazy, and steps that are refused.
 
 
