@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from hfneg import __version__, cli_audit
+from hfneg import __version__, cli_audit, cli_store
 from hfneg.errors import HfnegError, OutputError, OutputExistsError, ResumeError
 
 app = typer.Typer(
@@ -307,3 +307,4 @@ def export(
 
 
 cli_audit.register(app, _speak, _errors_as_exit_codes)
+cli_store.register(app, _errors_as_exit_codes)

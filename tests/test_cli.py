@@ -112,7 +112,7 @@ def test_every_command_is_documented(name: str, command: Any) -> None:
         examples = [line.strip() for line in command.help.splitlines() if line.strip().startswith("hfneg ")]
         assert examples
         for example in examples:
-            assert example.startswith(f"{name} ")
+            assert f"{example} ".startswith(f"{name} ")
             assert len(example) < 76  # so that it stands on one line of a terminal of 80
             known = {option for parameter in command.params for option in parameter.opts}
             assert {word for word in example.split() if word.startswith("-")} <= known

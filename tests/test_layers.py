@@ -39,6 +39,7 @@ mining showing
 auditing
 showing_audit
 cli_audit
+cli_store
 cli
 """
 """From the bottom up. A module imports modules of lines above its own; a package's modules also one another."""

@@ -1,0 +1,85 @@
+"""``hfneg store``: what it lists, deletes and sets aside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hfneg import cli
+from hfneg.hashing import hash_texts
+from hfneg.scores import ScoreStore, pair_keys
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HFNEG_STORE", str(tmp_path / "store"))
+
+
+def hfneg(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli.app, ["store", *words])
+    return done.exit_code, done.output
+
+
+def fill(teacher: str, n: int) -> ScoreStore:
+    scores = ScoreStore(teacher)
+    keys = pair_keys(hash_texts([f"q{i}" for i in range(n)]), hash_texts([f"d{i}" for i in range(n)]))
+    scores.put(keys, np.arange(n, dtype=np.float32))
+    return scores
+
+
+def test_size_lists_each_teacher_with_its_scores() -> None:
+    """Every digest stands beside its number of scores; an empty store is no error."""
+    assert hfneg("size") == (0, f"0 teachers, 0.0 MB, in {os.environ['HFNEG_STORE']}\n")
+    fill("aaa", 3)
+    fill("bbb", 1234)
+    code, shown = hfneg("size")
+    assert code == 0
+    rows = [line.split()[:2] for line in shown.splitlines()]
+    assert ["aaa", "3"] in rows
+    assert ["bbb", "1,234"] in rows
+
+
+def test_prune_deletes_the_named_teacher_only() -> None:
+    """Its scores are gone, the other's are there."""
+    fill("aaa", 3)
+    fill("bbb", 5)
+    code, shown = hfneg("prune", "aaa")
+    assert code == 0
+    assert "deleted 3 scores of aaa" in shown
+    assert (len(ScoreStore("aaa")), len(ScoreStore("bbb"))) == (0, 5)
+
+
+def test_prune_by_age_spares_what_is_new() -> None:
+    """A teacher scored just now is not older than a day; one whose folder is old is."""
+    fill("new", 2)
+    old = fill("old", 2)
+    os.utime(old.folder, (0, 0))
+    code, _ = hfneg("prune", "--older-than", "1")
+    assert code == 0
+    assert (len(ScoreStore("new")), len(ScoreStore("old"))) == (2, 0)
+
+
+@pytest.mark.parametrize("words", [("prune",), ("prune", "unknown")])
+def test_prune_without_a_condition_or_with_an_unknown_teacher_deletes_nothing(words: tuple[str, ...]) -> None:
+    """Exit code 2, and all scores are still there."""
+    fill("aaa", 3)
+    code, _ = hfneg(*words)
+    assert code == 2
+    assert len(ScoreStore("aaa")) == 3
+
+
+def test_repair_sets_damaged_files_aside() -> None:
+    """A truncated segment is named and set aside; the others' scores are kept."""
+    damaged = fill("aaa", 50)
+    fill("bbb", 4)
+    (segment,) = damaged.folder.glob("*.scores")
+    segment.write_bytes(segment.read_bytes()[:-30])
+    code, shown = hfneg("repair")
+    assert code == 0
+    assert f"{segment}.damaged" in shown
+    assert shown.endswith("1 damaged file\n")
+    assert (len(ScoreStore("aaa")), len(ScoreStore("bbb"))) == (0, 4)
