@@ -34,6 +34,11 @@ class Scorer:
         self.anchors, self.teacher = anchors, teacher
         self.asked = self.stored = 0
 
+    @property
+    def calls(self) -> Rows:
+        """int64 [2]: `asked` and `stored` so far."""
+        return np.array([self.asked, self.stored], dtype=np.int64)
+
     @cached_property
     def _members(self) -> list[tuple[Teacher, ScoreStore]]:
         return [(member, ScoreStore(member.digest)) for member in self.teacher.members]

@@ -118,12 +118,12 @@ class Choose:
         found = [load_hits(folder / f"{part:06d}.npz") for folder in self.searched]
         candidates = self.transform.retrieve.fuse(numbers, found)
         scorer = self.transform.select.scorer
-        before = (scorer.asked, scorer.stored) if scorer is not None else (0, 0)
+        nothing = np.zeros(2, dtype=np.int64)
+        before = nothing if scorer is None else scorer.calls
         chosen = self.transform.select.run(candidates)
-        after = (scorer.asked, scorer.stored) if scorer is not None else (0, 0)
+        calls = nothing if scorer is None else scorer.calls - before
         entries = ledger.table(anchors, candidates, chosen)
         store.replace_file(self.ledger / f"{part:06d}.parquet", lambda path: pq.write_table(entries, path))
-        calls = np.array(after, dtype=np.int64) - np.array(before, dtype=np.int64)
         _save(self.folder / f"{part:06d}.npz", arrays_of(chosen, calls))
 
 
