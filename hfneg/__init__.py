@@ -27,6 +27,7 @@ _HOMES = {
         "HfnegError",
         "InputError",
         "MissingExtraError",
+        "NeedsTeacher",
         "NonFiniteError",
         "OutputError",
         "OutputExistsError",
@@ -41,13 +42,14 @@ _HOMES = {
         "WorkerDiedError",
     ],
     "hfneg.executors.local": ["LocalExecutor"],
-    "hfneg.filters": ["Band", "Filter", "Margin", "OtherCluster", "RankWindow"],
+    "hfneg.filters": ["Agreement", "Band", "BelowPositives", "Filter", "Margin", "OtherCluster", "RankWindow"],
     "hfneg.fusion": ["RRF", "RoundRobin", "WeightedSum"],
     "hfneg.guard": ["Guard"],
     "hfneg.loading": ["load_beir"],
     "hfneg.mined_folder": ["open_summary"],
     "hfneg.mining": ["mine"],
     "hfneg.pipeline": ["Mine"],
+    "hfneg.promotion": ["Promote"],
     "hfneg.recipe": ["Recipe"],
     "hfneg.retrieve": ["Retrieve"],
     "hfneg.retrievers": ["BM25", "Dense", "RandomDocuments", "Retriever", "candidates_from"],
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from hfneg.errors import HfnegError as HfnegError
     from hfneg.errors import InputError as InputError
     from hfneg.errors import MissingExtraError as MissingExtraError
+    from hfneg.errors import NeedsTeacher as NeedsTeacher
     from hfneg.errors import NonFiniteError as NonFiniteError
     from hfneg.errors import OutputError as OutputError
     from hfneg.errors import OutputExistsError as OutputExistsError
@@ -92,7 +95,9 @@ if TYPE_CHECKING:
     from hfneg.errors import TeacherError as TeacherError
     from hfneg.errors import WorkerDiedError as WorkerDiedError
     from hfneg.executors.local import LocalExecutor as LocalExecutor
+    from hfneg.filters import Agreement as Agreement
     from hfneg.filters import Band as Band
+    from hfneg.filters import BelowPositives as BelowPositives
     from hfneg.filters import Filter as Filter
     from hfneg.filters import Margin as Margin
     from hfneg.filters import OtherCluster as OtherCluster
@@ -105,6 +110,7 @@ if TYPE_CHECKING:
     from hfneg.mined_folder import open_summary as open_summary
     from hfneg.mining import mine as mine
     from hfneg.pipeline import Mine as Mine
+    from hfneg.promotion import Promote as Promote
     from hfneg.recipe import Recipe as Recipe
     from hfneg.retrieve import Retrieve as Retrieve
     from hfneg.retrievers import BM25 as BM25

@@ -16,7 +16,8 @@ POSITIVE_SCORES = "positive_scores"  # list[float32], same scale, aligned with t
 NEGATIVE_TEACHER_SCORES = "hard_negative_teacher_scores"  # list[float32]
 POSITIVE_TEACHER_SCORES = "positive_teacher_scores"  # list[float32]
 NEGATIVE_SOURCES = "hard_negative_sources"  # list[str], e.g. "bm25+dense", or "random" where filled
-EXTRA_POSITIVES = "extra_positives"  # list[str]
+EXTRA_POSITIVES = "extra_positives"  # list[str], texts that the teacher puts above the positive
+EXTRA_POSITIVE_IDS = "extra_positive_ids"  # list[str], aligned
 
 CANDIDATE_ROWS = "candidate_rows"  # list[int64], rows of the corpus in fused rank order
 CANDIDATE_SCORES = "candidate_scores"  # list[float32], what ranks them
@@ -36,6 +37,7 @@ MINED = (
     POSITIVE_TEACHER_SCORES,
     NEGATIVE_SOURCES,
     EXTRA_POSITIVES,
+    EXTRA_POSITIVE_IDS,
 )
 CANDIDATES = (
     CANDIDATE_ROWS,

@@ -10,7 +10,7 @@ from hfneg.batches import Lists
 from hfneg.errors import SettingError, near_miss
 from hfneg.pool import SCORE, TEACHER
 from hfneg.retrieve import Retrieve
-from hfneg.select import SELECTED_COLUMNS, TAUGHT_COLUMNS, Select, mined_columns
+from hfneg.select import Select, mined_columns
 from hfneg.transform import Transform, unique
 
 
@@ -38,8 +38,7 @@ class Mine(Transform):
     @property
     def adds(self) -> tuple[str, ...]:
         kept = (*self.retrieve.adds, columns.CANDIDATE_VERDICTS) if self.select.keep_candidates else ()
-        taught = TAUGHT_COLUMNS if self.select.policy.teacher is not None else ()
-        return (*SELECTED_COLUMNS, *taught, *kept)
+        return (*self.select.policy_columns, *kept)
 
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         _ = self.retrieve.warned

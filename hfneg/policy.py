@@ -27,6 +27,7 @@ from hfneg.errors import SettingError
 from hfneg.filters.base import Filter
 from hfneg.guard import Guard
 from hfneg.pool import SCORE, TEACHER, Mask, Pool
+from hfneg.promotion import Promote
 from hfneg.sampling import Sampler, TakeTop
 from hfneg.scoring import Scorer
 from hfneg.teachers.base import Teacher
@@ -50,6 +51,7 @@ class Selection:
         positive_teacher_scores: float32 [p]; None without a teacher.
         verdicts: uint8 [m], codes of `hfneg.verdicts`, aligned with the candidates.
         candidate_teacher_scores: float32 [m], NaN where the teacher was not asked; None without a teacher.
+        promoted: corpus rows per anchor, the highest teacher score first; None where nothing is promoted.
     """
 
     numbers: Rows
@@ -61,6 +63,7 @@ class Selection:
     teacher_scores: Floats | None = None
     positive_teacher_scores: Floats | None = None
     candidate_teacher_scores: Floats | None = None
+    promoted: Lists | None = None
 
 
 class Policy:
@@ -76,16 +79,19 @@ class Policy:
         sampler: Sampler | None = None,
         guard: Guard | None = None,
         teacher: Teacher | None = None,
+        promote: Promote | None = None,
     ) -> None:
         given = tuple(filters) if isinstance(filters, list | tuple) else (filters,)
         self.sampler = TakeTop(7) if sampler is None else sampler
         self.guard = Guard() if guard is None else guard
         self.teacher = teacher
+        self.promote = promote
         for step, kind, wanted in (
             *((f, Filter, "a filter such as Margin(relative=0.05)") for f in given),
             (self.sampler, Sampler, "a sampler such as TakeTop(7)"),
             (self.guard, Guard, "Guard(...)"),
             *(((teacher, Teacher, "a teacher such as CrossEncoderTeacher(model)"),) if teacher is not None else ()),
+            *(((promote, Promote, "None or Promote(n=3)"),) if promote is not None else ()),
         ):
             if not isinstance(step, kind):
                 raise SettingError(f"{step!r} is no {kind.__name__.lower()}: expected {wanted}")
@@ -94,18 +100,31 @@ class Policy:
         self.filters = tuple(_resolved(step, TEACHER if teacher is not None else SCORE) for step in given)
         steps: list[Filter | Sampler] = [*self.filters, self.sampler]
         for taught in steps:
-            self._check_scale(taught)
+            self._check_teacher(taught)
+        if promote is not None and teacher is None:
+            raise SettingError(f"{promote!r} looks at the teacher's score, but there is no teacher: pass teacher=...")
 
     def __repr__(self) -> str:
         taught = f", teacher={self.teacher!r}" if self.teacher is not None else ""
-        return f"filters={list(self.filters)!r}, sampler={self.sampler!r}, guard={self.guard!r}{taught}"
+        promoting = f", promote={self.promote!r}" if self.promote is not None else ""
+        return f"filters={list(self.filters)!r}, sampler={self.sampler!r}, guard={self.guard!r}{taught}{promoting}"
 
-    def _check_scale(self, step: Filter | Sampler) -> None:
-        """A score that exists, on a scale on which the filter makes sense."""
+    def _check_teacher(self, step: Filter | Sampler) -> None:
+        """A score that exists, of enough teachers, on a scale on which the filter makes sense."""
         if not _asks_teacher(step):
+            if isinstance(step, Filter) and step.reads_known_positives():
+                raise SettingError(
+                    f"{step!r} compares with all known positives, which is there for the teacher's scores only: pass "
+                    "teacher=... (and by='teacher'), or leave out that setting"
+                )
             return
         if self.teacher is None:
             raise SettingError(f"{step!r} looks at the teacher's score, but there is no teacher: pass teacher=...")
+        if isinstance(step, Filter) and len(self.teacher.members) < step.least_teachers:
+            raise SettingError(
+                f"{step!r} compares teachers, but {self.teacher!r} is one: pass "
+                "teacher=MeanOfTeachers([one, another]) or MinOfTeachers"
+            )
         if isinstance(step, Filter) and step.is_relative() and self.teacher.why_no_relative_margin is not None:
             raise SettingError(f"{step!r}: {self.teacher.why_no_relative_margin}")
 
@@ -126,6 +145,8 @@ class Policy:
             return None
         if _asks_teacher(self.sampler):
             return f"{self.sampler!r} orders candidates by the teacher's score"
+        if self.promote is not None:
+            return f"{self.promote!r} looks at every candidate"
         together = [step for step in self.filters if not step.pointwise]
         return f"{together[0]!r} looks at several candidates together" if together else None
 
@@ -134,8 +155,10 @@ class Policy:
         pool = Pool(anchors, candidates)
         codes = self.guard.verdicts(pool)
         self._drop(pool, codes, [i for i, step in enumerate(self.filters) if not _asks_teacher(step)])
+        promoted = None
         if scorer is not None:
             self._examine(pool, codes, scorer)
+            promoted = self._promote(pool, codes)
             self._drop(pool, codes, [i for i, step in enumerate(self.filters) if _asks_teacher(step)])
         places = self._places(pool, codes == verdicts.SPARE)
         taken = np.flatnonzero(pool.first(codes == verdicts.SPARE, places, self.sampler.n))
@@ -152,6 +175,7 @@ class Policy:
             teacher_scores=None if scores is None else scores[taken],
             positive_teacher_scores=pool.positive_teacher_scores,
             candidate_teacher_scores=scores,
+            promoted=promoted,
         )
 
     def _drop(self, pool: Pool, codes: Codes, filters: list[int]) -> None:
@@ -168,6 +192,15 @@ class Policy:
             )
         return kept
 
+    def _promote(self, pool: Pool, codes: Codes) -> Lists | None:
+        """Give what is promoted its verdict; the rows, highest score first."""
+        if self.promote is None:
+            return None
+        chosen = np.flatnonzero(self.promote.chosen(pool, codes == verdicts.SPARE))
+        codes[chosen] = verdicts.PROMOTED
+        chosen = chosen[np.lexsort((pool.ranks[chosen], -pool.score(TEACHER)[chosen], pool.owners[chosen]))]
+        return Lists(offsets(np.bincount(pool.owners[chosen], minlength=len(pool.numbers))), pool.rows[chosen])
+
     def _places(self, pool: Pool, alive: Mask) -> npt.NDArray[np.float64]:
         """Of the candidates that are alive; the others' may depend on scores that nobody asked for."""
         places = np.asarray(self.sampler.places(pool))
@@ -183,11 +216,9 @@ class Policy:
         alive, asked = codes == verdicts.SPARE, np.zeros(len(pool), dtype=bool)
         # Before there are scores: a sampler that reads them without saying so is refused, not misled.
         places = self._places(pool, alive) if self.why_not_lazy is None else None
-        positives = pool.positives
-        pool.positive_teacher_scores = scorer.score(pool.numbers[positives.owners], positives.flat)
-        pool.teacher_scores = np.full(len(pool), np.nan, dtype=np.float32)
+        scorer.open(pool)
         while (wanted := self._wanted(pool, alive, asked, places)).any():
-            pool.teacher_scores[wanted] = scorer.score(pool.numbers[pool.owners[wanted]], pool.rows[wanted])
+            scorer.examine(pool, wanted)
             asked |= wanted
         codes[alive & ~asked] = verdicts.NOT_EXAMINED
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,6 +26,14 @@ SCORE = "score"
 TEACHER = "teacher"
 
 
+@dataclass(frozen=True)
+class Taught:
+    """One teacher's scores of a pool: of its m candidates (NaN: not asked) and of its p known positives."""
+
+    scores: Floats
+    positives: Floats
+
+
 class Pool:
     """m candidates of n anchors.
 
@@ -35,6 +46,9 @@ class Pool:
         self.candidates = candidates
         self.teacher_scores: Floats | None = None  # [m], NaN where the teacher has not been asked
         self.positive_teacher_scores: Floats | None = None  # [p], flat as in `positives`
+        self.teachers: list[Taught] = []  # what each member of an ensemble says; empty where there is one teacher
+        self.known: Callable[[int | None], Floats] | None = None  # `Scorer.known_positives`
+        self.member: int | None = None  # of the ensemble, in a view of one teacher
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -88,9 +102,14 @@ class Pool:
         np.fmin.at(least, self.owners, scores)
         return np.where(np.isnan(scores), least[self.owners], scores)
 
-    def positive_score(self, by: str | None = SCORE, against: Against = "min") -> Floats:
-        """float32 [m]: the least, mean or largest score of the known positives of the candidate's anchor."""
+    def positive_score(self, by: str | None = SCORE, against: Against = "min", least: float | None = None) -> Floats:
+        """float32 [m]: the least, mean or largest score of the known positives of the candidate's anchor.
+
+        A positive below `least` counts as `least`.
+        """
         scores = self._positive_scores(by)
+        if least is not None:
+            scores = np.maximum(scores, np.float32(least))
         starts = self.positives.indptr[:-1]
         if against == "mean":
             sums = np.add.reduceat(scores.astype(np.float64), starts)
@@ -110,6 +129,27 @@ class Pool:
             return self._taught(self.positive_teacher_scores)
         at = 0 if by == SCORE or by is None else 1 + self._source(by)
         return self.candidates.positive_scores[:, at]
+
+    def positive_quantile(self, quantile: float) -> float:
+        """This quantile of the teacher's scores of the known positives of ALL anchors (or of a fixed sample of them).
+
+        It is the same for every batch: a constant of the anchors and the teacher. Of a score that is there, so no
+        interpolation: the largest that at most this share of them lies below.
+        """
+        if self.known is None:
+            self._taught(None)
+        assert self.known is not None
+        return float(np.quantile(self.known(self.member), quantile, method="lower"))
+
+    def of_teachers(self) -> list[Pool]:
+        """The pool as each single teacher of an ensemble sees it; itself where there is one teacher."""
+        views = []
+        for i, taught in enumerate(self.teachers):
+            view = copy.copy(self)
+            view.teacher_scores, view.positive_teacher_scores = taught.scores, taught.positives
+            view.teachers, view.member = [], i
+            views.append(view)
+        return views or [self]
 
     def _taught(self, scores: Floats | None) -> Floats:
         if scores is None:

@@ -33,6 +33,7 @@ from hfneg.filters import Filter
 from hfneg.fusion import RRF, Fusion
 from hfneg.guard import Guard
 from hfneg.pipeline import Mine
+from hfneg.promotion import Promote
 from hfneg.retrieve import Retrieve, source_names
 from hfneg.retrievers import BM25
 from hfneg.sampling import Sampler, TakeTop
@@ -56,6 +57,7 @@ class Recipe(BaseModel):
         teacher: scores the candidates that filters ask about; None: there is none.
         guard: the leakage guard's settings.
         filters: what is dropped, in order.
+        promote: makes extra positives of what the teacher puts above the positive; None: nothing.
         sampler: what is taken of the rest, and how many.
 
     Raises RecipeError for an unknown slot, step or setting, with the near miss.
@@ -69,6 +71,7 @@ class Recipe(BaseModel):
     teacher: InstanceOf[Teacher] | None = None
     guard: InstanceOf[Guard] = Guard()
     filters: tuple[InstanceOf[Filter], ...] = ()
+    promote: InstanceOf[Promote] | None = None
     sampler: InstanceOf[Sampler] = TakeTop(7)
 
     def __init__(self, **slots: Any) -> None:
@@ -145,6 +148,7 @@ class Recipe(BaseModel):
                 filters=self.filters,
                 sampler=self.sampler,
                 guard=self.guard,
+                promote=self.promote,
                 keep_candidates=keep_candidates,
                 remine=remine,
             ),

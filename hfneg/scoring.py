@@ -7,8 +7,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from hfneg import store
 from hfneg.anchors import Anchors
 from hfneg.hashing import Hashes
+from hfneg.pool import Mask, Pool, Taught
 from hfneg.scores import ScoreStore, pair_keys
 from hfneg.teachers.base import Positions, Scores, Teacher
 
@@ -16,6 +18,9 @@ Rows = npt.NDArray[np.int64]
 
 BLOCK = 2_048
 """Pairs scored and committed together, cut from the pairs in order of length."""
+
+SAMPLE = 10_000
+"""Known positives whose scores stand for those of all."""
 
 
 class Scorer:
@@ -43,8 +48,46 @@ class Scorer:
     def _members(self) -> list[tuple[Teacher, ScoreStore]]:
         return [(member, ScoreStore(member.digest)) for member in self.teacher.members]
 
+    def open(self, pool: Pool) -> None:
+        """Scores of the known positives of a pool; of its candidates none yet."""
+        positives = pool.positives
+        members = self.member_scores(pool.numbers[positives.owners], positives.flat)
+        none = np.full(len(pool), np.nan, dtype=np.float32)
+        pool.known = self.known_positives
+        pool.positive_teacher_scores, pool.teacher_scores = self.teacher.combine(members), none
+        pool.teachers = [Taught(none.copy(), scores) for scores in members] if len(members) > 1 else []
+
+    def examine(self, pool: Pool, wanted: Mask) -> None:
+        """Scores of these candidates of an open pool."""
+        assert pool.teacher_scores is not None
+        members = self.member_scores(pool.numbers[pool.owners[wanted]], pool.rows[wanted])
+        pool.teacher_scores[wanted] = self.teacher.combine(members)
+        for taught, scores in zip(pool.teachers, members, strict=bool(pool.teachers)):
+            taught.scores[wanted] = scores
+
     def score(self, numbers: Rows, rows: Rows) -> Scores:
         """float32 [n], scaled: of anchor ``numbers[i]`` and document ``rows[i]``."""
+        return self.teacher.combine(self.member_scores(numbers, rows))
+
+    def known_positives(self, member: int | None = None) -> Scores:
+        """Scaled scores of known positives, by the teacher or one member of it: what quantiles are taken of."""
+        return self.teacher.combine(self._known_positives) if member is None else self._known_positives[member]
+
+    @cached_property
+    def _known_positives(self) -> list[Scores]:
+        """One array per member.
+
+        Of all (anchor, positive) pairs, or, where there are more than SAMPLE, of those of the anchors with the lowest
+        hashes: the same pairs in every process, batch and order.
+        """
+        order = np.argsort(np.asarray(self.anchors.normal_hashes), kind="stable")[:SAMPLE]
+        positives = self.anchors.positives(order)
+        numbers, rows = order[positives.owners][:SAMPLE], positives.flat[:SAMPLE]
+        with store.lock("positives", f"{self.teacher.digest}-{self.anchors.digest}"):  # else every worker asks for all
+            return self.member_scores(numbers, rows)
+
+    def member_scores(self, numbers: Rows, rows: Rows) -> list[Scores]:
+        """As `score`, one array per member of the teacher, in the order of `Teacher.members`."""
         keys = pair_keys(
             np.asarray(self.anchors.text_hashes[numbers]), np.asarray(self.anchors.corpus.text_hashes[rows])
         )
@@ -57,7 +100,7 @@ class Scorer:
                 self._ask(member, kept, keys[missing], numbers[missing], rows[missing])
                 raw = kept.get(keys)  # read back: another process may have been first, and the first one counts
             scaled.append(member.scaled(raw))
-        return self.teacher.combine(scaled)
+        return scaled
 
     def _ask(self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Rows, rows: Rows) -> None:
         """Score pairs block by block, and commit each block when it is whole (or what there is of it, on an error)."""

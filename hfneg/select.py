@@ -19,6 +19,7 @@ from hfneg.errors import ColumnError
 from hfneg.filters.base import Filter
 from hfneg.guard import Guard
 from hfneg.policy import Policy, Selection
+from hfneg.promotion import Promote
 from hfneg.sampling import Sampler
 from hfneg.scoring import Scorer
 from hfneg.teachers.base import Teacher
@@ -36,6 +37,7 @@ SELECTED_COLUMNS = (
     columns.NEGATIVE_SOURCES,
 )
 TAUGHT_COLUMNS = (columns.NEGATIVE_TEACHER_SCORES, columns.POSITIVE_TEACHER_SCORES)
+PROMOTED_COLUMNS = (columns.EXTRA_POSITIVES, columns.EXTRA_POSITIVE_IDS)
 
 
 class Select(Transform):
@@ -48,12 +50,13 @@ class Select(Transform):
         filters: each drops candidates and says why; see `hfneg.filters`.
         sampler: which survivors are taken; ``TakeTop(7)`` unless said otherwise.
         guard: the leakage guard's settings.
+        promote: makes extra positives of what the teacher puts above the positive; see `Promote`.
         keep_candidates: keep the ``candidate_*`` columns and add ``candidate_verdicts``.
         remine: replace columns that an earlier mining left.
 
     Adds ``hard_negatives``, ``hard_negative_ids``, ``hard_negative_scores``, ``hard_negative_sources`` and
-    ``positive_scores``; with a teacher ``hard_negative_teacher_scores`` and ``positive_teacher_scores``. A row may
-    get fewer negatives than asked for; none are made up.
+    ``positive_scores``; with a teacher ``hard_negative_teacher_scores`` and ``positive_teacher_scores``; with `promote`
+    ``extra_positives`` and ``extra_positive_ids``. A row may get fewer negatives than asked for; none are made up.
     """
 
     def __init__(
@@ -64,11 +67,12 @@ class Select(Transform):
         filters: Sequence[Filter] | Filter = (),
         sampler: Sampler | None = None,
         guard: Guard | None = None,
+        promote: Promote | None = None,
         keep_candidates: bool = False,
         remine: bool = False,
     ) -> None:
         self.anchors = anchors
-        self.policy = Policy(filters, sampler, guard, teacher)
+        self.policy = Policy(filters, sampler, guard, teacher, promote)
         self.keep_candidates = keep_candidates
         self.remine = remine
 
@@ -90,8 +94,13 @@ class Select(Transform):
 
     @property
     def adds(self) -> tuple[str, ...]:
+        return (*self.policy_columns, *((columns.CANDIDATE_VERDICTS,) if self.keep_candidates else ()))
+
+    @property
+    def policy_columns(self) -> tuple[str, ...]:
+        """What the policy adds, whatever is kept of the candidates."""
         taught = TAUGHT_COLUMNS if self.policy.teacher is not None else ()
-        return (*SELECTED_COLUMNS, *taught, *((columns.CANDIDATE_VERDICTS,) if self.keep_candidates else ()))
+        return (*SELECTED_COLUMNS, *taught, *(PROMOTED_COLUMNS if self.policy.promote is not None else ()))
 
     @cached_property
     def scorer(self) -> Scorer | None:
@@ -152,6 +161,10 @@ def mined_columns(
     if chosen.teacher_scores is not None and chosen.positive_teacher_scores is not None:
         new[columns.NEGATIVE_TEACHER_SCORES] = Lists(indptr, chosen.teacher_scores).take(place)
         new[columns.POSITIVE_TEACHER_SCORES] = own.scores(chosen.positive_teacher_scores)
+    if chosen.promoted is not None:
+        extra = chosen.promoted.take(place)
+        new[columns.EXTRA_POSITIVES] = Lists(extra.indptr, anchors.corpus.texts(extra.flat))
+        new[columns.EXTRA_POSITIVE_IDS] = Lists(extra.indptr, anchors.corpus.ids_arrow(extra.flat))
     return new
 
 

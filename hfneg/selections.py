@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ Rows = npt.NDArray[np.int64]
 PER_NEGATIVE = {"rows": np.int64, "scores": np.float32, "sources": np.uint8}
 PER_POSITIVE = {"positive_scores": np.float32}
 TAUGHT = {"teacher_scores": np.float32, "positive_teacher_scores": np.float32}  # per negative, per positive
+PROMOTED = {"promoted": np.int64}  # lists of their own
 
 
 def arrays_of(chosen: Selection, calls: Rows) -> dict[str, Any]:
@@ -34,6 +34,8 @@ def arrays_of(chosen: Selection, calls: Rows) -> dict[str, Any]:
     if chosen.teacher_scores is not None and chosen.positive_teacher_scores is not None:
         arrays["teacher_scores"] = chosen.teacher_scores
         arrays["positive_teacher_scores"] = chosen.positive_teacher_scores
+    if chosen.promoted is not None:
+        arrays["promoted_indptr"], arrays["promoted"] = chosen.promoted.indptr, chosen.promoted.flat
     return arrays
 
 
@@ -47,7 +49,7 @@ class Selections:
 
     def __init__(self, folder: Path, anchors: Anchors) -> None:
         self._anchors = anchors
-        names = ("indptr", *PER_NEGATIVE, *PER_POSITIVE, *TAUGHT)
+        names = ("indptr", "promoted_indptr", *PER_NEGATIVE, *PER_POSITIVE, *TAUGHT, *PROMOTED)
         self._arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names if (folder / f"{name}.npy").exists()
         }
@@ -57,17 +59,23 @@ class Selections:
     @classmethod
     def gather(cls, folder: Path, parts: int, gathered: Path, anchors: Anchors, *, taught: bool) -> Selections:
         """Append the parts, in order, to one file per array."""
-        dtypes: Mapping[str, Any] = {**PER_NEGATIVE, **PER_POSITIVE, **(TAUGHT if taught else {})}
+        dtypes: dict[str, Any] = {**PER_NEGATIVE, **PER_POSITIVE, **(TAUGHT if taught else {})}
+        with np.load(folder / f"{0:06d}.npz") as arrays:
+            dtypes |= PROMOTED if "promoted" in arrays else {}
+        promoted = [np.zeros(1, dtype=np.int64)]
         lengths, verdicts, calls = [np.zeros(1, dtype=np.int64)], np.zeros(256, np.int64), np.zeros(2, np.int64)
         files = {name: (gathered / f"{name}.raw").open("wb") for name in dtypes}
         for part in range(parts):
             with np.load(folder / f"{part:06d}.npz") as arrays:
                 lengths.append(np.diff(arrays["indptr"]))
+                promoted += [np.diff(arrays["promoted_indptr"])] if "promoted" in dtypes else []
                 verdicts += arrays["verdicts"]
                 calls += arrays["calls"]
                 for name, dtype in dtypes.items():
                     files[name].write(arrays[name].astype(dtype).tobytes())
         np.save(gathered / "indptr.npy", np.cumsum(np.concatenate(lengths)))
+        if "promoted" in dtypes:
+            np.save(gathered / "promoted_indptr.npy", np.cumsum(np.concatenate(promoted)))
         np.save(gathered / "verdicts.npy", verdicts)
         np.save(gathered / "calls.npy", calls)
         for name, dtype in dtypes.items():
@@ -102,7 +110,14 @@ class Selections:
             verdicts=np.empty(0, dtype=np.uint8),
             teacher_scores=per_negative("teacher_scores"),
             positive_teacher_scores=per_positive("positive_teacher_scores"),
+            promoted=self._promoted(numbers),
         )
+
+    def _promoted(self, numbers: Rows) -> Lists | None:
+        if "promoted" not in self._arrays:
+            return None
+        indptr = self._arrays["promoted_indptr"]
+        return Lists.gather(self._arrays["promoted"], indptr[numbers], indptr[numbers + 1])
 
 
 def _as_npy(folder: Path, name: str, dtype: Any) -> None:

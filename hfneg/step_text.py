@@ -16,13 +16,14 @@ from hfneg.errors import HfnegError, RecipeError, near_miss
 from hfneg.filters import FILTERS
 from hfneg.fusion import FUSIONS
 from hfneg.guard import Guard
+from hfneg.promotion import Promote
 from hfneg.retrievers import RETRIEVERS
 from hfneg.sampling import SAMPLERS
 from hfneg.step import Step
 from hfneg.teachers import TEACHERS, Ensemble
 
 STEPS: dict[str, type] = {
-    step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard)
+    step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard, Promote)
 }
 QUOTES = "a step with a colon in it, or with commas and inside a [list], stands in quotes"
 
@@ -63,7 +64,11 @@ def parse_step(given: Any, *, trust: bool = False) -> Any:
 
 
 def _nested(value: Any, trust: bool) -> Any:
-    """The setting of a step; steps in a list (the members of an ensemble) become steps."""
+    """The setting of a step; a step in it (the members of an ensemble, the filter in `Agreement`) becomes a step."""
+    if isinstance(value, Mapping):
+        return parse_step(value, trust=trust) if _is_step(value) else value
+    if isinstance(value, str):
+        return parse_step(value, trust=trust) if value.partition("(")[0].strip() in STEPS and _is_step(value) else value
     if not isinstance(value, list):
         return value
     return [parse_step(item, trust=trust) if _is_step(item) else item for item in value]

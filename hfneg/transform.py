@@ -30,6 +30,8 @@ TYPES: dict[str, str] = {
     columns.NEGATIVE_SOURCES: "string",
     columns.NEGATIVE_TEACHER_SCORES: "float32",
     columns.POSITIVE_TEACHER_SCORES: "float32",
+    columns.EXTRA_POSITIVES: "string",
+    columns.EXTRA_POSITIVE_IDS: "string",
     columns.CANDIDATE_ROWS: "int64",
     columns.CANDIDATE_SCORES: "float32",
     columns.CANDIDATE_SOURCES: "uint8",

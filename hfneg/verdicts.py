@@ -14,6 +14,7 @@ OWN_TEXT = 3
 NEAR_POSITIVE = 4
 REPEAT = 5
 NOT_EXAMINED = 6
+PROMOTED = 7
 FIRST_FILTER = 16
 
 FIXED = {
@@ -24,6 +25,7 @@ FIXED = {
     NEAR_POSITIVE: "near_positive",
     REPEAT: "repeat",
     NOT_EXAMINED: "not_examined",
+    PROMOTED: "promoted",
 }
 MEANING = {
     "selected": "became a hard negative",
@@ -33,6 +35,7 @@ MEANING = {
     "near_positive": "is nearly the same as a positive",
     "repeat": "repeats an earlier candidate",
     "not_examined": "was not needed: enough came before it",
+    "promoted": "became an extra positive",
 }
 
 

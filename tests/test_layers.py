@@ -28,7 +28,7 @@ pairs loading vectors model_step
 anchors clusters
 candidates splits
 pool
-retrievers teachers filters sampling formats fusion
+retrievers teachers filters sampling promotion formats fusion
 guard searching scoring
 retrieve policy step_text
 select selections ledger

@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 
 import hfneg
 from hfneg.errors import RecipeError, SettingError
-from hfneg.filters import Band, Filter, Margin, RankWindow
+from hfneg.filters import Agreement, Band, BelowPositives, Filter, Margin, RankWindow
 from hfneg.fusion import RRF, RoundRobin, WeightedSum
 from hfneg.guard import Guard
+from hfneg.promotion import Promote
 from hfneg.recipe import SLOTS, Recipe
 from hfneg.retrievers import BM25, RandomDocuments
 from hfneg.retrievers.bm25 import METHODS
 from hfneg.sampling import TakeRandom, TakeSimANS, TakeTop
+from hfneg.step import Step
 from hfneg.step_text import STEPS, parse_step
 from hfneg.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
 
@@ -66,7 +68,9 @@ filters = st.one_of(
     st.builds(lambda skip, more: RankWindow(skip, skip + more if more else None), seeds, seeds),
     st.builds(band, st.none() | numbers, st.none() | numbers, by),
     st.builds(Margin, relative=st.floats(0, 0.999), by=by, against=st.sampled_from(["min", "mean", "max"])),
-    st.builds(Margin, absolute=above, by=by),
+    st.builds(Margin, absolute=above, by=by, noisy=st.none() | st.floats(0.01, 0.99)),
+    st.builds(BelowPositives, st.floats(0, 1)),
+    st.builds(lambda share: Agreement(Margin(relative=share)), st.floats(0, 0.999)),
 )
 samplers = st.one_of(
     st.builds(TakeTop, whole),
@@ -74,6 +78,7 @@ samplers = st.one_of(
     st.builds(TakeSimANS, whole, a=above, b=numbers, by=by, seed=seeds),
 )
 guards = st.builds(Guard, near_duplicate=st.none() | st.floats(0.5, 1.0))
+promotions = st.builds(Promote, whole, above, st.sampled_from(["min", "mean", "max"]), st.none() | st.floats(0, 1))
 endpoints = st.builds(
     EndpointTeacher,
     url=st.sampled_from(["http://127.0.0.1:8080", "https://rerank.example"]),
@@ -91,7 +96,7 @@ teachers = st.recursive(
     ),
     max_leaves=4,
 )
-every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints)
+every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions)
 
 
 @settings(max_examples=200, deadline=None)
@@ -99,14 +104,27 @@ every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints
 def test_the_repr_of_a_step_is_that_step(step: Any) -> None:
     """repr parses back to an equal step, for any settings, as does the same as a YAML mapping; so does a pickle."""
     assert parse_step(repr(step)) == step
-    mapping = {type(step).__name__: step.settings()}
+    plain = {name: repr(value) if isinstance(value, Step) else value for name, value in step.settings().items()}
+    mapping = {type(step).__name__: plain}
     assert parse_step(yaml.safe_load(yaml.safe_dump(mapping))) == step
     assert pickle.loads(pickle.dumps(step)) == step
 
 
 def test_every_step_is_covered() -> None:
     """The properties above and below draw every step there is, but those that need a model or a function."""
-    drawn = {BM25, RandomDocuments, RRF, WeightedSum, RoundRobin, RankWindow, Band, Margin}
+    drawn = {
+        BM25,
+        RandomDocuments,
+        RRF,
+        WeightedSum,
+        RoundRobin,
+        RankWindow,
+        Band,
+        Margin,
+        BelowPositives,
+        Agreement,
+        Promote,
+    }
     drawn |= {TakeTop, TakeRandom, TakeSimANS, Guard, EndpointTeacher, MeanOfTeachers, MinOfTeachers}
     models = {"Dense", "OtherCluster", "CrossEncoderTeacher", "BiEncoderTeacher", "FunctionTeacher"}
     assert {step.__name__ for step in drawn} | models >= set(STEPS)
@@ -121,18 +139,26 @@ def test_every_step_is_covered() -> None:
     st.none() | teachers,
     st.lists(filters, max_size=3),
     samplers,
+    st.none() | promotions,
 )
 def test_yaml_round_trip(
-    sources: Any, k: int, fusion: Any, guard: Any, teacher: Any, dropped: Any, sampler: Any
+    sources: Any, k: int, fusion: Any, guard: Any, teacher: Any, dropped: Any, sampler: Any, promote: Any
 ) -> None:
-    """to_yaml, from_yaml: an equal recipe, and the same text again; a recipe without a teacher has no such line."""
+    """to_yaml, from_yaml: an equal recipe, and the same text again; an empty slot has no line."""
     recipe = Recipe(
-        retrievers=sources, k=k, fusion=fusion, teacher=teacher, guard=guard, filters=dropped, sampler=sampler
+        retrievers=sources,
+        k=k,
+        fusion=fusion,
+        teacher=teacher,
+        guard=guard,
+        filters=dropped,
+        promote=promote,
+        sampler=sampler,
     )
     text = recipe.to_yaml()
     assert Recipe.from_yaml(text) == recipe
     assert Recipe.from_yaml(text).to_yaml() == text
-    assert list(yaml.safe_load(text)) == [slot for slot in SLOTS if slot != "teacher" or teacher is not None]
+    assert list(yaml.safe_load(text)) == [slot for slot in SLOTS if getattr(recipe, slot) is not None]
 
 
 @pytest.mark.parametrize(

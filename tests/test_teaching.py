@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -128,9 +129,12 @@ scores = st.sampled_from([-0.25, 0.0, 0.1, 0.5, 0.6, 1.0]) | st.floats(-1, 1, wi
 shares = st.sampled_from([0.0, 0.05, 0.5]) | st.floats(0, 0.99)
 by = st.sampled_from([None, None, "teacher", "score"])
 against = st.sampled_from(["min", "mean", "max"])
+quantiles = st.sampled_from([0.25, 0.5, 0.75]) | st.floats(0.01, 0.99)
 some_filters = st.one_of(
     st.builds(hfneg.Margin, relative=shares, by=by, against=against),
     st.builds(hfneg.Margin, absolute=shares, by=by, against=against),
+    st.builds(hfneg.Margin, absolute=shares, by=st.none(), against=against, noisy=quantiles),
+    st.builds(hfneg.BelowPositives, quantiles | st.sampled_from([0, 1])),
     st.builds(lambda low, wide, by: hfneg.Band(low, low + wide, by=by), scores, shares, by),
     st.builds(lambda skip, more: hfneg.RankWindow(skip, skip + more), st.integers(0, 4), st.integers(1, 16)),
 )
@@ -149,14 +153,24 @@ def of_positives(values: Sequence[float], against: str) -> float:
     return min(values) if against == "min" else max(values)
 
 
-def keeps(step: Any, rank: int, own: dict[str, float], positives: dict[str, list[float]]) -> bool:
-    """One filter, one candidate, in words."""
+def quantile(values: Sequence[float], share: float) -> float:
+    """The largest value that at most this share of the others lies below."""
+    return sorted(values)[math.floor(share * (len(values) - 1))]
+
+
+def keeps(
+    step: Any, rank: int, own: dict[str, float], positives: dict[str, list[float]], known: Sequence[float]
+) -> bool:
+    """One filter, one candidate, in words; `known` are the teacher's scores of all anchors' positives."""
+    if isinstance(step, hfneg.BelowPositives):
+        return own["teacher"] <= quantile(known, step.quantile)
     if isinstance(step, hfneg.RankWindow):
         return step.skip < rank <= step.stop
     by = step.by or "teacher"
     if isinstance(step, hfneg.Band):
         return bool(np.float32(step.low) <= own[by] <= np.float32(step.high))
-    positive = of_positives(positives[by], step.against)
+    lifted = [p if step.noisy is None else max(p, quantile(known, step.noisy)) for p in positives[by]]
+    positive = of_positives(lifted, step.against)
     below = step.absolute if step.absolute is not None else abs(positive) * step.relative
     return own[by] <= positive - below
 
@@ -172,17 +186,22 @@ def place(sampler: Any, anchor: int, row: int, rank: int, own: float, positives:
 
 
 def plain(
-    filters: Sequence[Any], sampler: Any, anchor: int, found: dict[int, float], taught: dict[int, float]
+    filters: Sequence[Any], sampler: Any, anchor: int, found: dict[int, float], teaching: list[dict[int, float]]
 ) -> tuple[list[int], set[int]]:
     """(rows of the negatives in order, rows of the candidates that must be looked at for that), of one anchor."""
-    known = POSITIVES[BATCH["q"][anchor]]
+    known, taught = POSITIVES[BATCH["q"][anchor]], teaching[anchor]
+    everywhere = [teaching[i][row] for i, q in enumerate(BATCH["q"]) for row in POSITIVES[q]]
     hits = dict(ranked(found))
     positives = {"score": [hits.get(row, 0.0) for row in known], "teacher": [taught[row] for row in known]}
     left = []
     for rank, (row, score) in enumerate(hits.items(), 1):
         own = {"score": score, "teacher": taught[row]}
-        verdicts = {step: keeps(step, rank, own, positives) for step in filters}
-        free = all(kept for step, kept in verdicts.items() if getattr(step, "by", "score") == "score")
+        verdicts = {step: keeps(step, rank, own, positives, everywhere) for step in filters}
+        free = all(
+            kept
+            for step, kept in verdicts.items()
+            if getattr(step, "by", "score") == "score" and not step.needs_teacher
+        )
         if row not in known and free:
             where = place(sampler, anchor, row, rank, score, positives["score"])
             left.append((where, rank, row, all(verdicts.values())))
@@ -210,13 +229,13 @@ def test_lazy_is_full_is_plain_python(
         retrievers=retriever, k=16, teacher=judge.teacher(scale="cosine"), filters=filters, sampler=sampler
     )
     lazy = recipe.transform(small_world)(BATCH)
-    expected = [plain(filters, sampler, i, found[i], taught[i]) for i in range(3)]
+    expected = [plain(filters, sampler, i, found[i], taught) for i in range(3)]
     looked_at = {(q, TEXTS[row]) for i, q in enumerate(BATCH["q"]) for row in expected[i][1] | {*POSITIVES[q]}}
     assert set(judge.pairs) == looked_at
     with mock.patch.object(Policy, "why_not_lazy", "a test"):
         full = recipe.transform(small_world)(BATCH)
     assert max(Counter(judge.pairs).values()) == 1
-    for name in columns.MINED[:-1]:
+    for name in lazy:
         assert lazy[name] == full[name], name
     for i, (negatives, _) in enumerate(expected):
         assert lazy[columns.NEGATIVES][i] == [TEXTS[row] for row in negatives]
@@ -384,6 +403,11 @@ def test_a_filter_of_one_s_own_says_that_it_looks_at_the_teacher() -> None:
         ({"filters": hfneg.Margin(relative=0.05)}, None, "on the scale 'raw'.*scale='probability'"),
         ({"filters": hfneg.Margin(relative=0.05, by="teacher")}, "no teacher", "there is no teacher: pass teacher="),
         ({"filters": hfneg.Band(high=0.5, by="teacher")}, "no teacher", "there is no teacher: pass teacher="),
+        ({"filters": hfneg.BelowPositives()}, "no teacher", "there is no teacher: pass teacher="),
+        ({"promote": hfneg.Promote()}, "no teacher", "there is no teacher: pass teacher="),
+        ({"filters": hfneg.Margin(absolute=0.1, noisy=0.1, by="score")}, "raw", "for the teacher's scores only"),
+        ({"filters": hfneg.Margin(absolute=0.1, noisy=0.1)}, "no teacher", "for the teacher's scores only"),
+        ({"filters": hfneg.Agreement(hfneg.Margin(absolute=0.1))}, "raw", "compares teachers.*MeanOfTeachers"),
         ({"filters": Declared()}, "no teacher", "there is no teacher: pass teacher="),
         ({"sampler": hfneg.TakeSimANS(3, by="teacher")}, "no teacher", "there is no teacher: pass teacher="),
     ],

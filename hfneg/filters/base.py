@@ -33,6 +33,9 @@ class Filter(Step):
     """Whether `keep` reads the teacher's score, ``pool.score("teacher")``, though no setting ``by="teacher"`` says so.
     It is then asked after the filters that do not, and about no more candidates than are needed."""
 
+    least_teachers: ClassVar[int] = 0
+    """How many teachers it compares; more than one needs an ensemble."""
+
     def keep(self, pool: Pool) -> Mask:
         """bool [m]: True for the candidates that may become negatives."""
         raise NotImplementedError
@@ -40,6 +43,10 @@ class Filter(Step):
     def compares_with_positive(self) -> str | None:
         """The score ("score" or a source's name) whose value for the positive it needs, or None."""
         return None
+
+    def reads_known_positives(self) -> bool:
+        """Whether it reads ``pool.positive_quantile``, which there is for the teacher's scores only."""
+        return False
 
     def is_relative(self) -> bool:
         """Whether it takes a share of a score, which makes no sense where scores can be negative (logits)."""
