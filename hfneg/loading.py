@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfneg import columns, json_lines
+from hfneg import columns, json_lines, store
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError, near_miss
 
@@ -27,7 +27,7 @@ COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 ANCHOR_NAMES = ("anchor", "query", "question", "sentence1")
 POSITIVE_NAMES = ("positive", "answer", "pos", "positives", "passage", "document", "sentence2", "context")
 TEXT_NAMES = ("text", "document", "passage", "contents", "body")
-ID_NAMES = ("_id", "id", "docid", "doc_id", "document_id", "pid")
+ID_NAMES = ("_id", "id", "docid", "doc_id", "document_id", "passage_id", "pid")
 
 BEIR_ANCHOR, BEIR_POSITIVE, BEIR_HIDDEN = "query", "positive", "hidden_positive_ids"
 
@@ -134,19 +134,19 @@ def load_any(path: str, split: str | None = None) -> Any:
     """
     import datasets
 
+    given, (path, config) = path, place_of(path)
     location = Path(path)
     if not location.exists() and _is_local(location):
         raise InputError(f"there is no file or folder {path!r}{_nearby(location)}")
     try:
         if location.is_file():
+            if config is not None:
+                raise InputError(f"{path} is a file, which has no config {config!r}; leave that out")
             loaded = _load_file(location)
         elif any((location / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
             loaded = datasets.load_from_disk(path)
-        elif location.is_dir():
-            loaded = datasets.load_dataset(path)
         else:
-            name, _, config = path.partition(":")
-            loaded = datasets.load_dataset(name, config or None)
+            loaded = datasets.load_dataset(path, config, **_cache_of(location))
     except InputError:
         raise
     except Exception as error:  # many kinds, from datasets, huggingface_hub, pyarrow, the network
@@ -156,7 +156,50 @@ def load_any(path: str, split: str | None = None) -> Any:
         raise InputError(
             f"there is no file or folder {path!r}, and as a Hub id it cannot be loaded: {_reason(error)}; {wanted}"
         ) from error
-    return _split_of(loaded, path, split)
+    return _split_of(loaded, given, split)
+
+
+def _cache_of(location: Path) -> dict[str, str]:
+    """A cache of its own for a local folder as it is now; nothing for a Hub id.
+
+    `datasets` keys the usual one by the folder's last name and the configs in its README, so that another folder of
+    the same name, or this one with other files, would be served the old rows.
+    """
+    if not location.is_dir():
+        return {}
+    import datasets
+
+    files = sorted(path for path in location.rglob("*") if path.is_file())
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    name = f"folder-{store.digest_of(str(location.resolve()), stats)}"
+    return {"cache_dir": str(Path(datasets.config.HF_DATASETS_CACHE) / name)}
+
+
+def place_of(path: str) -> tuple[str, str | None]:
+    """("org/name", "config") of ``org/name:config``, also of a folder; a path that exists is no such thing."""
+    place, colon, config = path.rpartition(":")
+    return (place, config or None) if colon and place and not Path(path).exists() else (path, None)
+
+
+def config_names(place: str) -> list[str]:
+    """The configs of a dataset on the Hub or of a folder; none where there is no telling."""
+    import datasets
+
+    folder = Path(place)
+    saved = any((folder / name).is_file() for name in ("dataset_info.json", "dataset_dict.json"))
+    if folder.is_file() or saved or (not folder.exists() and _is_local(folder)):
+        return []
+    try:
+        return list(datasets.get_dataset_config_names(place))
+    except Exception:  # whatever it is, loading the rows meets it again and says it
+        return []
+
+
+def only_split(loaded: Any) -> Any:
+    """The one split there is; of several the training rows have no business in a corpus, so it must be one."""
+    if isinstance(loaded, dict):
+        raise InputError(f"several splits ({', '.join(loaded)}) where one was expected")
+    return loaded
 
 
 def _reason(error: BaseException) -> str:

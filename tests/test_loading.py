@@ -383,3 +383,16 @@ def test_files_that_hold_no_rows_are_refused(tmp_path: Path, name: str, content:
     with pytest.raises(InputError, match=message) as caught:
         loading.load_any(str(path))
     assert name in str(caught.value)
+
+
+def test_two_folders_of_one_name_are_two_datasets(tmp_path: Path) -> None:
+    """`load_dataset` would serve the first one's rows for both, and for one whose files were replaced."""
+    card = "---\nconfigs:\n- config_name: default\n  data_files: rows.jsonl\n---\n"
+    for place, text in (("one", "a"), ("other", "b")):
+        folder = tmp_path / place / "same"
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text(card)
+        as_jsonl(folder / "rows.jsonl", [{"text": text}])
+        assert loading.load_any(str(folder))["text"][:] == [text]
+    as_jsonl(tmp_path / "one" / "same" / "rows.jsonl", [{"text": "changed"}])
+    assert loading.load_any(str(tmp_path / "one" / "same"))["text"][:] == ["changed"]

@@ -1,0 +1,127 @@
+"""``hfneg rounds``: mine, train, mine again, from one YAML file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+console = Console()
+
+
+def rounds(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="YAML: the slots of a recipe, and a section training.")
+    ],
+    pairs: Annotated[
+        str, typer.Argument(metavar="PAIRS", help="Anchors and their positives, as for hfneg mine.", show_default=False)
+    ],
+    corpus: Annotated[
+        str | None, typer.Option(metavar="CORPUS", help="Where negatives come from; as for hfneg mine.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Split of PAIRS, or qrels of a BEIR folder.")
+    ] = None,
+    to: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="For round-001, round-002, ...")] = Path("rounds"),
+    n: Annotated[
+        int | None, typer.Option("--rounds", metavar="N", min=1, help="How many; else as RECIPE says.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SETTING", help="Change the recipe, as for hfneg mine. May be repeated."),
+    ] = None,
+    previous: Annotated[
+        bool, typer.Option("--previous", metavar="", help="Search only documents of the last round's lists.")
+    ] = False,
+    start: Annotated[
+        str | None, typer.Option(metavar="ROUND", help="Go on from a round: its folder, or org/name@round-002.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", metavar="", help="Go on with rounds that were cut off.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the rounds in --out.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", metavar="", help="Load components that the recipe imports.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
+    ] = False,
+) -> None:
+    """Mine hard negatives, train on them, and mine again with the trained model.
+
+    Each round is a mined folder with the checkpoint that was trained on it. The last checkpoint is the result.
+
+    Examples:
+
+        hfneg rounds recipes/rounds.yaml path/to/scifact --out rounds
+
+        hfneg rounds recipes/rounds.yaml pairs.parquet --corpus docs.jsonl --rounds 2 --set sampler.n=5
+
+        hfneg rounds recipes/rounds.yaml path/to/scifact --out rounds --resume
+    """
+    from hfneg import inputs, loading
+    from hfneg.looping import rounds as run
+    from hfneg.looping.training import load_training_recipe
+
+    steps, training = load_training_recipe(recipe, trust=trust)
+    steps = steps.with_settings(set_ or [], trust=trust)
+    found = inputs.load_pairs(pairs, split)
+    documents = found.corpus if corpus is None else loading.as_corpus(corpus)
+    table = _table()
+    last = None
+    for last in run(
+        found.rows,
+        documents,
+        steps,
+        model=training.model,
+        out=to,
+        n=n or training.rounds,
+        train=training,
+        pool="previous" if previous else "corpus",
+        start=start,
+        resume=resume,
+        overwrite=overwrite,
+        anchor=found.anchor,
+        positive=found.positive,
+        positives_are=found.positives_are,
+    ):
+        table.add_row(*_cells(last))
+        if not quiet:
+            console.print(f"round {last.number}: {last.next_model}", highlight=False, soft_wrap=True)
+    console.print(table)
+    if last is not None:
+        if last.diff is not None:
+            console.print(last.diff.advice, highlight=False)
+        console.print(f"\nThe trained model: {last.next_model}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _table() -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("round", "negatives", "stayed", "easy now", "teacher asked", "from store"):
+        table.add_column(name, justify="right")
+    return table
+
+
+def _cells(round: Any) -> list[str]:
+    summary, teacher = round.summary, round.summary.get("teacher", {})
+    stayed, easy = ("", "") if round.diff is None else (f"{round.diff.stayed:.1%}", f"{round.diff.easy:.1%}")
+    asked = [f"{teacher[name]:,}" if teacher else "" for name in ("pairs_asked", "pairs_from_store")]
+    return [str(round.number), f"{summary['negatives']:,}", stayed, easy, *asked]
+
+
+def register(
+    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    """Make it a command of `app`, with its way to log and to end on errors."""
+
+    @functools.wraps(rounds)
+    def command(**options: Any) -> None:
+        speak(options["quiet"])
+        with errors("--resume, --overwrite, --out"):
+            rounds(**options)
+
+    app.command(name="rounds")(command)

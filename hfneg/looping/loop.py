@@ -1,0 +1,230 @@
+"""`rounds`: the loop around mining and training, as a plain generator that can be killed and gone on with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from hfneg import store
+from hfneg.corpus import Corpus
+from hfneg.encoding import Encoder
+from hfneg.errors import OutputExistsError, ResumeError, SettingError, TrainingError
+from hfneg.looping.pool import narrowed
+from hfneg.looping.record import MINED, RECORD, Round
+from hfneg.mining import mine
+from hfneg.recipe import Recipe
+from hfneg.retrievers import Dense
+from hfneg.step import is_whole
+from hfneg.step_text import replaced
+from hfneg.vectors import Vectors
+
+LOOP = "rounds.json"
+FIRST_MODEL = "sentence-transformers/all-MiniLM-L6-v2"  # a name only: each round puts its own checkpoint here
+
+
+def rounds(
+    pairs: Any,
+    corpus: Any = None,
+    recipe: Recipe | str | Path | None = None,
+    *,
+    model: Any,
+    out: str | Path,
+    n: int = 3,
+    train: Callable[[Round], Any] | None = None,
+    student: str | None = None,
+    pool: Literal["corpus", "previous"] = "corpus",
+    start: str | Path | None = None,
+    keep_vectors: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    **mining: Any,
+) -> Iterator[Round]:
+    """Mine, train, and mine again with the trained model: `n` rounds, one at a time.
+
+    ::
+
+        for round in hfneg.rounds(pairs, corpus, recipe, model=BASE, out="rounds/", anchor="query", positive="answer"):
+            model = my_training(round.model, hfneg.formats.tuples(round.mined))
+            round.finish(model, ndcg=evaluate(model))
+
+    Args:
+        pairs, corpus: as for `mine`.
+        recipe: with a `Dense` retriever, whose model is replaced by each round's checkpoint. None: `Dense` and the top
+            7, from 100.
+        model: what the first round mines with: Hub id, folder, or a SentenceTransformer.
+        out: the folder for ``round-001``, ``round-002``, ...
+        n: how many rounds. With `resume` it may be larger than before.
+        train: a function of the round that returns the trained checkpoint (a folder, or the model). Without it the
+            loop's body trains and says ``round.finish(...)``.
+        student: the name of the retriever that follows the model, where the recipe has several `Dense`.
+        pool: "previous" searches, from the second round on, only documents of the last round's lists, so that only
+            these are encoded anew; `Round.pool` says how much that misses.
+        start: a round to go on from, as a folder or a published one (``org/name@round-002``): numbers go on behind it.
+            `model` must be the checkpoint that was trained on it.
+        keep_vectors: keep the vectors of checkpoints that no round needs any more.
+        resume: go on where a killed run was: finished rounds are given again, mined and trained.
+        overwrite: begin anew.
+        mining: further arguments of `mine`: anchor, positive, hidden, devices, ...
+
+    Yields each `Round`, mined. Teacher scores are kept by pair, so a pair is scored once over all rounds; vectors are
+    kept by weights, so no round can see an earlier checkpoint's.
+
+    Raises SettingError, OutputExistsError, ResumeError before any work; TrainingError where a round was not finished
+    before the next is asked for.
+    """
+    recipe = _recipe(recipe)
+    loop = _Loop(Path(out), recipe, _student_of(recipe, student), keep_vectors, mining)
+    if not is_whole(n, 1):
+        raise SettingError(f"rounds(n={n!r}): n must be a whole number of at least 1")
+    if pool not in ("corpus", "previous"):
+        raise SettingError(f"rounds(pool={pool!r}): pool must be 'corpus' or 'previous'")
+    first, parent = _start(start)
+    loop.begin(resume=resume, overwrite=overwrite, facts={"pool": pool, "start": None if start is None else str(start)})
+    return loop.run(pairs, corpus, model, first, n, parent, train, pool == "previous", resume)
+
+
+class _Loop:
+    """The rounds in one folder."""
+
+    def __init__(self, out: Path, recipe: Recipe, student: int, keep_vectors: bool, mining: dict[str, Any]) -> None:
+        self.out, self.recipe, self.student = out, recipe, student
+        self.keep_vectors, self.mining = keep_vectors, mining
+
+    def begin(self, *, resume: bool, overwrite: bool, facts: dict[str, Any]) -> None:
+        """Make the folder, or find in it the rounds of the same recipe."""
+        record = self.out / LOOP
+        identity = {"recipe": self._with_model(FIRST_MODEL).to_yaml(), **facts}
+        if resume and overwrite:
+            raise SettingError("resume and overwrite were both asked for; say one of them")
+        if self.out.exists() and not self.out.is_dir():
+            raise OutputExistsError(f"{self.out} is a file; give a folder")
+        there = self.out.is_dir() and any(self.out.iterdir())
+        if there and not record.is_file():
+            raise OutputExistsError(f"{self.out} holds files that hfneg.rounds did not write; give another folder")
+        if there and not resume and not overwrite:
+            raise OutputExistsError(f"{self.out} holds rounds; say resume to go on with them, or overwrite")
+        if there and overwrite:
+            for folder in self.out.glob("round-*"):
+                shutil.rmtree(folder)
+        if there and resume:
+            _refuse_changed(self.out, _read(record), identity)
+        self.out.mkdir(parents=True, exist_ok=True)
+        store.write_json(record, identity)
+
+    def run(
+        self,
+        pairs: Any,
+        corpus: Any,
+        model: Any,
+        first: int,
+        n: int,
+        parent: str | None,
+        train: Callable[[Round], Any] | None,
+        narrow: bool,
+        resume: bool,
+    ) -> Iterator[Round]:
+        before: Round | None = None
+        for number in range(first, first + n):
+            folder = self.out / f"round-{number:03d}"
+            documents, missed = narrowed(before, corpus, model) if narrow and before is not None else (corpus, None)
+            current = Round(
+                number, folder, model, Encoder(model).digest, self._with_model(model), parent=parent, pool=missed
+            )
+            self._mine(current, pairs, documents, resume)
+            if not current.trained and train is not None:
+                current.finish(train(current))
+            yield current
+            if not current.trained:
+                raise TrainingError(
+                    f"round {number} was not finished: say round.finish(checkpoint) when its training has ended, or "
+                    "pass train=, a function that returns the checkpoint"
+                )
+            self._forget_vectors(before)
+            if current.unchanged:
+                return
+            before, parent, model = current, str(folder), current.next_model
+
+    def _mine(self, current: Round, pairs: Any, corpus: Any, resume: bool) -> None:
+        """The mined folder of the round; what an earlier run has recorded of its training is taken over."""
+        current.folder.mkdir(parents=True, exist_ok=True)
+        recorded = current.read()
+        if recorded and recorded.get("checkpoint") != current.checkpoint:
+            raise ResumeError(
+                f"{current.folder} was mined with the checkpoint {recorded.get('checkpoint')}, which is not "
+                f"{current.model!r} ({current.checkpoint}) as it is now; give the same model, or overwrite"
+            )
+        mine(pairs, corpus, current.recipe, out=current.mined_folder, resume=resume, **self.mining)
+        current.metrics = dict(recorded.get("metrics") or {})
+        current.next_model, current.next_checkpoint = recorded.get("next_model"), recorded.get("next_checkpoint")
+        current.write()
+
+    def _with_model(self, model: Any) -> Recipe:
+        """The recipe with the student's model in its place."""
+        steps = [
+            replaced(step, "model", model) if i == self.student else step
+            for i, step in enumerate(self.recipe.retrievers)
+        ]
+        return Recipe(**{**{name: getattr(self.recipe, name) for name in Recipe.model_fields}, "retrievers": steps})
+
+    def _forget_vectors(self, done: Round | None) -> None:
+        """Delete the vectors of a checkpoint that these rounds have trained and will not mine with again."""
+        if self.keep_vectors or done is None or done.number == 1 or done.parent is None:
+            return
+        identity, encoder = done.summary["identity"], done.recipe.retrievers[self.student].encoder
+        for role, source in (("document", Corpus(done.summary["corpus"])), ("query", _Named(identity["anchors"]))):
+            shutil.rmtree(Vectors(source, encoder, role).folder, ignore_errors=True)  # type: ignore[arg-type]
+
+
+class _Named:
+    """Something of which only the digest is needed."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+
+
+def _recipe(given: Recipe | str | Path | None) -> Recipe:
+    if given is None:
+        return Recipe(retrievers=Dense(FIRST_MODEL))
+    return given if isinstance(given, Recipe) else Recipe.load(given)
+
+
+def _student_of(recipe: Recipe, student: str | None) -> int:
+    """Which retriever follows the model."""
+    dense = {i: step.name for i, step in enumerate(recipe.retrievers) if isinstance(step, Dense)}
+    chosen = [i for i, name in dense.items() if student in (None, name)]
+    if len(chosen) != 1:
+        raise SettingError(
+            f"rounds(student={student!r}): expected the recipe to have one Dense retriever that follows the model; it "
+            f"has {', '.join(dense.values()) or 'none'}"
+        )
+    return chosen[0]
+
+
+def _start(start: str | Path | None) -> tuple[int, str | None]:
+    """(number of the first round, what it follows)."""
+    if start is None:
+        return 1, None
+    folder = Path(start)
+    if (folder / MINED).is_dir() and (folder / RECORD).is_file():
+        return int(_read(folder / RECORD)["number"]) + 1, str(folder)
+    from hfneg.publishing import read_card
+
+    return read_card(str(start)).round + 1, str(start)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts
+
+
+def _refuse_changed(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        name = changed[0]
+        raise ResumeError(
+            f"{out} holds rounds of other inputs: {', '.join(changed)} changed ({name}: {before.get(name)!r} before, "
+            f"{now[name]!r} now); give the same, or overwrite, or another folder"
+        )

@@ -1,0 +1,175 @@
+"""The training between two rounds, by SentenceTransformerTrainer, for those who bring no script of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hfneg import formats
+from hfneg.errors import EmptyInputError, RecipeError, near_miss
+from hfneg.looping.mixing import mix_rounds
+from hfneg.looping.record import Round
+from hfneg.recipe import Recipe
+from hfneg.step_text import parse_yaml
+
+if TYPE_CHECKING:
+    import datasets
+
+FORMATS = {
+    "MultipleNegativesRankingLoss": formats.tuples,
+    "CachedMultipleNegativesRankingLoss": formats.tuples,
+    "TripletLoss": formats.triplets,
+    "MarginMSELoss": formats.margin_mse,
+    "DistillKLDivLoss": formats.distillation,
+}
+"""What each loss is fed with; the last two need a teacher in the recipe."""
+
+Loss = Literal[
+    "MultipleNegativesRankingLoss",
+    "CachedMultipleNegativesRankingLoss",
+    "TripletLoss",
+    "MarginMSELoss",
+    "DistillKLDivLoss",
+]
+
+
+class Training(BaseModel):
+    """The section ``training:`` of a recipe for `hfneg rounds`; every setting has a default but `model`.
+
+    Settings:
+        model: what the first round mines with and trains: Hub id or folder of a SentenceTransformer.
+        rounds: how many.
+        loss: a loss of sentence-transformers; it gets the columns it eats (`hfneg.formats`).
+        negatives: per row, in losses with a fixed number; None: as many as the recipe's sampler takes.
+        from_base: train `model` anew in each round, with better negatives; else train on with the last checkpoint.
+        mix: also negatives of earlier rounds, see `mix_rounds`; the decay, or None for the newest round's only.
+        epochs, batch_size, learning_rate, warmup, seed: as in SentenceTransformerTrainingArguments; warmup is the share
+            of the steps.
+        max_seq_length: in tokens; None: the model's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    model: str
+    rounds: int = Field(default=3, ge=1)
+    loss: Loss = "MultipleNegativesRankingLoss"
+    negatives: int | None = Field(default=None, ge=1)
+    from_base: bool = False
+    mix: float | None = Field(default=None, ge=0, le=1)
+    epochs: int | float = Field(default=1, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: int | float = Field(default=2e-5, gt=0)
+    warmup: int | float = Field(default=0.1, ge=0, lt=1)
+    seed: int = Field(default=42, ge=0)
+    max_seq_length: int | None = Field(default=None, ge=1)
+
+    def __call__(self, round: Round) -> Any:
+        """Train on the round's negatives; gives the trained SentenceTransformer.
+
+        A training that was cut off goes on from the trainer's last saved epoch.
+        """
+        from sentence_transformers import (
+            SentenceTransformer,
+            SentenceTransformerTrainer,
+            SentenceTransformerTrainingArguments,
+        )
+        from sentence_transformers.sentence_transformer import losses
+
+        folder = round.folder / "training"
+        model = SentenceTransformer(self.model if self.from_base else round.model)
+        if self.max_seq_length is not None:
+            model.max_seq_length = self.max_seq_length
+        rows = self.rows(round)
+        loss = getattr(losses, self.loss)(model)
+        arguments = SentenceTransformerTrainingArguments(
+            output_dir=str(folder),
+            num_train_epochs=self.epochs,
+            per_device_train_batch_size=min(self.batch_size, len(rows)),
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup,
+            seed=self.seed,
+            save_strategy="epoch",
+            save_total_limit=1,
+            report_to="none",
+            disable_tqdm=not _bars(),
+        )
+        trainer = SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss)
+        trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
+        return model
+
+    def rows(self, round: Round) -> datasets.Dataset:
+        """What the loss eats: this round's rows, or mixed with those of the rounds before it."""
+        n = self.negatives or round.recipe.sampler.n
+        mined = [_rows(earlier) for earlier in _until(round)] if self.mix is not None else [_rows(round)]
+        mixed = mix_rounds(mined, n, self.mix or 0.0) if len(mined) > 1 else mined[0]
+        names = round.summary["columns"]
+        count: dict[str, Any] = {} if self.loss == "TripletLoss" else {"n": n}
+        rows = FORMATS[self.loss](mixed, **count, anchor=names["anchor"], positive=names["positive"])
+        if not len(rows):
+            raise EmptyInputError(
+                f"round {round.number} has no row with enough negatives for {self.loss}: ask for fewer (training: "
+                "negatives), search deeper (k, deeper) or filter less"
+            )
+        return rows
+
+
+def _bars() -> bool:
+    from datasets.utils import are_progress_bars_disabled
+
+    return not are_progress_bars_disabled()
+
+
+def _rows(round: Round) -> Any:
+    """The rows to train on: all there are, or the split "train"."""
+    rows = round.mined
+    if not isinstance(rows, dict):
+        return rows
+    if "train" not in rows:
+        raise RecipeError(f"the mined splits are {', '.join(rows)}; say which is to be trained on (--split)")
+    return rows["train"]
+
+
+def _until(round: Round) -> list[Round]:
+    """The rounds of the same folder up to this one, the oldest first."""
+    found = [round]
+    while found[0].parent is not None and (Path(found[0].parent) / "mined").is_dir():
+        folder = Path(found[0].parent)
+        facts = Round(found[0].number - 1, folder, None, "", round.recipe).read()
+        earlier = Round(found[0].number - 1, folder, facts["model"], facts["checkpoint"], round.recipe, facts["parent"])
+        found.insert(0, earlier)
+    return found
+
+
+def load_training_recipe(path: str | Path, *, trust: bool = False) -> tuple[Recipe, Training]:
+    """A recipe with a section ``training:``, from a YAML file.
+
+    Raises RecipeError: no such file, no such section, a setting that is unknown or makes no sense.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise RecipeError(f"there is no recipe file {str(path)!r}")
+    text = file.read_text(encoding="utf-8")
+    slots = parse_yaml(text, str(path))
+    if not isinstance(slots, dict) or not isinstance(slots.get("training"), dict):
+        raise RecipeError(
+            f"{path} has no section training: write\n\ntraining:\n  model: sentence-transformers/all-MiniLM-L6-v2\n"
+            "  rounds: 3\n\nbeside the slots of the recipe"
+        )
+    section = slots.pop("training")
+    unknown = [name for name in section if name not in Training.model_fields]
+    if unknown:
+        allowed = ", ".join(Training.model_fields)
+        raise RecipeError(
+            f"{path}: training has no setting {unknown[0]!r}; it has {allowed}."
+            f"{near_miss(unknown[0], Training.model_fields)}"
+        )
+    try:
+        training = Training(**section)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RecipeError(f"{path}: training.{where}: {first['msg']}; {first['input']!r} was given") from None
+    return Recipe.from_yaml(yaml.safe_dump(slots), trust=trust), training
