@@ -13,9 +13,7 @@ import torch
 import yaml
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from small_collection import WORDS, documents, pairs
-from tokenizers import Tokenizer, models, pre_tokenizers
+from training_small import PAIRS, TEXTS, static_model
 from typer.testing import CliRunner
 
 import hfneg
@@ -32,17 +30,6 @@ from hfneg.errors import (
 )
 
 NAMES = {"anchor": "query", "positive": "answer"}
-TEXTS = documents(120)
-PAIRS = pairs(40, texts=TEXTS).remove_columns(["topic", "level", "origin", "relevant"])
-
-
-def static_model(seed: int) -> SentenceTransformer:
-    """A StaticEmbedding over the collection's words."""
-    vocabulary = {word: i for i, word in enumerate(["[UNK]", *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    weights = np.random.default_rng(seed).normal(size=(len(vocabulary), 8)).astype(np.float32)
-    return SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=weights)], device="cpu")
 
 
 @pytest.fixture(scope="module")
