@@ -1,0 +1,96 @@
+"""The rows of the table: where the negatives of a training come from. All give `n` per anchor, or say how many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hfneg
+from hfneg.formats import margin_mse, tuples
+
+PLAIN = """
+retrievers: [{retriever}]
+k: {k}
+filters: [{filters}]
+sampler: {sampler}
+short: Fill()
+"""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row: `name`, the recipe (None: not hfneg's), how many rounds, whether the teacher's scores are learned."""
+
+    name: str
+    recipe: str | None = None
+    rounds: int = 1
+    distil: bool = False
+    peer: dict[str, Any] | None = None
+
+
+def arms(miner: str, teacher: str | None, n: int) -> list[Arm]:
+    """The rows. `miner` is the model that mines, `teacher` a cross-encoder or None (its rows are left out)."""
+
+    def plain(retriever: str, sampler: str, filters: str = "", k: int = 100) -> str:
+        return PLAIN.format(retriever=retriever, k=k, filters=filters, sampler=sampler)
+
+    dense = f"\"Dense(model='{miner}')\""
+    near = '"RankWindow(skip=5, stop=60)", "Margin(relative=0.05)"'
+    found = [
+        Arm("(a) in-batch only"),
+        Arm("(b) random", plain("RandomDocuments()", f"TakeTop(n={n})")),
+        Arm("(c) BM25 top", plain("BM25()", f"TakeTop(n={n})")),
+        Arm("(d) dense top, unfiltered", plain(dense, f"TakeTop(n={n})")),
+        Arm("(e) mine_hard_negatives, default", peer={}),
+        Arm("(f) mine_hard_negatives, 5% margin", peer={"range_max": 100, "relative_margin": 0.05}),
+        Arm("(f) mine_hard_negatives, skip 10", peer={"range_min": 10, "range_max": 100}),
+        Arm("(g) hfneg, one round", plain(dense, f"TakeRandom(n={n})", near)),
+    ]
+    if teacher is not None:
+        # bfloat16 is several times as fast on a CPU that has it; scores agree to about two digits
+        scored = f"teacher: \"CrossEncoderTeacher(model='{teacher}', scale='probability')\"\n"
+        strict = '"RankWindow(stop=100)", "BelowPositives(quantile=0.25)"'
+        taught = plain(dense, f"TakeRandom(n={n})", strict) + scored
+        found += [
+            Arm(
+                "(f) mine_hard_negatives, cross-encoder 5% margin",
+                peer={"range_max": 50, "relative_margin": 0.05, "cross_encoder": teacher},
+            ),
+            Arm("(h) hfneg with teacher", taught),
+            Arm("(i) hfneg with teacher, two rounds", taught, rounds=2),
+            Arm("(i) hfneg with teacher, three rounds", taught, rounds=3),
+            Arm("(j) hfneg, distillation", taught, distil=True),
+        ]
+    return found
+
+
+def mined(arm: Arm, data: Any, folder: Path, model: str, miner: str, n: int) -> Any:
+    """Training rows of hfneg's arms, mined once per model that mines: anchor, positive, negative_1 .. negative_n."""
+    assert arm.recipe is not None
+    recipe = hfneg.Recipe.from_yaml(arm.recipe)
+    if model != miner:
+        recipe = recipe.with_settings([f"retrievers.dense.model={model}"])
+    rows = hfneg.mine(data.pairs, data.corpus, recipe, anchor="query", positive="positive", out=folder, resume=True)
+    return rows, margin_mse(rows, n=n) if arm.distil else tuples(rows, n=n)
+
+
+def peers(arm: Arm, data: Any, miner: str, n: int) -> Any:
+    """What `mine_hard_negatives` gives, as training rows; rows with too few negatives are dropped by it."""
+    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from sentence_transformers.util import mine_hard_negatives
+
+    settings = dict(arm.peer or {})
+    if "cross_encoder" in settings:
+        settings["cross_encoder"] = CrossEncoder(settings["cross_encoder"], max_length=128)
+    return mine_hard_negatives(
+        data.pairs.select_columns(["query", "positive"]),
+        SentenceTransformer(miner),
+        anchor_column_name="query",
+        positive_column_name="positive",
+        corpus=data.texts,
+        num_negatives=n,
+        output_format="n-tuple",
+        verbose=False,
+        **settings,
+    )

@@ -1,0 +1,236 @@
+"""What hard negatives do to a model: the same base, budget and seeds on negatives from different places.
+
+    python recipes/effect/effect.py path/to/scifact --miner sentence-transformers/all-MiniLM-L6-v2 --seeds 10
+    python recipes/effect/effect.py path/to/medquad --miner MODEL --teacher CROSS_ENCODER --negatives 5
+
+FOLDER is a BEIR folder with qrels/train.tsv and qrels/test.tsv. The student is a static model of 128 dimensions made
+from the miner's vocabulary (--student NAME trains another). Every row gets the same number of optimiser steps; rounds
+share them out. Metrics are of the test queries, against all documents; intervals resample seeds and queries together.
+
+False: the share of negatives that further judgments call relevant (--truth FILE, or the positives that --show hides);
+hard: the mean of s(anchor, negative) - s(anchor, positive) under the untrained student, over the others. Results of
+finished trainings are kept in --work, so a run that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import arms
+import collection
+import comparing
+import numpy as np
+import students
+
+MEASURED = 1_000
+"""Training rows of which false negatives and hardness are measured."""
+
+
+def main() -> None:
+    chosen = parse()
+    os.environ.setdefault("HFNEG_STORE", str(chosen.work / "store"))
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    chosen.work.mkdir(parents=True, exist_ok=True)
+    data = collection.load(chosen.folder, chosen.test, chosen.truth, chosen.show, chosen.anchors)
+    base = students.base(chosen.student, chosen.miner, chosen.work)
+    steps = max(1, round(chosen.epochs * len(data.pairs) / chosen.batch))
+    print(
+        f"{data.name}: {len(data.pairs):,} pairs, {len(data.texts):,} documents, {len(data.queries):,} test queries; "
+        f"{chosen.negatives} negatives, {steps} steps of {chosen.batch}, seeds 0 .. {chosen.seeds - 1}\n",
+        flush=True,
+    )
+    rows = [
+        arm
+        for arm in arms.arms(chosen.miner, chosen.teacher, chosen.negatives)
+        if chosen.rows is None or arm.name[1] in chosen.rows
+    ]
+    results = {}
+    for arm in rows:
+        began = time.perf_counter()
+        results[arm.name] = Run(arm, data, base, steps, chosen).results()
+        print(f"  {arm.name}: {time.perf_counter() - began:.0f} s", flush=True)
+    report(results, untrained(data, base), chosen)
+
+
+def parse() -> Any:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--miner", required=True, help="the SentenceTransformer that mines the first round")
+    parser.add_argument("--teacher", help="a CrossEncoder; without one the rows that need it are left out")
+    parser.add_argument("--student", default=students.STATIC, help='"static", or a SentenceTransformer')
+    parser.add_argument("--negatives", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rate", type=float, default=0.02, help="learning rate")
+    parser.add_argument("--test", default="test", help="split of the qrels")
+    parser.add_argument(
+        "--truth", type=Path, action="append", default=[], help="qrels file of further relevant documents"
+    )
+    parser.add_argument("--show", type=int, help="show only so many positives of each training anchor")
+    parser.add_argument("--anchors", type=int, help="a random part of the training anchors")
+    parser.add_argument("--rows", help="letters of the rows to run, as adeg")
+    parser.add_argument("--work", type=Path, default=Path("effect-work"))
+    return parser.parse_args()
+
+
+class Run:
+    """One row of the table: mined once, trained once per seed."""
+
+    def __init__(self, arm: arms.Arm, data: Any, base: str, steps: int, chosen: Any) -> None:
+        self.arm, self.data, self.base, self.steps, self.chosen = arm, data, base, steps, chosen
+        name = "".join(letter if letter.isalnum() else "-" for letter in arm.name)
+        settings = (
+            data.name,
+            chosen.student,
+            chosen.negatives,
+            chosen.epochs,
+            chosen.batch,
+            chosen.rate,
+            chosen.show,
+            chosen.anchors,
+            arm.recipe,
+            str(arm.peer),
+        )
+        from hfneg.store import digest_of
+
+        self.folder = chosen.work / f"{data.name}-{name}-{digest_of(*map(str, settings))[:8]}"
+        self.folder.mkdir(exist_ok=True)
+
+    def results(self) -> dict[str, Any]:
+        """{"metrics": name -> [seeds, queries], "facts": false share, hardness, negatives, rows}"""
+        found = [self._of_seed(seed) for seed in range(self.chosen.seeds)]
+        stacked = {name: np.array([one["metrics"][name] for one in found]) for name in comparing.METRICS}
+        return {"metrics": stacked, "facts": found[-1]["facts"]}
+
+    def _of_seed(self, seed: int) -> dict[str, Any]:
+        path = self.folder / f"seed-{seed}.json"
+        if path.is_file():
+            kept: dict[str, Any] = json.loads(path.read_text())
+            return kept
+        model, facts = self._trained(seed)
+        values = comparing.metrics(students.ranking(model, self.data.queries, self.data.texts), self.data.grades)
+        result = {"metrics": {name: value.tolist() for name, value in values.items()}, "facts": facts}
+        path.write_text(json.dumps(result))
+        return result
+
+    def _trained(self, seed: int) -> tuple[Any, dict[str, Any]]:
+        """The last round's model; earlier rounds' negatives are thrown away, and the steps are shared out."""
+        start, miner, facts = self.base, self.chosen.miner, {}
+        with tempfile.TemporaryDirectory() as scratch:
+            for number in range(self.arm.rounds):
+                steps = self.steps * (number + 1) // self.arm.rounds - self.steps * number // self.arm.rounds
+                rows, facts = self._rows(number, seed, miner, Path(scratch))
+                model = students.train(start, rows, self.arm.distil, self.chosen, seed, steps, Path(scratch) / "out")
+                start = miner = str(Path(scratch) / f"round-{number}")
+                model.save_pretrained(start)
+        return model, facts
+
+    def _rows(self, number: int, seed: int, miner: str, scratch: Path) -> tuple[Any, dict[str, Any]]:
+        """Training rows and what is known of their negatives; the first round's are the same for all seeds."""
+        data, n = self.data, self.chosen.negatives
+        if self.arm.recipe is not None:
+            folder = self.folder / "mined" if number == 0 else scratch / f"mined-{number}"
+            mined, rows = arms.mined(self.arm, data, folder, miner, self.chosen.miner, n)
+            lists = [(row["query"], row["positive"], row["hard_negatives"]) for row in sample(mined)]
+        elif self.arm.peer is not None:
+            path = self.folder / "peer.parquet"
+            from datasets import Dataset
+
+            if not path.is_file():
+                arms.peers(self.arm, data, self.chosen.miner, n).to_parquet(path)
+            rows = Dataset.from_parquet(str(path), cache_dir=str(self.folder))
+            names = [name for name in rows.column_names if name.startswith("negative")]
+            lists = [(row["query"], row["positive"], [row[name] for name in names]) for row in sample(rows)]
+        else:
+            rows, lists = data.pairs, []
+        return rows, {**self._facts(lists), "rows": len(rows), "pairs": len(data.pairs)}
+
+    def _facts(self, lists: list[tuple[str, str, list[str]]]) -> dict[str, float]:
+        """False share and hardness of a sample of rows; NaN (null) where there is nothing to say."""
+        if not lists:
+            return {"false": float("nan"), "hard": float("nan"), "negatives": 0.0}
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer(self.base)
+        false = count = 0
+        differences: list[float] = []
+        for query, positive, negatives in lists:
+            known = (self.data.relevant or {}).get(query, set())
+            rows = self.data.corpus.rows_of_texts(negatives).tolist()
+            wrong = [row in known for row in rows]
+            false, count = false + sum(wrong), count + len(negatives)
+            vectors = model.encode([query, positive, *negatives], normalize_embeddings=True, show_progress_bar=False)
+            scores = vectors[1:] @ vectors[0]
+            differences += [float(score - scores[0]) for score, bad in zip(scores[1:], wrong, strict=True) if not bad]
+        return {
+            "false": false / max(count, 1) if self.data.relevant is not None else float("nan"),
+            "hard": float(np.mean(differences)) if differences else float("nan"),
+            "negatives": count / len(lists),
+        }
+
+
+def sample(rows: Any) -> Any:
+    picked = np.random.default_rng(0).permutation(len(rows))[:MEASURED]
+    return rows.select(sorted(picked.tolist()))
+
+
+def untrained(data: Any, base: str) -> float:
+    from sentence_transformers import SentenceTransformer
+
+    found = students.ranking(SentenceTransformer(base), data.queries, data.texts)
+    return float(comparing.metrics(found, data.grades)["nDCG@10"].mean())
+
+
+def report(results: dict[str, Any], before: float, chosen: Any) -> None:
+    """The table, then hfneg's best row against each of the peer's."""
+    main = {name: found["metrics"]["nDCG@10"] for name, found in results.items()}
+    base = next(iter(results))
+    against = comparing.compared(main, base)
+    print(f"\nuntrained: nDCG@10 {before:.3f}. Differences are to {base}; p is Holm-corrected over rows.\n")
+    heads = [
+        "negatives from",
+        "nDCG@10",
+        "recall@100",
+        "MRR@10",
+        "difference (95%)",
+        "p",
+        "false",
+        "hard",
+        "per row",
+        "rows",
+    ]
+    print("| " + " | ".join(heads) + " |\n|---" + "|---:" * (len(heads) - 1) + "|")
+    for name, found in results.items():
+        values = [f"{found['metrics'][metric].mean():.3f}" for metric in comparing.METRICS]
+        one = against.get(name)
+        difference = "" if one is None else f"{one['mean']:+.3f} ({one['low']:+.3f} .. {one['high']:+.3f})"
+        facts = found["facts"]
+        cells = [name, *values, difference, "" if one is None else f"{one['p_holm']:.3f}"]
+        cells += [
+            comparing.shown(facts["false"]),
+            comparing.shown(facts["hard"]),
+            f"{facts['negatives']:.1f}",
+            f"{facts['rows']:,}",
+        ]
+        print("| " + " | ".join(cells) + " |")
+    ours = {name: values for name, values in main.items() if "hfneg" in name}
+    peers = {name: values for name, values in main.items() if "mine_hard" in name}
+    if not ours or not peers:
+        return
+    best = max(ours, key=lambda name: ours[name].mean())
+    print(f"\nhfneg's best row here, {best}, chosen by this very table, minus:\n")
+    for name, one in comparing.compared({best: main[best], **peers}, best).items():
+        verdict = "no difference" if -one["high"] <= 0 <= -one["low"] else "better" if -one["high"] > 0 else "worse"
+        bounds = f"({-one['high']:+.3f} .. {-one['low']:+.3f})"
+        print(f"  {name}: {-one['mean']:+.3f} {bounds}, p {one['p_holm']:.3f}: {verdict}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The model that is trained: a small static one that trains in seconds, or any SentenceTransformer by name."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+STATIC = "static"
+
+
+def base(name: str, miner: str, folder: Path, dimensions: int = 128) -> str:
+    """The untrained student's folder or name; "static" is made of the miner's vocabulary.
+
+    Each token of the tokenizer is encoded by the miner, the vectors are reduced to `dimensions` by PCA, and frequent
+    tokens weigh less (by rank, log(1 + rank)): static embeddings as model2vec makes them.
+    """
+    if name != STATIC:
+        return name
+    place = folder / f"static-{dimensions}"
+    if not (place / "modules.json").is_file():
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+        teacher = SentenceTransformer(miner)
+        tokenizer = teacher.tokenizer
+        tokens = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+        vectors = teacher.encode([token.removeprefix("##") for token in tokens], batch_size=256).astype(np.float64)
+        vectors -= vectors.mean(axis=0)
+        _, _, axes = np.linalg.svd(
+            vectors[np.random.default_rng(0).permutation(len(vectors))[:8_000]], full_matrices=False
+        )
+        reduced = (vectors @ axes[:dimensions].T) * np.log1p(np.arange(len(tokens)))[:, None]
+        reduced *= 1.0 / np.abs(reduced).mean()
+        fast = tokenizer.backend_tokenizer
+        fast.no_truncation()
+        module = StaticEmbedding(fast, embedding_weights=reduced.astype(np.float32))
+        partial = place.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        SentenceTransformer(modules=[module]).save_pretrained(str(partial))
+        partial.rename(place)
+    return str(place)
+
+
+def train(start: str, rows: Any, distil: bool, settings: Any, seed: int, steps: int, out: Path) -> Any:
+    """The trained model: `steps` optimiser steps from `start`, in the order that `seed` gives."""
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from sentence_transformers.sentence_transformer.losses import MarginMSELoss, MultipleNegativesRankingLoss
+
+    model = SentenceTransformer(start)
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(out),
+        max_steps=steps,
+        per_device_train_batch_size=min(settings.batch, len(rows)),
+        learning_rate=settings.rate,
+        warmup_steps=0.1,
+        seed=seed,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    loss = MarginMSELoss(model) if distil else MultipleNegativesRankingLoss(model)
+    SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss).train()
+    return model
+
+
+def ranking(model: Any, queries: list[str], texts: list[str], k: int = 100) -> npt.NDArray[np.int64]:
+    """The k best rows for each query, exactly."""
+    documents = model.encode_document(texts, normalize_embeddings=True, show_progress_bar=False, batch_size=128)
+    asked = model.encode_query(queries, normalize_embeddings=True, show_progress_bar=False, batch_size=128)
+    found = []
+    for start in range(0, len(asked), 512):
+        scores = asked[start : start + 512] @ documents.T
+        top = np.argpartition(-scores, min(k, scores.shape[1] - 1), axis=1)[:, :k]
+        order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable")
+        found.append(np.take_along_axis(top, order, axis=1))
+    return np.concatenate(found)
