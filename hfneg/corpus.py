@@ -22,6 +22,7 @@ from hfneg.documents import Document, read_documents, refuse_surrogates
 from hfneg.documents import document_text as document_text
 from hfneg.errors import DocumentError, EmptyInputError, InputError
 from hfneg.hashing import Hashes, HashIndex, first_occurrences, hash_normal_forms, hash_texts
+from hfneg.sources import source_of
 from hfneg.strings import StringsWriter, open_strings
 
 FORMAT = 3  # raise it when the files' layout or meaning changes
@@ -40,6 +41,9 @@ class Corpus:
     Holds at most mapped files: RAM does not grow with the documents. ``digest`` names the content (ids
     and texts in order), so an equal corpus from another place is the same corpus.
     """
+
+    source: Mapping[str, str] | None = None
+    """The dataset on the Hub that this object was made from, where known; not part of what it is."""
 
     def __init__(self, digest: str) -> None:
         self.digest = digest
@@ -70,7 +74,12 @@ class Corpus:
         Raises ColumnError (no such column), DocumentError (None, a text that is no text, one id for two
         texts), EmptyInputError.
         """
-        return cls._build(read_documents(dataset, text, id, title))
+        corpus = cls._build(read_documents(dataset, text, id, title))
+        source = source_of(dataset)
+        if source is not None:
+            read = {"text": text, "id_column": id, "title": title}
+            corpus.source = {**source, **{role: column for role, column in read.items() if column is not None}}
+        return corpus
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> Corpus:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
-import yaml
 
+from hfneg.cards import Readme, read_samples, render, without_paths
 from hfneg.errors import InputError, OutputError, near_miss
 from hfneg.run_folder import SUMMARY
-from hfneg.verdicts import MEANING
 
 if TYPE_CHECKING:
     import datasets
@@ -30,12 +29,12 @@ def content_digest(folder: Path) -> str:
     return state.hexdigest()
 
 
-def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str) -> str:
-    """``README.md``: the YAML that `load_dataset` reads, and what a person wants to know first.
+def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder: Path | None = None) -> str:
+    """``README.md``: the YAML that `load_dataset` reads, and the card of `hfneg.cards` for a folder.
 
     `digest` (of the content) stands in each config, because `load_dataset` keys its cache of a local folder by
     the folder's last name and these configs alone: without it a folder mined anew, or another one of the
-    same name, would be served the old rows.
+    same name, would be served the old rows. `folder` is where the rows to show lie.
     """
     data = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     ledger = [{"split": "anchors", "path": "ledger/*.parquet"}]
@@ -48,27 +47,13 @@ def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str) -> str:
         "task_categories": ["text-retrieval", "sentence-similarity"],
         "tags": ["hard-negatives", "hfneg"],
     }
-    return (
-        f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# Hard negatives\n\n"
-        f"{summary['negatives']:,} hard negatives for {summary['anchors']:,} anchors, mined by hfneg "
-        f"{summary['hfneg']} from {summary['documents']:,} documents.\n\n"
-        "```python\nfrom datasets import load_dataset\n\n"
-        'rows = load_dataset("PATH")               # your rows with hard_negatives\n'
-        'ledger = load_dataset("PATH", "ledger")   # every candidate and what became of it\n```\n\n'
-        f"## What became of the candidates\n\n{_verdict_table(summary)}\n"
-        f"## Recipe\n\n```yaml\n{summary['recipe']}```\n"
-    )
-
-
-def _verdict_table(summary: Mapping[str, Any]) -> str:
-    lines = ["| verdict | candidates | share | it |", "|---|---:|---:|---|"]
-    total = max(sum(summary["verdicts"].values()), 1)
-    for name, count in summary["verdicts"].items():
-        if not count:
-            continue
-        meaning = MEANING.get(name, "was dropped by the filter of this name")
-        lines.append(f"| {name} | {count:,} | {count / total:.1%} | {meaning} |")
-    return "\n".join(lines) + "\n"
+    models = summary.get("models", [])
+    facts = {**summary, "recipe": without_paths(summary["recipe"], models)}
+    if "teacher" in facts:
+        facts["teacher"] = {**facts["teacher"], "teacher": without_paths(facts["teacher"]["teacher"], models)}
+    samples = read_samples(folder, summary["columns"]) if folder is not None else []
+    body = render(facts, place="PATH", samples=samples, models=models, sources=summary.get("datasets"))
+    return Readme(head, f"\n{body}").text()
 
 
 def per_anchor(lengths: Any) -> dict[str, int]:

@@ -115,14 +115,15 @@ def identified_layout(
 
 def with_ids(rows: Rows) -> Rows:
     """The rows with an id for every text: a missing one is derived from the text, so equal texts share it."""
-    anchor_ids = rows.anchor_ids if rows.anchor_ids is not None else _derived(rows.anchors)
+    anchor_ids = rows.anchor_ids if rows.anchor_ids is not None else derived_ids(rows.anchors)
     positives = rows.positives
     if positives.ids is None:
-        positives = replace(positives, ids=_derived(positives.values))
+        positives = replace(positives, ids=derived_ids(positives.values))
     return replace(rows, anchor_ids=anchor_ids, positives=positives)
 
 
-def _derived(texts: pa.Array) -> pa.Array:
+def derived_ids(texts: pa.Array) -> pa.Array:
+    """``text-`` and 24 hex digits of each text: the same for equal texts, everywhere."""
     return pa.array([None if text is None else _digest(text) for text in texts.to_pylist()], type=pa.string())
 
 

@@ -1,0 +1,212 @@
+"""The files of one round, as they will lie in the repository."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hfneg import mined_folder, statistics_of
+from hfneg.anchors import Anchors
+from hfneg.cards import histogram_svg
+from hfneg.errors import SettingError, near_miss
+from hfneg.formats.identifying import derived_ids
+from hfneg.mined_ledger import LedgerBlock, MinedLedger
+from hfneg.publishing.ids import ADDED, IdRows
+from hfneg.publishing.named import Named, replaced
+from hfneg.statistics_of import Statistics
+
+log = logging.getLogger(__name__)
+
+ROWS = "rows"
+QUERIES, CORPUS, LEDGER = "queries", "corpus", "ledger"
+
+
+def round_name(number: int) -> str:
+    """``round-001``: zero padded, because configs are listed as text."""
+    return f"round-{number:03d}"
+
+
+@dataclass(frozen=True)
+class Config:
+    """One config of the card: how many rows and bytes, and the files of each split."""
+
+    name: str
+    what: str
+    rows: int
+    size: int
+    files: dict[str, str]
+
+    def entry(self, content: str) -> dict[str, Any]:
+        """As in the ``configs`` of a card. `content` is there for the cache of `load_dataset`."""
+        files = [{"split": split, "path": path} for split, path in self.files.items()]
+        return {"config_name": self.name, "description": f"content {content}", "data_files": files}
+
+
+@dataclass
+class Staged:
+    """Path in the repository -> local file, and the configs they make up."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    configs: list[Config] = field(default_factory=list)
+    picture: str | None = None
+
+    def add(self, name: str, what: str, rows: int, splits: Mapping[str, tuple[str, Mapping[str, Path]]]) -> None:
+        """A config: split -> (pattern, its files)."""
+        for _, files in splits.values():
+            self.files.update(files)
+        size = sum(path.stat().st_size for _, files in splits.values() for path in files.values())
+        self.configs.append(Config(name, what, rows, size, {split: pattern for split, (pattern, _) in splits.items()}))
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Shards of queries and documents that other rounds have published: path in the repository -> local copy."""
+
+    queries: Mapping[str, Path] = field(default_factory=dict)
+    documents: Mapping[str, Path] = field(default_factory=dict)
+
+
+def text_formats() -> list[str]:
+    """What can be published besides ids."""
+    from hfneg.formats import TRAINER_FORMATS
+
+    return [ROWS, *(name for name in TRAINER_FORMATS if name != "ids")]
+
+
+def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """The text formats asked for, in the order of `text_formats`; raises SettingError for one that is none."""
+    known = text_formats()
+    for name in formats:
+        if name not in known:
+            raise SettingError(
+                f"there is no format {name!r} to publish; there are {', '.join(known)} (ids are always published)."
+                f"{near_miss(name, known)}"
+            )
+    return tuple(name for name in known if name in formats)
+
+
+def stage_round(
+    folder: Path, summary: Mapping[str, Any], anchors: Anchors | None, number: int, work: Path, earlier: Earlier
+) -> Staged:
+    """Ids and scores, queries, documents and the ledger of a round."""
+    staged, name = Staged(), round_name(number)
+    queries = Named("query_id", work / QUERIES, name)
+    documents = Named("document_id", work / CORPUS, name)
+    for named, known in ((queries, earlier.queries), (documents, earlier.documents)):
+        for where, path in known.items():
+            named.known(path, where)
+    writer = IdRows(folder, summary, anchors, queries, documents)
+    splits, rows = {}, 0
+    for split in summary["rows"]:
+        path = work / name / "ids" / f"{split}-00000.parquet"
+        rows += writer.write(split, path)
+        splits[split] = (f"{name}/ids/{split}-*.parquet", {f"{name}/ids/{path.name}": path})
+    queries.close()
+    documents.close()
+    staged.add(name, "ids and scores, a row per anchor and positive", rows, splits)
+    for config, named, known in ((QUERIES, queries, earlier.queries), (CORPUS, documents, earlier.documents)):
+        files = {f"{config}/{path.name}": path for path in named.paths}
+        what = "texts of the anchors" if config == QUERIES else "texts of the documents that rounds name"
+        before = sum(pq.ParquetFile(path).metadata.num_rows for path in known.values())
+        staged.add(config, what, before + named.rows, {"train": (f"{config}/*.parquet", files)})
+    _stage_ledger(staged, folder, summary, anchors, name, work)
+    return staged
+
+
+def _stage_ledger(
+    staged: Staged, folder: Path, summary: Mapping[str, Any], anchors: Anchors | None, name: str, work: Path
+) -> None:
+    """The ledger as it is, what its row numbers mean, and a picture of its scores; one pass over it."""
+    files = {f"{name}/{LEDGER}/{path.name}": path for path in sorted((folder / "ledger").glob("*.parquet"))}
+    what = "a row per unique anchor: every candidate, its scores, and the verdict on it"
+    staged.add(f"{name}-{LEDGER}", what, summary["anchors"], {"anchors": (f"{name}/{LEDGER}/*.parquet", files)})
+    ledger = MinedLedger(folder)
+    named = np.zeros(summary["documents"], dtype=bool)
+
+    def look(block: LedgerBlock) -> None:
+        named[block.candidates.rows] = True
+        named[block.positives.flat] = True
+
+    statistics = statistics_of.of(ledger, None if anchors is None else look)
+    path = work / name / "scores.svg"
+    path.write_text(_picture(statistics, ledger.taught), encoding="utf-8")
+    staged.files[f"{name}/scores.svg"] = path
+    staged.picture = f"{name}/scores.svg"
+    if anchors is not None:
+        path = work / name / "documents" / "documents-00000.parquet"
+        rows = _write_documents(np.flatnonzero(named), anchors, path)
+        files = {f"{name}/documents/{path.name}": path}
+        what = "ids of the documents that the ledger names by row"
+        staged.add(f"{name}-documents", what, rows, {"train": (f"{name}/documents/*.parquet", files)})
+
+
+def _write_documents(rows: Any, anchors: Anchors, path: Path) -> int:
+    """Row of the corpus -> id."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    schema = pa.schema([("row", pa.int64()), ("document_id", pa.string())])
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, len(rows), 100_000):
+            some = rows[start : start + 100_000]
+            ids = anchors.corpus.ids_arrow(some).cast(pa.string())
+            if anchors.added:
+                mask = pc.match_substring_regex(ids, ADDED)
+                texts = anchors.corpus.texts(some[mask.to_numpy(zero_copy_only=False)]).cast(pa.string())
+                ids = replaced(ids, mask, derived_ids(texts))
+            writer.write_table(pa.table([pa.array(some), ids], schema=schema))
+    return len(rows)
+
+
+def _picture(statistics: Statistics, taught: bool) -> str:
+    """Scores of positives, negatives and rejected candidates: the teacher's where there was one, else the source's."""
+    scores = statistics.scores["teacher" if taught else "score"]
+    groups = {f"{group}s" if group != "rejected" else group: scores[group]
+              for group in ("positive", "negative", "rejected") if group in scores}  # fmt: skip
+    axis = "score that ranks the candidates"
+    if taught:
+        axis = "teacher's score" + (" (of the candidates it was asked about)" if statistics.lazy else "")
+    return histogram_svg(groups, "Scores, as shares of each group", axis)
+
+
+def stage_formats(
+    staged: Staged, folder: Path, summary: Mapping[str, Any], number: int, work: Path, formats: Sequence[str]
+) -> None:
+    """Text formats as further configs; logs about how large each will be before it is written."""
+    from hfneg.formats import export
+
+    name = round_name(number)
+    if ROWS in formats:
+        splits = {}
+        for split in summary["rows"]:
+            paths = sorted((folder / "data").glob(f"{split}-*.parquet"))
+            here = {f"{name}/{ROWS}/{path.name}": path for path in paths}
+            splits[split] = (f"{name}/{ROWS}/{split}-*.parquet", here)
+        staged.add(f"{name}-{ROWS}", "the mined rows with all their columns", sum(summary["rows"].values()), splits)
+    wanted = [given for given in formats if given != ROWS]
+    mined = mined_folder.open_rows(folder, several=True) if wanted else {}
+    for given in wanted:
+        splits, rows = {}, 0
+        for split, data in mined.items():
+            log.info("%s-%s, %s: about %s MB before compression", name, given, split, _estimate(data, given, summary))
+            path = work / name / given / f"{split}-00000.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows += export(data, given, path, **summary["columns"])
+            splits[split] = (f"{name}/{given}/{split}-*.parquet", {f"{name}/{given}/{path.name}": path})
+        staged.add(f"{name}-{given}", f"texts as {given}", rows, splits)
+
+
+def _estimate(data: Any, given: str, summary: Mapping[str, Any]) -> str:
+    """From the first rows."""
+    from hfneg.formats import TRAINER_FORMATS
+
+    sample = data.select(range(min(200, len(data))))
+    made = TRAINER_FORMATS[given](sample, **summary["columns"])
+    size = sum(batch.nbytes for batch in made.with_format("arrow").iter(100)) if len(made) else 0
+    return f"{size / max(len(sample), 1) * len(data) / 1e6:,.1f}"
