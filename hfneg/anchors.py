@@ -96,6 +96,14 @@ class Anchors:
     def __repr__(self) -> str:
         return f"Anchors({len(self)} anchors of {self.rows} rows, {anchor_columns(self)}, digest={self.digest[:12]})"
 
+    @classmethod
+    def reopen(cls, digest: str, *, anchor: str, positive: str) -> Anchors:
+        """Anchors that the store holds already; raises StoreError where it does not."""
+        anchors = cls.__new__(cls)
+        anchors.anchor, anchors.positive, anchors.digest = anchor, positive, digest
+        _ = len(anchors.corpus)
+        return anchors
+
     def __getstate__(self) -> dict[str, str]:
         return {"anchor": self.anchor, "positive": self.positive, "digest": self.digest}
 

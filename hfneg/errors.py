@@ -13,10 +13,14 @@
     ├── NonFiniteError               a model or retriever returned NaN or infinity
     ├── RetrieverError               a retriever broke its contract (shape, rows, order)
     ├── TeacherError                 a teacher broke its contract (one score per pair)
-    │   └── EndpointError            a teacher's server is down, slow, refuses, or answers nonsense
+    │   ├── EndpointError            a teacher's server is down, slow, refuses, or answers nonsense
+    │   └── NeedsTeacher             a ledger lacks scores that only the teacher can give
+    ├── TrainingError                a training left no checkpoint, or none that can be used
     ├── OutputError                  the output folder cannot be used
     │   ├── OutputExistsError        it is there already, and nobody said resume or overwrite
     │   └── ResumeError              it belongs to a run with other inputs
+    ├── PublishError                 the Hub, or what it holds, does not let a round be published or read
+    │   └── AccessError              no token, a wrong one, or one without the rights
     ├── StoreError                   an artefact is missing, damaged or of a newer version
     ├── ProcessError                 work was started in a process that cannot do it
     │   └── WorkerDiedError          a worker process ended before its unit was finished
@@ -31,6 +35,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "AccessError",
     "ColumnError",
     "DocumentError",
     "EmptyInputError",
@@ -38,17 +43,20 @@ __all__ = [
     "HfnegError",
     "InputError",
     "MissingExtraError",
+    "NeedsTeacher",
     "NonFiniteError",
     "OutputError",
     "OutputExistsError",
     "PositiveError",
     "ProcessError",
+    "PublishError",
     "RecipeError",
     "ResumeError",
     "RetrieverError",
     "SettingError",
     "StoreError",
     "TeacherError",
+    "TrainingError",
     "WorkerDiedError",
     "near_miss",
 ]
@@ -102,6 +110,14 @@ class EndpointError(TeacherError):
     """The server behind a teacher is down, too slow, refuses, or answers nonsense; scores received so far are kept."""
 
 
+class NeedsTeacher(TeacherError):  # noqa: N818 - the name says what to do
+    """A ledger lacks teacher scores that are needed now; the message says how many, and how to have them made."""
+
+
+class TrainingError(HfnegError):
+    """The training of a round left no checkpoint, or the next round was asked for before it had ended."""
+
+
 class OutputError(HfnegError):
     """The output folder cannot be written or is not what it should be."""
 
@@ -112,6 +128,14 @@ class OutputExistsError(OutputError):
 
 class ResumeError(OutputError):
     """The folder to resume belongs to a run with other inputs or another recipe."""
+
+
+class PublishError(HfnegError):
+    """The Hub, or what a repository holds already, does not let a round be published or read; nothing is half there."""
+
+
+class AccessError(PublishError):
+    """No token, a wrong one, or one without the rights that are needed."""
 
 
 class StoreError(HfnegError):
