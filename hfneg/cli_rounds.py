@@ -57,20 +57,20 @@ def rounds(
 
     Examples:
 
-        hfneg rounds recipes/rounds.yaml path/to/scifact --out rounds
+        hfneg rounds recipes/rounds/loop.yaml path/to/scifact --out rounds
 
-        hfneg rounds recipes/rounds.yaml pairs.parquet --corpus docs.jsonl --rounds 2 --set sampler.n=5
+        hfneg rounds loop.yaml pairs.parquet --corpus docs.jsonl --rounds 2
 
-        hfneg rounds recipes/rounds.yaml path/to/scifact --out rounds --resume
+        hfneg rounds loop.yaml path/to/scifact --out rounds --resume
     """
-    from hfneg import inputs, loading
+    from hfneg import inputs
     from hfneg.looping import rounds as run
     from hfneg.looping.training import load_training_recipe
 
     steps, training = load_training_recipe(recipe, trust=trust)
     steps = steps.with_settings(set_ or [], trust=trust)
     found = inputs.load_pairs(pairs, split)
-    documents = found.corpus if corpus is None else loading.as_corpus(corpus)
+    documents = found.corpus if corpus is None else inputs.load_corpus(corpus)
     table = _table()
     last = None
     for last in run(

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from hfneg import loading
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError
+from hfneg.sources import source_of
 
 CORPUS_CONFIGS = ("corpus", "passage", "passages", "documents", "docs", "collection")
 QUERY_CONFIGS = ("queries", "query", "topics")
@@ -54,20 +55,24 @@ def named_configs(path: str) -> Configs | None:
     return Configs(place, corpus, queries, f"{place}-qrels")  # as BeIR/scifact has BeIR/scifact-qrels
 
 
-def by_ids(path: str, configs: Configs, split: str | None) -> tuple[Any, Corpus | None, str]:
-    """(rows with the texts of their queries in ``query`` and lists in ``positive_ids``, corpus, layout)."""
+def by_ids(path: str, configs: Configs, split: str | None) -> tuple[Any, Corpus, str]:
+    """(rows with ``query``, and lists ``positive_ids`` and ``positive``; corpus; layout)."""
     rows = loading.load_any(configs.qrels, split)
     corpus = loading.as_corpus(loading.only_split(loading.load_any(f"{configs.place}:{configs.corpus}")))
+    assert corpus is not None
     queries = _texts_of_queries(f"{configs.place}:{configs.queries}")
     layouts: list[str] = []
 
     def converted(part: Any) -> Any:
         table, layout = _identified(path, part.with_format("arrow")[:])
         layouts.append(layout)
-        return _dataset(_with_query_texts(path, table, queries))
+        return _dataset(_with_positive_texts(path, _with_query_texts(path, table, queries), corpus))
 
     found = {name: converted(part) for name, part in rows.items()} if isinstance(rows, dict) else converted(rows)
     result = _as_splits(found) if isinstance(found, dict) else found
+    source = source_of(rows)
+    if source is not None:  # what was made of them is no download any more
+        result.source = {**source, "layout": layouts[0]}
     return result, corpus, layouts[0]
 
 
@@ -97,7 +102,11 @@ def _one_of(names: Iterable[str], usual: tuple[str, ...]) -> str | None:
 
 def _renamed(table: pa.Table, query: str, positives: Any) -> pa.Table:
     ids = table[query].cast(pa.string())
-    kept = [name for name in table.column_names if name not in (query, "query_id", loading.BEIR_ANCHOR, IDS)]
+    kept = [
+        name
+        for name in table.column_names
+        if name not in (query, "query_id", loading.BEIR_ANCHOR, loading.BEIR_POSITIVE, IDS)
+    ]
     return table.select(kept).add_column(0, IDS, positives).add_column(0, "query_id", ids)
 
 
@@ -165,10 +174,24 @@ def _with_query_texts(path: str, table: pa.Table, queries: tuple[Any, Any]) -> p
     return table.add_column(1, loading.BEIR_ANCHOR, column)
 
 
+def _with_positive_texts(path: str, table: pa.Table, corpus: Corpus) -> pa.Table:
+    """The texts of the positives, in lists as their ids are."""
+    ids = table[IDS].combine_chunks()
+    rows = corpus.rows_of_ids(ids.flatten().to_pylist())
+    if (rows < 0).any():
+        missing = ids.flatten()[int(np.flatnonzero(rows < 0)[0])].as_py()
+        raise PositiveError(f"{path}: the rows name the document {missing!r}, which the corpus does not have")
+    lengths = ids.value_lengths().to_numpy()
+    ends = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
+    texts = pa.LargeListArray.from_arrays(ends, corpus.texts(rows))
+    return table.add_column(table.column_names.index(IDS) + 1, loading.BEIR_POSITIVE, texts)
+
+
 def _dataset(table: pa.Table) -> Any:
     import datasets
 
-    narrow = {"query_id": pa.string(), IDS: pa.list_(pa.string())}
+    texts = pa.list_(pa.string())
+    narrow = {"query_id": pa.string(), IDS: texts, loading.BEIR_POSITIVE: texts}
     for name, kind in narrow.items():
         table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
     return datasets.Dataset(table)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from hfneg import columns, identified, loading
@@ -29,6 +30,7 @@ from hfneg.errors import (
     SettingError,
     near_miss,
 )
+from hfneg.sources import source_of
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ def load_pairs(
     named = identified.named_configs(path)
     if named is not None:
         given, documents, layout = identified.by_ids(path, named, split)
-        return Pairs(given, documents, loading.BEIR_ANCHOR, identified.IDS, "id", layout)
+        return Pairs(given, documents, loading.BEIR_ANCHOR, loading.BEIR_POSITIVE, "text", layout)
     rows = loading.load_any(path, split)
     kinds = _first(rows).features
     if anchor is None and positive is None and PASSAGES[0] in kinds:
@@ -102,6 +104,13 @@ def load_pairs(
     if names[1] == "pos" and "neg" in kinds:
         return Pairs(rows, Corpus.from_texts(_flat(rows, ("pos", "neg"))), *names, "text", "flagembedding")
     return Pairs(rows, None, *names)
+
+
+def load_corpus(path: str, split: str | None = None, text: str | None = None, id: str | None = None) -> Any:
+    """A `Corpus` from a BEIR folder, a file, a saved dataset or a Hub id; `text` and `id` are columns of it."""
+    if (Path(path) / "corpus.jsonl").is_file():
+        return loading.as_corpus(path)
+    return loading.as_corpus(loading.load_any(path, split), text=text, id=id)
 
 
 def _first(rows: Any) -> Any:
@@ -126,6 +135,9 @@ def _passages(rows: Any) -> Pairs:
         corpus = Corpus.from_dataset(_each_passage(rows), text="text", title="title")
 
     pairs = rows.map(_positive_texts, batched=True, desc="Reading passages")
+    source = source_of(rows)
+    if source is not None:
+        pairs.source = {**source, "layout": "passages"}
     return Pairs(pairs, corpus, "query", "positive", "text", "passages")
 
 

@@ -130,7 +130,7 @@ def load_any(path: str, split: str | None = None) -> Any:
 
     Files: parquet, JSON lines, CSV, TSV, plain text (a row per line), Arrow; also compressed. Folders: what
     `save_to_disk` wrote, or anything `load_dataset` opens. A Hub id may carry a configuration,
-    ``org/name:config``: ``load_dataset("org/name", "config")``.
+    ``org/name:config``: ``load_dataset("org/name", "config")``; and a revision, ``org/name@v1.0:config``.
     """
     import datasets
 
@@ -146,7 +146,9 @@ def load_any(path: str, split: str | None = None) -> Any:
         elif any((location / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
             loaded = datasets.load_from_disk(path)
         else:
-            loaded = datasets.load_dataset(path, config, **_cache_of(location))
+            name, _, revision = path.partition("@") if not location.exists() else (path, "", "")
+            pinned = {"revision": revision} if revision else {}
+            loaded = datasets.load_dataset(name, config, **pinned, **_cache_of(location))
     except InputError:
         raise
     except Exception as error:  # many kinds, from datasets, huggingface_hub, pyarrow, the network
@@ -190,7 +192,8 @@ def config_names(place: str) -> list[str]:
     if folder.is_file() or saved or (not folder.exists() and _is_local(folder)):
         return []
     try:
-        return list(datasets.get_dataset_config_names(place))
+        name, _, revision = place.partition("@") if not folder.exists() else (place, "", "")
+        return list(datasets.get_dataset_config_names(name, **({"revision": revision} if revision else {})))
     except Exception:  # whatever it is, loading the rows meets it again and says it
         return []
 

@@ -17,6 +17,7 @@ from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError
 
 DOCUMENTS = [{"_id": f"d{i}", "title": "Faults" if i == 1 else "", "text": f"text number {i}"} for i in range(6)]
 QUERIES = [{"_id": "q2", "text": "second question"}, {"_id": "q1", "text": "first question"}]
+D1 = "Faults\ntext number 1"
 NEW = {"query-id": "q1", "corpus-id": "d1", "score": 1}
 
 
@@ -71,10 +72,10 @@ def test_judged_queries_with_their_corpus(qrels: str, tmp_path: Path) -> None:
     judged = [NEW, {**NEW, "corpus-id": "d3", "score": 0}, {**NEW, "corpus-id": "d2"}, {**NEW, "query-id": "q2"}]
     place = configs(tmp_path / "set", corpus={"corpus": DOCUMENTS}, queries={"queries": QUERIES}, **{qrels: judged})
     loaded = hfneg.load_pairs(place)
-    assert (loaded.layout, loaded.positives_are) == ("judged", "id")
+    assert (loaded.layout, loaded.positives_are) == ("judged", "text")
     assert rows_of(loaded) == [
-        {"query_id": "q1", "query": "first question", "positive_ids": ["d1", "d2"]},
-        {"query_id": "q2", "query": "second question", "positive_ids": ["d1"]},
+        {"query_id": "q1", "query": "first question", "positive_ids": ["d1", "d2"], "positive": [D1, "text number 2"]},
+        {"query_id": "q2", "query": "second question", "positive_ids": ["d1"], "positive": [D1]},
     ]
     assert negatives(loaded, tmp_path / "mined") == {
         "first question": all_but("Faults\ntext number 1", "text number 2"),
@@ -143,6 +144,7 @@ def test_judgments_in_a_repository_of_their_own(tmp_path: Path) -> None:
     ("changes", "error", "message"),
     [
         ({"queries": QUERIES[:1]}, PositiveError, "name the query 'q1', which the queries do not have"),
+        ({"default": [{**NEW, "corpus-id": "d9"}]}, PositiveError, "the document 'd9', which the corpus does not have"),
         ({"queries": [{"name": "q1", "text": "first"}]}, ColumnError, "expected a column of ids"),
         ({"default": [{**NEW, "score": 0}]}, EmptyInputError, "name no relevant document"),
         ({"default": [{"query-id": "q1", "other": 1}]}, ColumnError, "no column of document ids among query-id, other"),
