@@ -20,7 +20,7 @@ from hfneg.errors import OutputError, OutputExistsError, ResumeError, SettingErr
 WORK = ".hfneg"
 RUN = "run.json"
 SUMMARY = "summary.json"
-PUBLIC = ("data", "ledger", "recipe.yaml", "README.md", SUMMARY)
+PUBLIC = ("data", "ledger", "recipe.yaml", "README.md", "statistics.json", SUMMARY)
 
 
 class RunFolder:

@@ -18,10 +18,10 @@ from hfneg import store
 from hfneg.auditing import checks, fixing, hardness, layouts, looking, measures, truth
 from hfneg.auditing.checks import Check
 from hfneg.auditing.facts import Facts, Reader
+from hfneg.auditing.findings import SHOWN, AuditReport, Example, Finding
 from hfneg.auditing.layouts import Given, Layout
 from hfneg.auditing.looking import Look, RowTexts
 from hfneg.auditing.opening import Source, open_source
-from hfneg.auditing.report import SHOWN, AuditReport, Example, Finding
 from hfneg.errors import EmptyInputError, SettingError
 from hfneg.step import is_number
 

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 from hfneg.auditing import reading
 from hfneg.auditing.checks import Check
 from hfneg.auditing.facts import Facts
+from hfneg.auditing.findings import Removed
 from hfneg.auditing.layouts import Layout
 from hfneg.auditing.opening import Source
-from hfneg.auditing.report import Removed
 from hfneg.batches import offsets
 from hfneg.errors import SettingError
 from hfneg.formats.files import replacing

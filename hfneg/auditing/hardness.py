@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.auditing.facts import Facts
+from hfneg.auditing.findings import Hardness
 from hfneg.auditing.looking import Known, RowTexts
-from hfneg.auditing.report import Hardness
 from hfneg.encoding import Encoder
 from hfneg.errors import SettingError
 from hfneg.hashing import mix

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.auditing.facts import Facts, among
-from hfneg.auditing.report import Measure
+from hfneg.auditing.findings import Measure
 
 Rows = npt.NDArray[np.int64]
 

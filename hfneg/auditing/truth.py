@@ -13,10 +13,10 @@ import numpy.typing as npt
 from hfneg import loading
 from hfneg.auditing.checks import TestSet
 from hfneg.auditing.facts import Facts, among
+from hfneg.auditing.findings import FalseNegatives
 from hfneg.auditing.layouts import Given, pairs
 from hfneg.auditing.opening import Source, open_source
 from hfneg.auditing.reading import read
-from hfneg.auditing.report import FalseNegatives
 from hfneg.errors import InputError
 
 Rows = npt.NDArray[np.int64]

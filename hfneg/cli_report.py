@@ -1,0 +1,112 @@
+"""``hfneg report`` and ``hfneg diff``: they parse, call the library, and print."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+out = Console()
+HINT = "--overwrite, --out"
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
+]
+
+
+def report(
+    mined: Annotated[Path, typer.Argument(metavar="MINED", help="A folder that hfneg mine wrote.")],
+    to: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
+    sample: Annotated[int, typer.Option(metavar="N", help="Anchors that can be browsed, at most 2000.")] = 200,
+    seed: Annotated[int, typer.Option(metavar="S", help="Another one draws other anchors.")] = 0,
+    against: Annotated[
+        Path | None, typer.Option(metavar="OTHER", help="An earlier round: what has changed since.", show_default=False)
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CORPUS",
+            help="What was mined from, where the store no longer has it: a BEIR folder, a file, a Hub id.",
+            show_default=False,
+        ),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", metavar="", help="Open it in the browser.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the file.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page about a mined folder: yield, scores, hardness, hubs, and anchors to browse.
+
+    The page is a single file, and opens without a network.
+
+    Examples:
+
+        hfneg report mined
+
+        hfneg report round-002 --against round-001 --out page.html
+
+        hfneg report mined --sample 500 --seed 7 --overwrite --open
+    """
+    from hfneg.reporting import report as run
+
+    path = run(mined, to, sample=sample, seed=seed, against=against, corpus=corpus, overwrite=overwrite)
+    line = f"{path} ({path.stat().st_size / 1e6:.1f} MB); open it in any browser"
+    out.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if open_:
+        typer.launch(path.resolve().as_uri())
+
+
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="The earlier round, a folder that hfneg mine wrote.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The later round, over the same pairs.")],
+    settled: Annotated[
+        float, typer.Option(metavar="SHARE", help="Stop where this share of the negatives stayed.")
+    ] = 0.9,
+    short: Annotated[
+        float, typer.Option(metavar="SHARE", help="Tolerated share of anchors with too few negatives.")
+    ] = 0.1,
+    json: Annotated[bool, typer.Option("--json", metavar="", help="The result as JSON, and nothing else.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare two rounds: how many negatives stayed, how many became easy, and whether another round is worth it.
+
+    Examples:
+
+        hfneg diff round-001 round-002
+
+        hfneg diff round-001 round-002 --settled 0.95 --json
+    """
+    from hfneg import showing_diff
+    from hfneg.diffing import diff as run
+
+    found = run(a, b, settled=settled, short=short)
+    if json:
+        typer.echo(found.to_json())
+    else:
+        showing_diff.diff(out, found)
+
+
+def register(
+    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    """Make them commands of `app`, with its way to log and to end on errors."""
+    for function in (report, diff):
+        app.command(name=function.__name__)(_spoken(function, speak, errors))
+
+
+def _spoken(
+    function: Callable[..., None],
+    speak: Callable[[bool], None],
+    errors: Callable[[str], AbstractContextManager[None]],
+) -> Callable[..., None]:
+    @functools.wraps(function)
+    def command(**options: Any) -> None:
+        speak(options["quiet"])
+        with errors(HINT):
+            function(**options)
+
+    return command

@@ -1,0 +1,98 @@
+"""`report`: one page about a mined folder, that opens anywhere and loads nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hfneg import statistics_of, store
+from hfneg.diffing import diff
+from hfneg.errors import OutputError, OutputExistsError, SettingError
+from hfneg.mined_ledger import LedgerBlock, MinedLedger
+from hfneg.reporting import entries, page
+from hfneg.reporting.choosing import choose
+from hfneg.reporting.documents import open_documents
+from hfneg.step import is_whole
+
+MOST = 2000
+"""Anchors of a sample."""
+
+
+def report(
+    folder: str | Path,
+    out: str | Path = "report.html",
+    *,
+    sample: int = 200,
+    seed: int = 0,
+    against: str | Path | None = None,
+    corpus: Any = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write one self-contained HTML page about a mined folder; returns its path.
+
+    >>> hfneg.report("mined/", "report.html")  # doctest: +SKIP
+
+    Args:
+        folder: what `mine` wrote. Its ledger is read once, block by block, whatever its size.
+        out: the file to write.
+        sample: how many anchors can be browsed, at most 2,000. They are drawn by a hash of their texts, so that the
+            reports of several rounds show the same anchors.
+        seed: of the draw.
+        against: an earlier round, to say what changed since; see `diff`.
+        corpus: what `mine` was given, where the store no longer has it; without it the page shows the texts that the
+            mined rows hold.
+        overwrite: replace `out`.
+
+    Raises InputError where `folder` is not mined; OutputError where `out` cannot be written.
+    """
+    if not is_whole(sample, 1) or sample > MOST:
+        raise SettingError(f"report(sample={sample!r}): expected how many anchors to show, 1 to {MOST}")
+    if not is_whole(seed):
+        raise SettingError(f"report(seed={seed!r}): expected a whole number, 0 or more")
+    path = _writable(out, overwrite)
+    ledger = MinedLedger(folder)
+    found = None if against is None else diff(against, folder)
+    chosen = choose(ledger, sample, seed)
+    blocks: list[LedgerBlock] = []
+
+    def look(block: LedgerBlock) -> None:
+        at = np.flatnonzero(np.isin(block.numbers, chosen.numbers))
+        if len(at):
+            blocks.append(block.take(at))
+
+    statistics = statistics_of.of(ledger, look)
+    documents = open_documents(ledger, corpus, chosen, blocks)
+    shown, length = entries.sample(ledger, chosen, blocks, documents)
+    words = _words(len(shown["entries"]), len(ledger), seed, length)
+    text = page.render(ledger, statistics, shown, documents, words, found)
+    try:
+        store.replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}; give another file") from error
+    return path
+
+
+def _words(shown: int, anchors: int, seed: int, length: int) -> str:
+    """How the sample was made."""
+    drawn = (
+        f"All {anchors:,} anchors"
+        if shown == anchors
+        else f"A sample: {shown:,} of {anchors:,} anchors, drawn by a hash of their texts (seed {seed}); another round "
+        "over the same pairs shows the same ones"
+    )
+    cut = f" Texts are cut to {length:,} characters to keep the page small." if length < entries.LENGTHS[0] else ""
+    return f"{drawn}. Of each: its positives, its negatives, and what was rejected, with the reason.{cut}"
+
+
+def _writable(out: str | Path, overwrite: bool) -> Path:
+    """Refused before any work."""
+    path = Path(out)
+    if not str(out) or path.is_dir():
+        raise OutputError(f"out={str(out)!r} is a folder; give a file such as report.html")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{path} is there already; say overwrite to replace it")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"there is no folder {path.absolute().parent}; make it, or give another file")
+    return path
