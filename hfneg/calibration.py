@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hfneg import mined_folder
 from hfneg.anchors import Anchors
 from hfneg.calibrating import difficulty, estimating, judging, plotting, sample_files, strata, sweeping
 from hfneg.calibrating import frame as frames
@@ -50,6 +51,7 @@ def calibrate(
     corpus: Any = None,
     seed: int = 0,
     trust: bool = False,
+    record: bool = False,
 ) -> Calibration:
     """The false-negative rate P(relevant | mined) of a mined folder, by the best method there are judgments for.
 
@@ -79,6 +81,7 @@ def calibrate(
         plot: a PNG to write (needs the extra ``plots``).
         corpus: what `mine` was given; needed only where the store no longer has it.
         trust: load components that the folder's recipe imports.
+        record: write the rate into the folder's ``summary.json`` and card, from where `publish` takes it.
 
     Raises:
         InputError and its kinds: no mined folder or ledger; judgments that do not fit, have other labels, or are too
@@ -106,6 +109,8 @@ def calibrate(
     found = work.report(estimator, measured, target, written, {"corpus": corpus, "trust": trust, "seed": seed})
     if picture is not None:
         plotting.write(picture, found)
+    if record:
+        mined_folder.record(mined, calibration=found.in_words)
     return found
 
 

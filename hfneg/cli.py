@@ -14,7 +14,17 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from hfneg import __version__, cli_audit, cli_store
+from hfneg import (
+    __version__,
+    cli_audit,
+    cli_calibrate,
+    cli_push,
+    cli_report,
+    cli_reproduce,
+    cli_rounds,
+    cli_select,
+    cli_store,
+)
 from hfneg.errors import HfnegError, OutputError, OutputExistsError, ResumeError
 
 app = typer.Typer(
@@ -190,7 +200,7 @@ def mine(
     """
     _speak(quiet)
     with _errors_as_exit_codes("--resume, --overwrite, --out"):
-        from hfneg import run_folder, showing
+        from hfneg import inputs, run_folder, showing
         from hfneg.mining import mine as run
         from hfneg.recipe import Recipe
 
@@ -198,18 +208,18 @@ def mine(
         run_folder.check(to, resume=resume, overwrite=overwrite)
         steps = Recipe.load(recipe, trust=trust) if recipe is not None else Recipe()
         steps = steps.with_settings(set_ or [], trust=trust)
-        rows, own_corpus, names = _load_pairs(pairs, split, anchor, positive, show_positives)
-        documents = own_corpus if corpus is None else _load_corpus(corpus, corpus_split, corpus_text, corpus_id)
+        found = _load_pairs(pairs, split, anchor, positive, show_positives)
+        documents = found.corpus if corpus is None else inputs.load_corpus(corpus, corpus_split, corpus_text, corpus_id)
         try:
             run(
-                rows,
+                found.rows,
                 documents,
                 steps,
                 out=to,
-                anchor=names[0],
-                positive=names[1],
-                hidden=names[2],
-                positives_are=positives_are,
+                anchor=found.anchor,
+                positive=found.positive,
+                hidden=found.hidden,
+                positives_are=found.positives_are if positives_are == "auto" else positives_are,
                 missing=missing,
                 resume=resume,
                 overwrite=overwrite,
@@ -222,38 +232,24 @@ def mine(
         showing.summary(out, to, time.perf_counter() - began)
 
 
-def _load_pairs(
-    pairs: str, split: str | None, anchor: str | None, positive: str | None, show: int | None
-) -> tuple[Any, Any, tuple[str, str, str | None]]:
-    """(pairs, the corpus that comes with them or None, (anchor, positive, hidden)) from what was typed."""
-    from hfneg import loading
-    from hfneg.errors import SettingError
+def _load_pairs(pairs: str, split: str | None, anchor: str | None, positive: str | None, show: int | None) -> Any:
+    """What was typed, as `hfneg.inputs.Pairs`; says which columns were guessed."""
+    from hfneg import inputs
 
-    if loading.is_beir(pairs):
-        rows, documents = loading.load_beir(pairs, split, show)
-        hidden = loading.BEIR_HIDDEN if show is not None else None
-        return rows, documents, (anchor or loading.BEIR_ANCHOR, positive or loading.BEIR_POSITIVE, hidden)
-    if show is not None:
-        raise SettingError("--show-positives needs a BEIR folder, where the list of all positives is known")
-    rows = loading.load_any(pairs, split)
-    first = next(iter(rows.values())) if isinstance(rows, dict) else rows
-    found = loading.guess_columns(list(first.column_names), anchor, positive)
+    found = inputs.load_pairs(pairs, split, anchor=anchor, positive=positive, show=show)
     guessed = [
         f"{role} = {name!r}"
-        for role, name, given in zip(("anchor", "positive"), found, (anchor, positive), strict=True)
-        if given is None
+        for role, name, given in zip(
+            ("anchor", "positive"), (found.anchor, found.positive), (anchor, positive), strict=True
+        )
+        if given is None and found.layout == "texts"
     ]
+    log = logging.getLogger("hfneg")
     if guessed:
-        logging.getLogger("hfneg").info("%s (guessed; --anchor and --positive say otherwise)", ", ".join(guessed))
-    return rows, None, (*found, None)
-
-
-def _load_corpus(corpus: str, split: str | None, text: str | None, id: str | None) -> Any:
-    from hfneg import loading
-
-    if (Path(corpus) / "corpus.jsonl").is_file():
-        return loading.as_corpus(corpus)
-    return loading.as_corpus(loading.load_any(corpus, split), text=text, id=id)
+        log.info("%s (guessed; --anchor and --positive say otherwise)", ", ".join(guessed))
+    elif found.layout not in ("texts", "beir"):
+        log.info("%s read as %s", pairs, found.layout)
+    return found
 
 
 @app.command()
@@ -307,4 +303,10 @@ def export(
 
 
 cli_audit.register(app, _speak, _errors_as_exit_codes)
+cli_select.register(app, _speak, _errors_as_exit_codes)
+cli_push.register(app, _speak, _errors_as_exit_codes)
+cli_calibrate.register(app, _speak, _errors_as_exit_codes)
+cli_rounds.register(app, _speak, _errors_as_exit_codes)
+cli_report.register(app, _speak, _errors_as_exit_codes)
+cli_reproduce.register(app, _speak, _errors_as_exit_codes)
 cli_store.register(app, _errors_as_exit_codes)

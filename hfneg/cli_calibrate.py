@@ -71,6 +71,9 @@ def calibrate(
         bool,
         typer.Option("--trust", metavar="", rich_help_panel=MEASURED, help="Load components named by import path."),
     ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", metavar="", help="Write the rate into the folder's summary and card.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", metavar="", help="The result as JSON, and nothing else.")] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
@@ -112,6 +115,7 @@ def calibrate(
         corpus=corpus,
         seed=seed,
         trust=trust,
+        record=record,
     )
     if json:
         typer.echo(found.to_json())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
+from hfneg import store
 from hfneg.cards import Readme, read_samples, render, without_paths
 from hfneg.errors import InputError, OutputError, near_miss
 from hfneg.run_folder import SUMMARY
@@ -54,6 +55,15 @@ def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder:
     samples = read_samples(folder, summary["columns"]) if folder is not None else []
     body = render(facts, place="PATH", samples=samples, models=models, sources=summary.get("datasets"))
     return Readme(head, f"\n{body}").text()
+
+
+def record(folder: str | Path, **facts: Any) -> None:
+    """Add to what ``summary.json`` and the card of a mined folder say, each replaced at once."""
+    path = Path(folder)
+    summary = {**open_summary(path), **facts}
+    text = card(summary, list(summary["rows"]), content_digest(path), path)
+    store.write_json(path / SUMMARY, summary)
+    store.replace_file(path / "README.md", lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def per_anchor(lengths: Any) -> dict[str, int]:

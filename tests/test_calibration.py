@@ -580,3 +580,21 @@ def test_nothing_of_the_folder_changes(mined: Path, sampled: list[dict[str, Any]
     before = {path: path.stat().st_mtime_ns for path in mined.rglob("*")}
     hfneg.calibrate(mined, judge=pa.Table.from_pylist(sampled).to_pylist())
     assert {path: path.stat().st_mtime_ns for path in mined.rglob("*")} == before
+
+
+def test_the_rate_is_recorded_for_the_card(mined: Path, sampled: list[dict[str, Any]], tmp_path: Path) -> None:
+    """record: summary and card say it, rows and ledger stay as they are, and a result without judgments claims none."""
+    copy = tmp_path / "copy"
+    shutil.copytree(mined, copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*.parquet")}
+    assert "was not measured" in (copy / "README.md").read_text()
+    judged = [{**row, "relevance": int(relevant(row["document"]))} for row in sampled]
+    found = hfneg.calibrate(copy, judge=judged, record=True)
+    rate, ends = found.false_negatives.rate, (found.false_negatives.low, found.false_negatives.high)
+    assert rate is not None
+    assert found.in_words.startswith(f"{rate:.1%} (95% interval {ends[0]:.1%} to {ends[1]:.1%}; judged sample, ")
+    assert f"Estimated rate of false negatives: {found.in_words}." in (copy / "README.md").read_text()
+    assert hfneg.open_summary(copy)["calibration"] == found.in_words
+    assert {path: path.read_bytes() for path in copy.rglob("*.parquet")} == before
+    assert datasets.load_dataset(str(copy), split="train").num_rows == ANCHORS
+    assert hfneg.calibrate(mined).in_words.startswith("at most ")

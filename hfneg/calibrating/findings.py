@@ -125,6 +125,15 @@ class Calibration:
         rate = "" if found.rate is None else f"{found.rate:.4f}, "
         return f"Calibration({rate}{found.low:.4f} to {found.high:.4f}, {found.method}, {LEVEL_TEXT[found.confidence]})"
 
+    @property
+    def in_words(self) -> str:
+        """The rate in one line, as a card says it."""
+        found = self.false_negatives
+        if found.rate is None:
+            return f"at most {found.high:.1%} ({LEVEL_TEXT[False]}; nothing was judged)"
+        ends = f"{LEVEL_TEXT[found.confidence]} {found.low:.1%} to {found.high:.1%}"
+        return f"{found.rate:.1%} ({ends}; {found.method}, {found.judged:,} judged)"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         facts = asdict(self)

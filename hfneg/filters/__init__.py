@@ -1,13 +1,52 @@
 """Filters: each says which candidates it keeps. A new one is a short file here, its line below, and a test."""
 
+import re
+
 from hfneg.filters.agreement import Agreement
 from hfneg.filters.band import Band
 from hfneg.filters.base import Filter
 from hfneg.filters.below_positives import BelowPositives
+from hfneg.filters.first_of_duplicates import FirstOfDuplicates
+from hfneg.filters.hubs import Hubs
 from hfneg.filters.margin import Margin
+from hfneg.filters.near_anchor_positives import NearAnchorPositives
 from hfneg.filters.other_cluster import OtherCluster
+from hfneg.filters.positive_similarity import PositiveSimilarity
 from hfneg.filters.rank_window import RankWindow
+from hfneg.verdicts import MEANING
 
-FILTERS: list[type[Filter]] = [RankWindow, Band, Margin, BelowPositives, Agreement, OtherCluster]
+FILTERS: list[type[Filter]] = [
+    RankWindow,
+    Band,
+    Margin,
+    BelowPositives,
+    Agreement,
+    OtherCluster,
+    FirstOfDuplicates,
+    NearAnchorPositives,
+    PositiveSimilarity,
+    Hubs,
+]
 
-__all__ = ["FILTERS", "Agreement", "Band", "BelowPositives", "Filter", "Margin", "OtherCluster", "RankWindow"]
+
+def meaning_of(verdict: str) -> str:
+    """A verdict in words: of the fixed ones, of a filter of ours ("margin", "margin_2"), or of a user's own."""
+    own = {kind.verdict: kind.meaning for kind in FILTERS}
+    return MEANING.get(verdict) or own.get(re.sub(r"_\d+$", "", verdict), Filter.meaning)
+
+
+__all__ = [
+    "FILTERS",
+    "Agreement",
+    "Band",
+    "BelowPositives",
+    "Filter",
+    "FirstOfDuplicates",
+    "Hubs",
+    "Margin",
+    "NearAnchorPositives",
+    "OtherCluster",
+    "PositiveSimilarity",
+    "RankWindow",
+    "meaning_of",
+]

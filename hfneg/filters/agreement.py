@@ -22,6 +22,7 @@ class Agreement(Filter):
     of: Any  # a Filter; Any, so that recipe text may nest it
 
     verdict = "disagreement"
+    meaning = "is no negative to one of the teachers"
     needs_teacher = True
     least_teachers = 2
 

@@ -24,6 +24,7 @@ class Band(Filter):
     by: str | None = None
 
     verdict = "band"
+    meaning = "scores outside the band"
 
     def __post_init__(self) -> None:
         check(self.low is not None or self.high is not None, self, "low", self.low, "given, or high must be")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from hfneg.anchors import Anchors
 from hfneg.pool import Mask, Pool
 from hfneg.step import Step
 
@@ -25,13 +26,19 @@ class Filter(Step):
     verdict: ClassVar[str]
     """What a candidate that is not kept is called in the ledger."""
 
+    meaning: ClassVar[str] = "was dropped by the filter of this name"
+    """The verdict in words, for tables: what the candidate did or is."""
+
     pointwise: ClassVar[bool] = True
     """Whether a verdict depends on this candidate's scores and its anchor's positives alone (no counts, no ranks
-    among the survivors). Only then may a teacher be asked on demand."""
+    among the survivors). A teacher whose scores the filter reads may be asked on demand only then."""
 
     needs_teacher: ClassVar[bool] = False
     """Whether `keep` reads the teacher's score, ``pool.score("teacher")``, though no setting ``by="teacher"`` says so.
     It is then asked after the filters that do not, and about no more candidates than are needed."""
+
+    over_all_anchors: ClassVar[bool] = False
+    """Whether it needs to know the candidates of all anchors, so that only `hfneg.mine` can apply it."""
 
     least_teachers: ClassVar[int] = 0
     """How many teachers it compares; more than one needs an ensemble."""
@@ -39,6 +46,9 @@ class Filter(Step):
     def keep(self, pool: Pool) -> Mask:
         """bool [m]: True for the candidates that may become negatives."""
         raise NotImplementedError
+
+    def check_anchors(self, anchors: Anchors) -> None:
+        """Raise SettingError where it cannot work on these anchors and their corpus; called before any work."""
 
     def compares_with_positive(self) -> str | None:
         """The score ("score" or a source's name) whose value for the positive it needs, or None."""

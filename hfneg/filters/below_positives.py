@@ -22,6 +22,7 @@ class BelowPositives(Filter):
     quantile: float = 0.1
 
     verdict = "among_positives"
+    meaning = "scores as known positives do"
     needs_teacher = True
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ class Margin(Filter):
     noisy: float | None = None
 
     verdict = "margin"
+    meaning = "scores too close to the positive"
 
     def __post_init__(self) -> None:
         one = (self.relative is None) != (self.absolute is None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hfneg.anchors import Anchors
 from hfneg.clusters import cluster_labels
 from hfneg.errors import SettingError
 from hfneg.filters.base import Filter
@@ -15,7 +16,7 @@ from hfneg.pool import Mask, Pool
 from hfneg.step import check
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OtherCluster(ModelStep, Filter):
     """Keeps candidates in other clusters than every known positive of the anchor.
 
@@ -29,6 +30,7 @@ class OtherCluster(ModelStep, Filter):
     seed: int = 0
 
     verdict = "same_cluster"
+    meaning = "is in the cluster of a positive"
 
     def __post_init__(self) -> None:
         whole = isinstance(self.clusters, int) and not isinstance(self.clusters, bool)
@@ -37,13 +39,16 @@ class OtherCluster(ModelStep, Filter):
         self._check_model()
 
     def keep(self, pool: Pool) -> Mask:
-        if self.clusters > len(pool.corpus):
-            raise SettingError(
-                f"OtherCluster(clusters={self.clusters}): the corpus has only {len(pool.corpus)} documents; "
-                "ask for fewer clusters"
-            )
+        self.check_anchors(pool.anchors)
         labels = cluster_labels(pool.corpus, self.encoder, self.clusters, self.seed)
         positives = pool.positives
         taken = np.unique(positives.owners * self.clusters + labels[positives.flat])
         kept: Mask = ~np.isin(pool.owners * self.clusters + labels[pool.rows], taken)
         return kept
+
+    def check_anchors(self, anchors: Anchors) -> None:
+        if self.clusters > len(anchors.corpus):
+            raise SettingError(
+                f"OtherCluster(clusters={self.clusters}): the corpus has only {len(anchors.corpus)} documents; "
+                "ask for fewer clusters"
+            )

@@ -18,6 +18,7 @@ class RankWindow(Filter):
     stop: int | None = None
 
     verdict = "rank_window"
+    meaning = "ranks outside the window"
 
     def __post_init__(self) -> None:
         check(is_whole(self.skip), self, "skip", self.skip, "a whole number, 0 or more")
