@@ -90,6 +90,17 @@ def test_each_round_is_mined_with_the_checkpoint_before_it(base: str, tmp_path: 
     ]
 
 
+def test_a_round_is_published_under_its_number(base: str, tmp_path: Path) -> None:
+    """The repository of the second round names it, its checkpoint's digest and its parent's."""
+    first, second = run(base, tmp_path / "rounds", n=2)
+    second.publish("org/name", dry_run=tmp_path / "look", license="mit")
+    head = yaml.safe_load((tmp_path / "look" / "README.md").read_text().split("---\n")[1])["hfneg"]
+    assert (head["round"], head["tag"]) == (2, "round-002")
+    assert head["mined_after"] == {"round": 1, "checkpoint": first.checkpoint}
+    assert second.summary["mining_round"] == {"round": 2, "checkpoint": second.checkpoint}
+    assert (tmp_path / "look" / "round-002" / "ids").is_dir()
+
+
 def test_every_vector_is_made_anew_and_old_ones_are_deleted(
     base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

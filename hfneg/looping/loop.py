@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from hfneg import store
+from hfneg import mined_folder, store
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
 from hfneg.errors import OutputExistsError, ResumeError, SettingError, TrainingError
@@ -157,9 +157,22 @@ class _Loop:
                 f"{current.model!r} ({current.checkpoint}) as it is now; give the same model, or overwrite"
             )
         mine(pairs, corpus, current.recipe, out=current.mined_folder, resume=resume, **self.mining)
+        self._record(current)
         current.metrics = dict(recorded.get("metrics") or {})
         current.next_model, current.next_checkpoint = recorded.get("next_model"), recorded.get("next_checkpoint")
         current.write()
+
+    def _record(self, current: Round) -> None:
+        """Number, checkpoint and parent into the mined folder's summary and card, from where `publish` takes them."""
+        facts: dict[str, Any] = {"mining_round": {"round": current.number, "checkpoint": current.checkpoint}}
+        if current.parent is not None and (Path(current.parent) / RECORD).is_file():
+            before = _read(Path(current.parent) / RECORD)
+            facts["parent"] = {"round": before["number"], "checkpoint": before["checkpoint"]}
+        elif current.parent is not None:
+            facts["parent"] = {"published": current.parent}
+        if any(current.summary.get(name) != value for name, value in facts.items()):
+            mined_folder.record(current.mined_folder, **facts)
+            del current.summary  # read anew when it is next asked for
 
     def _with_model(self, model: Any) -> Recipe:
         """The recipe with the student's model in its place."""

@@ -94,6 +94,12 @@ class Round:
         """Whether the training left the very weights that mined this round."""
         return self.next_checkpoint == self.checkpoint
 
+    def publish(self, repo: str, **options: Any) -> Any:
+        """`hfneg.publish` of its mined folder under its own number: tag and config ``round-001``, ``round-002``, ..."""
+        from hfneg.publishing import publish
+
+        return publish(self.mined_folder, repo, round=self.number, **options)
+
     # The end of its training.
 
     def finish(self, model: Any, **metrics: Any) -> None:
