@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from hfneg.encoding import Encoder
+from hfneg.models import name_of
 from hfneg.step import Step
 
 
@@ -18,6 +19,16 @@ class ModelStep(Step):
     """
 
     model: Any
+
+    def __repr__(self) -> str:
+        """As a dataclass's, but a model in memory by its name and digest: its address changes with every process.
+
+        A subclass is a ``@dataclass(frozen=True, repr=False)``, or it gets a dataclass's own.
+        """
+        settings = self.settings()
+        if not isinstance(self.model, str):
+            settings["model"] = f"{name_of(self.model)}@{self.encoder.digest[:12]}"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
     def _check_model(self) -> None:
         """Called when the step is built: refuses what is no model, without loading one."""

@@ -9,7 +9,8 @@ a sample of them first. Here the sample only rules pairs out, so that the answer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,12 @@ from hfneg.batches import Lists, offsets
 from hfneg.hashing import normal_form
 
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 WIDTH = 8
 ALL = 2**64 - 1
 SAMPLE = ALL // 8  # the shingles with the least values, an eighth of all
 BLOCK = 2_000
+READ, PAIRS = 64_000_000, 2_000_000  # of `near_earlier`: bytes of texts, and pairs, at a time
 
 
 def shingle_sets(texts: Sequence[str]) -> Lists:
@@ -66,11 +69,63 @@ def near_duplicates(texts: pa.LargeStringArray, left: Lists, right: Lists, share
         right.flat,
         float(share),
     )
-    read, place = np.unique(np.concatenate([left.flat[i], right.flat[j]]), return_inverse=True)
-    sets, _ = _in_blocks(texts.take(pa.array(read)), ALL)
-    one_each = np.arange(len(i) + 1)
-    alike, _ = similar_pairs(sets, Lists(one_each, place[: len(i)]), Lists(one_each, place[len(i) :]), share)
+    alike = _confirmed(texts, left.flat[i], right.flat[j], share)
     return i[alike], j[alike]
+
+
+def near_earlier(take: Callable[[Rows], pa.LargeStringArray], lengths: Rows, lists: Lists, share: float) -> Mask:
+    """bool [len(lists.flat)]: whether a text is a near-duplicate of one that stands before it in its list.
+
+    `lists` hold numbers for which `take` gives the texts; `lengths` [len(lists.flat)] are the texts' bytes.
+    """
+    found = np.zeros(len(lists.flat), dtype=bool)
+    for start, stop in _blocks(lists, lengths):
+        first, last = lists.indptr[start], lists.indptr[stop]
+        read, place = np.unique(lists.flat[first:last], return_inverse=True)
+        if len(read):
+            inside = Lists(lists.indptr[start : stop + 1] - first, place)
+            found[first:last][_earlier(take(read), inside, share)] = True
+    return found
+
+
+def _blocks(lists: Lists, lengths: Rows) -> Iterator[tuple[int, int]]:
+    """Consecutive lists, start .. stop - 1, whose distinct texts have at most READ bytes, or one list."""
+    waiting = [(0, len(lists))]
+    while waiting:
+        start, stop = waiting.pop()
+        inside = slice(lists.indptr[start], lists.indptr[stop])
+        _, first = np.unique(lists.flat[inside], return_index=True)
+        if stop - start > 1 and lengths[inside][first].sum() > READ:
+            middle = (start + stop) // 2
+            waiting += [(middle, stop), (start, middle)]
+        elif stop > start:
+            yield start, stop
+
+
+def _earlier(texts: pa.LargeStringArray, lists: Lists, share: float) -> Rows:
+    """Positions in ``lists.flat`` of the texts that are near-duplicates of one before them."""
+    from hfneg import near_kernels
+
+    lengths = pc.binary_length(texts).to_numpy()
+    sample, windows = _in_blocks(texts, SAMPLE)
+    found = [np.empty(0, dtype=np.int64)]
+    pairs = np.concatenate([[0], np.cumsum(lists.lengths**2 // 2)])
+    starts = np.unique(np.searchsorted(pairs, np.arange(0, pairs[-1] + 1, PAIRS), "right") - 1)
+    for start, stop in pairwise([*starts.tolist(), len(lists)]):
+        i, j = near_kernels.possible_earlier_pairs(
+            sample.flat, sample.indptr, windows, lengths, lists.indptr[start : stop + 1], lists.flat, float(share)
+        )
+        found.append(i[_confirmed(texts, lists.flat[i], lists.flat[j], share)])
+    return np.concatenate(found)
+
+
+def _confirmed(texts: pa.LargeStringArray, left: Rows, right: Rows, share: float) -> Rows:
+    """Which of the pairs (left[i], right[i]) of texts have a Jaccard similarity of at least `share`."""
+    read, place = np.unique(np.concatenate([left, right]), return_inverse=True)
+    sets, _ = _in_blocks(texts.take(pa.array(read)), ALL)
+    one_each = np.arange(len(left) + 1)
+    alike, _ = similar_pairs(sets, Lists(one_each, place[: len(left)]), Lists(one_each, place[len(left) :]), share)
+    return alike
 
 
 def _shingles(texts: Sequence[str], limit: int) -> tuple[Lists, Rows]:

@@ -99,6 +99,20 @@ def similar_pairs(values: Any, ends: Any, left_ptr: Any, left: Any, right_ptr: A
 
 
 @compiled
+def _possible(sample: Any, ends: Any, windows: Any, lengths: Any, x: int, y: int, share: float) -> bool:
+    """Whether the lengths of texts x and y agree and their samples do not rule out the share.
+
+    Sets with a share s in common differ in at most 1 - s of their union, which has at most 1 / s times the
+    elements of the smaller, and that has at most as many as its text has windows. Samples differ in no more.
+    """
+    shorter, longer = min(lengths[x], lengths[y]), max(lengths[x], lengths[y])
+    if longer > 0 and shorter / longer < share:
+        return False
+    most = int((1.0 - share) / share * min(windows[x], windows[y]) + 1e-6)
+    return _differ_at_most(sample, ends[x], ends[x + 1], ends[y], ends[y + 1], most)  # type: ignore[no-any-return]
+
+
+@compiled
 def possible_pairs(
     sample: Any,
     ends: Any,
@@ -110,23 +124,31 @@ def possible_pairs(
     right: Any,
     share: float,
 ) -> Any:
-    """As `similar_pairs`, but all pairs whose `lengths` agree and whose samples do not rule it out.
-
-    Sets with a share s in common differ in at most 1 - s of their union, which has at most 1 / s times the
-    elements of the smaller, and that has at most as many as its text has windows. Samples differ in no more.
-    """
+    """As `similar_pairs`, but all pairs whose `lengths` agree and whose samples do not rule it out."""
     found = np.empty((16, 2), dtype=np.int64)
     count = 0
     for owner in range(len(left_ptr) - 1):
         for i in range(left_ptr[owner], left_ptr[owner + 1]):
             x = left[i]
             for j in range(right_ptr[owner], right_ptr[owner + 1]):
-                y = right[j]
-                shorter, longer = min(lengths[x], lengths[y]), max(lengths[x], lengths[y])
-                if longer > 0 and shorter / longer < share:
-                    continue
-                most = int((1.0 - share) / share * min(windows[x], windows[y]) + 1e-6)
-                if _differ_at_most(sample, ends[x], ends[x + 1], ends[y], ends[y + 1], most):
+                if _possible(sample, ends, windows, lengths, x, right[j], share):
+                    found = _appended(found, count, i, j)
+                    count += 1
+    return found[:count, 0].copy(), found[:count, 1].copy()
+
+
+@compiled
+def possible_earlier_pairs(
+    sample: Any, ends: Any, windows: Any, lengths: Any, list_ptr: Any, numbers: Any, share: float
+) -> Any:
+    """As `possible_pairs`, but of each list with itself: the pairs (i, j) of which j comes first."""
+    found = np.empty((16, 2), dtype=np.int64)
+    count = 0
+    for owner in range(len(list_ptr) - 1):
+        for i in range(list_ptr[owner], list_ptr[owner + 1]):
+            x = numbers[i]
+            for j in range(list_ptr[owner], i):
+                if _possible(sample, ends, windows, lengths, x, numbers[j], share):
                     found = _appended(found, count, i, j)
                     count += 1
     return found[:count, 0].copy(), found[:count, 1].copy()

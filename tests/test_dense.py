@@ -21,12 +21,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hfneg import dense_kernels, dense_products
 from hfneg import vectors as vectors_module
 from hfneg.anchors import Anchors
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
 from hfneg.errors import NonFiniteError, ProcessError, RetrieverError, SettingError, StoreError
-from hfneg.retrievers import dense_kernels, dense_products
 from hfneg.retrievers.dense import Dense
 from hfneg.vectors import Vectors
 

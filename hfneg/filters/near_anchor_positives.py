@@ -25,7 +25,7 @@ class NearAnchorPositives(ModelStep, Filter):
 
     model: Any
     neighbours: int = 10
-    similarity: float = 0.8
+    similarity: float = 0.9
 
     verdict = "near_anchor"
     meaning = "is a positive of a near anchor"

@@ -145,7 +145,7 @@ class DenseIndex:
         return self._search(vectors, k)
 
     def _search(self, queries: Vectors32, k: int) -> tuple[Scores, Rows]:
-        from hfneg.retrievers import dense_kernels
+        from hfneg import dense_kernels
 
         self.vectors.build()
         return dense_kernels.search(queries, self._blocks(len(queries)), k)
@@ -175,7 +175,7 @@ class DenseIndex:
 
     def _score(self, queries: Vectors32, rows: Rows) -> Scores:
         """Part by part, so that each part is mapped once and nothing is gathered."""
-        from hfneg.retrievers import dense_kernels
+        from hfneg import dense_kernels
 
         flat = rows.reshape(-1)
         scores = np.full(len(flat), np.nan, dtype=np.float32)

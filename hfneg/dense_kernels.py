@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hfneg import dense_products
 from hfneg.compiling import compiled
-from hfneg.retrievers import dense_products
 
 TILE_QUERIES, TILE_ROWS = 2_048, 8_192  # 64 MB of float32
 SEGMENT = 2_048  # products between two looks at the k-th best of them: selecting among few is cheap
