@@ -6,17 +6,17 @@ the anchor's own text and repeats are still in it. So the rank of a candidate is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from hfneg import columns
 from hfneg.anchors import Anchors
-from hfneg.batches import Lists, values_of
+from hfneg.batches import Lists, offsets, values_of
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -37,6 +37,10 @@ class Candidates:
         source_ranks: int32 [m, S], from 1; 0 where the source did not retrieve it.
         positive_scores: float32 [p, 1 + S], for `Anchors.positives(numbers)` in its flat order: the ranking
             score, then each source's; NaN where a source cannot score.
+        first: int64 [n], how many of each list the first search has found; what a deeper search adds stands behind
+            them. None: all.
+        deeper_positive_scores: as `positive_scores`, in the lists of the deeper search; NaN where there was none.
+        closed: bool [m], documents that are kept for other anchors, see `hfneg.filters.hubs`; None: nobody looked.
     """
 
     names: tuple[str, ...]
@@ -48,6 +52,9 @@ class Candidates:
     source_scores: Floats
     source_ranks: npt.NDArray[np.int32]
     positive_scores: Floats
+    first: Rows | None = None
+    deeper_positive_scores: Floats | None = None
+    closed: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,21 +69,73 @@ class Candidates:
         """int64 [m], from 1."""
         return np.arange(len(self.rows)) - np.repeat(self.indptr[:-1], np.diff(self.indptr)) + 1
 
-    # On disk, for resumable runs.
+    @property
+    def appended(self) -> npt.NDArray[np.bool_]:
+        """bool [m]: not of the first search."""
+        if self.first is None:
+            return np.zeros(len(self), dtype=bool)
+        return self.ranks > np.repeat(self.first, np.diff(self.indptr))
 
-    def save(self, path: Path) -> None:
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        with path.open("wb") as file:
-            np.savez(file, names=np.array(self.names), **arrays)
+    # Parts and longer lists.
 
-    @classmethod
-    def load(cls, path: Path) -> Candidates:
-        with np.load(path) as arrays:
-            return cls(names=tuple(map(str, arrays["names"])), **{name: arrays[name] for name in _ARRAYS})
+    def take(self, anchors: Anchors, at: Rows) -> Candidates:
+        """The lists of the anchors at these positions, in this order."""
+        lists = Lists(self.indptr, np.arange(len(self))).take(at)
+        positives = anchors.positives(self.numbers)
+        own = Lists(positives.indptr, np.arange(len(positives.flat))).take(at).flat
+        deeper = self.deeper_positive_scores
+        return replace(
+            self,
+            numbers=self.numbers[at],
+            indptr=lists.indptr,
+            positive_scores=self.positive_scores[own],
+            first=None if self.first is None else self.first[at],
+            deeper_positive_scores=None if deeper is None else deeper[own],
+            **{name: values[lists.flat] for name, values in self._flat.items()},
+        )
+
+    def extended(self, more: Candidates) -> Candidates:
+        """Behind each list what `more`, of the same anchors, has and this has not, in the order of `more`."""
+        wide = int(max(self.rows.max(initial=0), more.rows.max(initial=0))) + 1
+        new = ~np.isin(more.owners * wide + more.rows, self.owners * wide + self.rows)
+        order = np.argsort(np.concatenate([self.owners, more.owners[new]]), kind="stable")
+        lengths = np.diff(self.indptr)
+        longer: dict[str, Any] = {
+            name: np.concatenate([values, more._flat[name][new]])[order]
+            for name, values in self._flat.items()
+            if name in more._flat
+        }
+        return replace(
+            self,
+            indptr=offsets(lengths + np.bincount(more.owners[new], minlength=len(lengths))),
+            first=lengths if self.first is None else self.first,
+            closed=longer.pop("closed", None),
+            **longer,
+        )
+
+    def spliced(self, anchors: Anchors, pieces: Sequence[tuple[Rows, Candidates]]) -> tuple[Candidates, Splice]:
+        """With the lists of some anchors (their positions) replaced by longer ones."""
+        splice = Splice(self.indptr, [(at, piece.indptr) for at, piece in pieces])
+        positives = anchors.positives(self.numbers)
+        first = np.diff(self.indptr) if self.first is None else self.first.copy()
+        deeper = np.full_like(self.positive_scores, np.nan)
+        for at, piece in pieces:
+            own = Lists(positives.indptr, np.arange(len(positives.flat))).take(at).flat
+            first[at] = np.diff(piece.indptr) if piece.first is None else piece.first
+            deeper[own] = np.nan if piece.deeper_positive_scores is None else piece.deeper_positive_scores
+        flat = {name: splice(values, [p._flat.get(name) for _, p in pieces]) for name, values in self._flat.items()}
+        longer = replace(self, indptr=splice.indptr, first=first, deeper_positive_scores=deeper, **flat)
+        return longer, splice
+
+    @property
+    def _flat(self) -> dict[str, Any]:
+        """The arrays with one element per candidate."""
+        names = ("rows", "scores", "sources", "source_scores", "source_ranks", "closed")
+        return {name: values for name in names if (values := getattr(self, name)) is not None}
 
     # In columns, between two `.map` calls.
 
-    def columns(self, anchors: Anchors) -> dict[str, Lists]:
+    def columns(self, anchors: Anchors, *, with_first: bool = False) -> dict[str, Lists]:
         """The columns in which candidates travel, one list per anchor of the block."""
         wide = 1 + len(self.names)
         several = len(self.names) > 1
@@ -94,6 +153,12 @@ class Candidates:
                 self.indptr * len(self.names), self.source_scores.reshape(-1)
             )
             found[columns.CANDIDATE_SOURCE_RANKS] = Lists(self.indptr * len(self.names), self.source_ranks.reshape(-1))
+        if with_first:
+            first = np.diff(self.indptr) if self.first is None else self.first
+            deeper = self.deeper_positive_scores
+            deeper = np.full_like(self.positive_scores, np.nan) if deeper is None else deeper
+            found[columns.CANDIDATE_FIRST] = Lists(np.arange(len(first) + 1), first)
+            found[columns.CANDIDATE_DEEPER_POSITIVE_SCORES] = Lists(positives.indptr * wide, deeper.reshape(-1))
         return found
 
     @classmethod
@@ -118,7 +183,13 @@ class Candidates:
         else:
             source_scores = scores.copy()
             source_ranks = (np.arange(len(rows.flat)) - np.repeat(rows.indptr[:-1], rows.lengths) + 1).astype(np.int32)
+        first = deeper = None
+        if columns.CANDIDATE_FIRST in (batch.column_names if isinstance(batch, pa.Table) else batch):
+            first = lists(columns.CANDIDATE_FIRST, np.int64).flat
+            deeper = lists(columns.CANDIDATE_DEEPER_POSITIVE_SCORES, np.float32).flat.reshape(-1, 1 + len(names))
         return cls(
+            first=first,
+            deeper_positive_scores=deeper,
             names=tuple(names),
             numbers=numbers,
             indptr=rows.indptr,
@@ -142,7 +213,20 @@ class Candidates:
             raise ValueError(f"rows {self.rows.min()} .. {self.rows.max()} of {len(anchors.corpus)} documents")
 
 
-_ARRAYS = ("numbers", "indptr", "rows", "scores", "sources", "source_scores", "source_ranks", "positive_scores")
+class Splice:
+    """Where the elements of ragged lists are when some lists are replaced by others."""
+
+    def __init__(self, indptr: Rows, pieces: Sequence[tuple[Rows, Rows]]) -> None:
+        starts, ends, base = indptr[:-1].copy(), indptr[1:].copy(), int(indptr[-1])
+        for at, own in pieces:
+            starts[at], ends[at] = base + own[:-1], base + own[1:]
+            base += int(own[-1])
+        lists = Lists.gather(np.arange(base), starts, ends)
+        self.indptr, self._positions = lists.indptr, lists.flat
+
+    def __call__(self, values: Any, others: Sequence[Any]) -> Any:
+        """The elements: `values` of the old lists, `others` of each piece."""
+        return np.concatenate([values, *others])[self._positions]
 
 
 def is_positive(anchors: Anchors, numbers: Rows, owners: Rows, rows: Rows) -> npt.NDArray[np.bool_]:

@@ -26,6 +26,8 @@ CANDIDATE_SOURCE_SCORES = "candidate_source_scores"  # list[float32], n_candidat
 CANDIDATE_SOURCE_RANKS = "candidate_source_ranks"  # list[int32], the same shape, 0 = not retrieved
 CANDIDATE_ORIGIN = "candidate_origin"  # list[str], digest of the anchors, then what bit i means
 CANDIDATE_POSITIVE_SCORES = "candidate_positive_scores"  # list[float32], n_positives x (1 + n_sources)
+CANDIDATE_FIRST = "candidate_first"  # list[int64] of one: how many the first search found (where lists may be longer)
+CANDIDATE_DEEPER_POSITIVE_SCORES = "candidate_deeper_positive_scores"  # list[float32], as above, in the deeper lists
 CANDIDATE_VERDICTS = "candidate_verdicts"  # list[uint8], hfneg.ledger.VERDICTS names them
 
 MINED = (
@@ -47,6 +49,8 @@ CANDIDATES = (
     CANDIDATE_SOURCE_RANKS,
     CANDIDATE_ORIGIN,
     CANDIDATE_POSITIVE_SCORES,
+    CANDIDATE_FIRST,
+    CANDIDATE_DEEPER_POSITIVE_SCORES,
     CANDIDATE_VERDICTS,
 )
 OURS = MINED + CANDIDATES

@@ -63,7 +63,7 @@ class Guard(Step):
         return codes
 
 
-def _pairs_in(owners: Rows, hashes: npt.NDArray[np.uint64], known_owners: Rows, known: npt.NDArray[np.uint64]) -> Mask:
+def pairs_in(owners: Rows, hashes: npt.NDArray[np.uint64], known_owners: Rows, known: npt.NDArray[np.uint64]) -> Mask:
     """bool: whether (owner, hash) is among the known pairs."""
     both, place = np.unique(np.concatenate([known, hashes]), return_inverse=True)
     wide = len(both)
@@ -74,7 +74,7 @@ def _pairs_in(owners: Rows, hashes: npt.NDArray[np.uint64], known_owners: Rows, 
 
 def _same_as_positive(pool: Pool, normal: npt.NDArray[np.uint64]) -> Mask:
     positives = pool.positives
-    return _pairs_in(pool.owners, normal, positives.owners, np.asarray(pool.corpus.normal_hashes[positives.flat]))
+    return pairs_in(pool.owners, normal, positives.owners, np.asarray(pool.corpus.normal_hashes[positives.flat]))
 
 
 def _repeats(pool: Pool, normal: npt.NDArray[np.uint64]) -> Mask:

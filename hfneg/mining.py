@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import __version__, ledger, mined_folder, progress, rows
+from hfneg import ledger, mined_folder, progress, rows, statistics_of
 from hfneg.anchors import Anchors
 from hfneg.errors import RecipeError, SettingError
 from hfneg.executors.base import Executor
 from hfneg.executors.local import LocalExecutor
+from hfneg.filters import Hubs
+from hfneg.hubs import Cuts, write_cuts
 from hfneg.loading import BEIR_ANCHOR, BEIR_POSITIVE, as_corpus, is_beir, load_beir
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, check, clear
 from hfneg.selections import Selections
+from hfneg.sources import origins
 from hfneg.splits import check_columns, refuse_empty, splits_of
-from hfneg.stages import Choose, Encode, Parts, Search
+from hfneg.stages import Choose, Deeper, Encode, Examine, Found, Parts, Search, Span, Tally
+from hfneg.summary import summarize
 
 if TYPE_CHECKING:
     import datasets
@@ -83,6 +88,7 @@ def mine(
         pairs, beir_corpus = load_beir(pairs)
         corpus = beir_corpus if corpus is None else corpus
         anchor, positive = anchor or BEIR_ANCHOR, positive or BEIR_POSITIVE
+    came_from = origins(pairs, corpus)
     splits = splits_of(pairs)
     anchor, positive = check_columns(splits, anchor, positive, hidden, remine)
     anchors = Anchors(
@@ -96,9 +102,10 @@ def mine(
     run.begin()
     if not run.complete:
         try:
-            _Run(run, transform, recipe, splits, hidden, executor).work()
+            _Run(run, transform, recipe, splits, hidden, executor, came_from).work()
         finally:
             run.leave_if_idle()
+    _leave_statistics(run.out)
     return mined_folder.open_rows(Path(out), several=isinstance(pairs, Mapping))
 
 
@@ -113,8 +120,9 @@ class _Run:
         splits: dict[str, Any],
         hidden: str | None,
         executor: Executor,
+        came_from: list[dict[str, str]],
     ) -> None:
-        self.folder, self.transform, self.recipe = folder, transform, recipe
+        self.folder, self.transform, self.recipe, self.came_from = folder, transform, recipe, came_from
         self.splits, self.hidden, self.executor = splits, hidden, executor
         self.anchors = transform.anchors
         self.parts = Parts(len(self.anchors))
@@ -122,13 +130,14 @@ class _Run:
     def work(self) -> None:
         """From nothing, or from wherever an earlier run was cut off, to the finished folder."""
         self._say_size()
-        searched = tuple(self._search(i) for i in range(len(self.transform.retrieve.names)))
-        selections = self._choose(searched)
+        selections = self._choose()
         counts = self._write_rows(selections)
         finished = self.folder.folder("finished")
-        summary = self._summary(selections, counts)
+        own = {name: self._rows_of(name) for name in self.splits}
+        summary = summarize(self.transform, self.recipe, selections, own, None if self.hidden is None else counts)
+        summary["datasets"] = self.came_from
         (finished / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
-        card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished))
+        card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished), finished)
         (finished / "README.md").write_text(card, encoding="utf-8")
         self.folder.finish(summary)
 
@@ -137,21 +146,57 @@ class _Run:
         n = self.recipe.sampler.n
         data = sum(self._rows_of(name) * rows.row_bytes(split, self.anchors, n) for name, split in self.splits.items())
         sources = len(self.transform.retrieve.names)
-        candidates = len(self.anchors) * self.recipe.k * sources * (30 + 8 * sources)
+        candidates = len(self.anchors) * self.transform.retrieve.k * sources * (30 + 8 * sources)
         log.info("needs up to %s MB of disk in %s", f"{(data + candidates) / 1e6:,.0f}", self.folder.out)
 
-    def _search(self, position: int) -> Path:
-        """All parts of one source."""
-        name = self.transform.retrieve.names[position]
-        folder = self.folder.folder("search", name)
-        missing = self.parts.missing(folder, ".npz")
+    def _search(self) -> Found:
+        """The first search: all sources, all anchors."""
+        names = self.transform.retrieve.names
+        found = Found(self.transform, tuple(self._search_source(i, self.parts) for i in range(len(names))))
+        return replace(found, cuts=self._count_hubs(found))
+
+    def _search_deeper(self, first: Found) -> Deeper:
+        """The policy over what there is, then a second search for the anchors that are short, all in one pass."""
+        examined = self.folder.folder("examined")
+        work, missing = Examine(first, examined), self.parts.missing(examined, ".npz")
+        self._run(work, missing, "Examining", " anchors", len(self.anchors), self._size)
+        short, names = replace(self.parts, short=examined), self.transform.retrieve.names
+        folders = (self._search_source(i, short, self.transform.deeper) for i in range(len(names)))
+        deeper = Deeper(first, examined, Found(self.transform, tuple(folders)))
+        return replace(deeper, found=replace(deeper.found, cuts=self._count_hubs(deeper, first.cuts)))
+
+    def _search_source(self, position: int, parts: Parts, k: int | None = None) -> Path:
+        """All parts of one source; with `k` of a deeper search."""
+        retrieve = self.transform.retrieve
+        name, deeper = retrieve.names[position], k is not None
+        folder = self.folder.folder("deeper" if deeper else "search", name)
+        missing = parts.missing(folder, ".npz")
         if missing:
-            self._encode(self.transform.retrieve.indexes[position], name)
-            block = getattr(self.transform.retrieve.retrievers[position], "block", 4096)
-            spans = self.parts.spans(missing, min(block, RUNNING // self.recipe.k), self.executor.workers)
-            work = Search(self.transform, position, folder)
-            self._run(work, spans, f"Searching {name}", " anchors", len(self.anchors), self.parts.size)
+            if not deeper:
+                self._encode(retrieve.indexes[position], name)
+            block = getattr(retrieve.retrievers[position], "block", 4096)
+            spans = parts.spans(missing, min(block, RUNNING // (k or retrieve.k)), self.executor.workers)
+            total = parts.size(Span(0, len(parts)))
+            work = Search(self.transform, position, folder, parts, k)
+            self._run(work, spans, f"Searching {name}{' deeper' * deeper}", " anchors", total, parts.size)
         return folder
+
+    def _count_hubs(self, lists: Found | Deeper, first: Path | None = None) -> Path | None:
+        """Where `Hubs` asks for it: which anchors may use the documents of many lists."""
+        hubs = [step for step in self.transform.select.policy.filters if isinstance(step, Hubs)]
+        if not hubs:
+            return None
+        name = "deeper" if first is not None else "first"
+        folder, cuts = self.folder.folder("tallies", name), self.folder.folder("hubs", name)
+        missing = self.parts.missing(folder, ".npy")
+        self._run(Tally(lists, folder), missing, "Counting hubs", " anchors", len(self.anchors), self._size)
+        if not Cuts.there(cuts):
+            most = min(step.most for step in hubs) if first is None else Cuts(first).left
+            write_cuts(sorted(folder.glob("*.npy")), most, len(self.anchors.corpus), cuts)
+        return cuts
+
+    def _size(self, part: int) -> int:
+        return len(self.parts.numbers(part))
 
     def _encode(self, index: Any, name: str) -> None:
         """The vectors that a dense index needs, part by part, before they are searched."""
@@ -166,15 +211,16 @@ class _Run:
 
             self._run(Encode(vectors), missing, f"Encoding {what} ({name})", " texts", len(vectors), size)
 
-    def _choose(self, searched: tuple[Path, ...]) -> Selections:
+    def _choose(self) -> Selections:
         """All parts of ledger and selection, then both gathered."""
         gathered = self.folder.folder("gathered")
         if (gathered / "done").exists():
             return Selections(gathered, self.anchors)
+        found = self._search()
+        deeper = None if self.transform.deeper is None else self._search_deeper(found)
         entries, selected = self.folder.folder("ledger"), self.folder.folder("selected")
-        spans = self.parts.missing(selected, ".npz")
-        work = Choose(self.transform, searched, entries, selected)
-        self._run(work, spans, "Selecting", " anchors", len(self.anchors), lambda part: len(self.parts.numbers(part)))
+        work, missing = Choose(found, deeper, entries, selected), self.parts.missing(selected, ".npz")
+        self._run(work, missing, "Selecting", " anchors", len(self.anchors), self._size)
         taught = self.transform.select.policy.teacher is not None
         selections = Selections.gather(selected, len(self.parts), gathered, self.anchors, taught=taught)
         ledger.compact(sorted(entries.glob("*.parquet")), self.folder.folder("finished", "ledger"))
@@ -224,47 +270,13 @@ class _Run:
     def _rows_of(self, name: str) -> int:
         return self.anchors.rows_of_split(name if len(self.splits) > 1 else None)
 
-    def _summary(self, selections: Selections, counts: rows.HiddenCount) -> dict[str, Any]:
-        names = self.transform.select.policy.verdict_names
-        summary: dict[str, Any] = {
-            "hfneg": __version__,
-            "columns": {"anchor": self.anchors.anchor, "positive": self.anchors.positive},
-            "rows": {name: self._rows_of(name) for name in self.splits},
-            "anchors": len(self.anchors),
-            "documents": len(self.anchors.corpus),
-            "added_positives": self.anchors.added,
-            "candidates": int(selections.verdicts.sum()),
-            "verdicts": {names[code]: int(selections.verdicts[code]) for code in names},
-            "verdict_codes": {str(code): name for code, name in names.items()},
-            "negatives": int(selections.lengths.sum()),
-            "negatives_per_anchor": mined_folder.per_anchor(selections.lengths),
-            "wanted_per_anchor": self.recipe.sampler.n,
-            "sources": list(self.transform.retrieve.names),
-            "exact": all(getattr(r, "exact", True) for r in self.transform.retrieve.retrievers),
-            "corpus": self.anchors.corpus.digest,
-            "recipe": self.recipe.to_yaml(),
-        }
-        if self.recipe.teacher is not None:
-            summary["teacher"] = self._teacher_summary(selections, summary["verdicts"])
-        if self.hidden is not None:
-            share = counts.hidden_found / counts.negatives if counts.negatives else 0.0
-            summary["hidden_positives"] = {**counts.__dict__, "share_of_negatives": round(share, 6)}
-        return summary
 
-    def _teacher_summary(self, selections: Selections, verdicts: dict[str, int]) -> dict[str, Any]:
-        """Which teacher, and what it cost: pairs asked, answered by the store, and spared by asking on demand."""
-        policy = self.transform.select.policy
-        assert policy.teacher is not None
-        asked, stored = selections.calls.tolist()
-        return {
-            "teacher": repr(policy.teacher),
-            "digest": policy.teacher.digest,
-            "scale": policy.teacher.resolved_scale,
-            "pairs_asked": asked,
-            "pairs_from_store": stored,
-            "candidates_not_examined": verdicts["not_examined"],
-            "scored_in_full_because": policy.why_not_lazy,
-        }
+def _leave_statistics(out: Path) -> None:
+    """Last, because they are read from the finished folder; a run that was killed here has only them to make."""
+    if not (out / statistics_of.FILE).exists():
+        for leftover in out.glob(f".{statistics_of.FILE}.*.partial"):  # of a killed process
+            leftover.unlink()
+        statistics_of.write(out)
 
 
 def _recipe(given: Recipe | str | Path | None) -> Recipe:

@@ -5,7 +5,9 @@ and only until enough candidates have survived. That gives the same negatives as
 
 - the order depends on retrieval scores, ids and the seed alone, never on the teacher;
 - a verdict depends on the candidate's own scores and those of its anchor's known positives alone;
-- the sampler takes the first survivors in that order.
+- the sampler takes the first survivors in that order;
+- deeper lists, relaxing and filling begin only for anchors of which all candidates were examined
+  (`hfneg.deepening`, `hfneg.short`), and change nothing that was decided before.
 
 A policy of which one of these is not true asks for all candidates that are left, and says why (`why_not_lazy`).
 """
@@ -26,6 +28,7 @@ from hfneg.candidates import Candidates
 from hfneg.errors import SettingError
 from hfneg.filters.base import Filter
 from hfneg.guard import Guard
+from hfneg.outcome import Outcome
 from hfneg.pool import SCORE, TEACHER, Mask, Pool
 from hfneg.promotion import Promote
 from hfneg.sampling import Sampler, TakeTop
@@ -50,6 +53,7 @@ class Selection:
         teacher_scores: float32, aligned with ``negatives.flat``; None without a teacher.
         positive_teacher_scores: float32 [p]; None without a teacher.
         verdicts: uint8 [m], codes of `hfneg.verdicts`, aligned with the candidates.
+        negative_verdicts: uint8, aligned with ``negatives.flat``: selected, relaxed or filled.
         candidate_teacher_scores: float32 [m], NaN where the teacher was not asked; None without a teacher.
         promoted: corpus rows per anchor, the highest teacher score first; None where nothing is promoted.
     """
@@ -60,6 +64,7 @@ class Selection:
     sources: npt.NDArray[np.uint8]
     positive_scores: Floats
     verdicts: Codes
+    negative_verdicts: Codes
     teacher_scores: Floats | None = None
     positive_teacher_scores: Floats | None = None
     candidate_teacher_scores: Floats | None = None
@@ -147,35 +152,63 @@ class Policy:
             return f"{self.sampler!r} orders candidates by the teacher's score"
         if self.promote is not None:
             return f"{self.promote!r} looks at every candidate"
-        together = [step for step in self.filters if not step.pointwise]
+        together = [step for step in self.filters if _asks_teacher(step) and not step.pointwise]
         return f"{together[0]!r} looks at several candidates together" if together else None
 
     def run(self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None) -> Selection:
-        """Verdicts and negatives for a block of anchors; `scorer` asks the teacher."""
+        """Verdicts and negatives for a block of anchors; `scorer` asks the teacher.
+
+        Lists that a deeper search has made longer (a ledger's) are gone through in that order: the first search's, then
+        for anchors that are short the rest.
+        """
+        return self.selection(self.outcome(anchors, candidates, scorer))
+
+    def outcome(self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None) -> Outcome:
+        """As `run`, in the form in which more candidates can be judged."""
         pool = Pool(anchors, candidates)
-        codes = self.guard.verdicts(pool)
+        outcome = Outcome(pool, self.guard.verdicts(pool))
+        later = outcome.spare & candidates.appended
+        outcome.verdicts[later] = verdicts.NOT_EXAMINED
+        self.judge(outcome, scorer)
+        again = later & (candidates.sources > 0) & (outcome.missing(self.sampler.n) > 0)[pool.owners]
+        if again.any():
+            outcome.verdicts[again] = verdicts.SPARE
+            self.judge(outcome, scorer)
+        return outcome
+
+    def judge(self, outcome: Outcome, scorer: Scorer | None) -> None:
+        """Verdicts on the candidates that are spare; the negatives that are missing are taken from the survivors."""
+        pool, codes = outcome.pool, outcome.verdicts
         self._drop(pool, codes, [i for i, step in enumerate(self.filters) if not _asks_teacher(step)])
-        promoted = None
         if scorer is not None:
-            self._examine(pool, codes, scorer)
-            promoted = self._promote(pool, codes)
+            self._examine(outcome, scorer)
+            self._promote(pool, codes)
             self._drop(pool, codes, [i for i, step in enumerate(self.filters) if _asks_teacher(step)])
-        places = self._places(pool, codes == verdicts.SPARE)
-        taken = np.flatnonzero(pool.first(codes == verdicts.SPARE, places, self.sampler.n))
-        codes[taken] = verdicts.SELECTED
-        taken = taken[np.lexsort((pool.ranks[taken], places[taken], pool.owners[taken]))]
-        scores = pool.teacher_scores
+        outcome.take(outcome.spare, self._places(pool, outcome.spare), self.sampler.n, verdicts.SELECTED)
+
+    def selection(self, outcome: Outcome) -> Selection:
+        """The negatives of an outcome, and what else is kept of it."""
+        pool, taken = outcome.pool, outcome.taken
+        candidates, scores = pool.candidates, pool.teacher_scores
+
+        def lists(at: Rows) -> Lists:
+            return Lists(offsets(np.bincount(pool.owners[at], minlength=len(pool.numbers))), pool.rows[at])
+
+        promoted = np.flatnonzero(outcome.verdicts == verdicts.PROMOTED)
+        if scores is not None:
+            promoted = promoted[np.lexsort((pool.ranks[promoted], -scores[promoted], pool.owners[promoted]))]
         return Selection(
             numbers=pool.numbers,
-            negatives=Lists(offsets(np.bincount(pool.owners[taken], minlength=len(pool.numbers))), pool.rows[taken]),
+            negatives=lists(taken),
             scores=candidates.scores[taken],
             sources=candidates.sources[taken],
             positive_scores=candidates.positive_scores[:, 0],
-            verdicts=codes,
+            verdicts=outcome.verdicts,
+            negative_verdicts=outcome.verdicts[taken],
             teacher_scores=None if scores is None else scores[taken],
             positive_teacher_scores=pool.positive_teacher_scores,
             candidate_teacher_scores=scores,
-            promoted=promoted,
+            promoted=None if self.promote is None else lists(promoted),
         )
 
     def _drop(self, pool: Pool, codes: Codes, filters: list[int]) -> None:
@@ -192,14 +225,13 @@ class Policy:
             )
         return kept
 
-    def _promote(self, pool: Pool, codes: Codes) -> Lists | None:
-        """Give what is promoted its verdict; the rows, highest score first."""
+    def _promote(self, pool: Pool, codes: Codes) -> None:
+        """Give what is promoted its verdict; of a longer list no more than of a shorter one."""
         if self.promote is None:
-            return None
-        chosen = np.flatnonzero(self.promote.chosen(pool, codes == verdicts.SPARE))
-        codes[chosen] = verdicts.PROMOTED
-        chosen = chosen[np.lexsort((pool.ranks[chosen], -pool.score(TEACHER)[chosen], pool.owners[chosen]))]
-        return Lists(offsets(np.bincount(pool.owners[chosen], minlength=len(pool.numbers))), pool.rows[chosen])
+            return
+        before = np.bincount(pool.owners[codes == verdicts.PROMOTED], minlength=len(pool.numbers))
+        chosen = self.promote.chosen(pool, codes == verdicts.SPARE)
+        codes[pool.first(chosen, -pool.score(TEACHER), np.maximum(self.promote.n - before, 0))] = verdicts.PROMOTED
 
     def _places(self, pool: Pool, alive: Mask) -> npt.NDArray[np.float64]:
         """Of the candidates that are alive; the others' may depend on scores that nobody asked for."""
@@ -211,26 +243,28 @@ class Policy:
             )
         return np.where(alive, places, np.inf).astype(np.float64)
 
-    def _examine(self, pool: Pool, codes: Codes, scorer: Scorer) -> None:
+    def _examine(self, outcome: Outcome, scorer: Scorer) -> None:
         """Ask the teacher about the known positives, then about candidates until enough have survived."""
-        alive, asked = codes == verdicts.SPARE, np.zeros(len(pool), dtype=bool)
+        pool, alive = outcome.pool, outcome.spare
+        asked = np.zeros(len(pool), dtype=bool)
         # Before there are scores: a sampler that reads them without saying so is refused, not misled.
         places = self._places(pool, alive) if self.why_not_lazy is None else None
-        scorer.open(pool)
-        while (wanted := self._wanted(pool, alive, asked, places)).any():
+        if pool.teacher_scores is None:
+            scorer.open(pool)
+        while (wanted := self._wanted(outcome, alive, asked, places)).any():
             scorer.examine(pool, wanted)
             asked |= wanted
-        codes[alive & ~asked] = verdicts.NOT_EXAMINED
+        outcome.verdicts[alive & ~asked] = verdicts.NOT_EXAMINED
 
-    def _wanted(self, pool: Pool, alive: Mask, asked: Mask, places: npt.NDArray[np.float64] | None) -> Mask:
+    def _wanted(self, outcome: Outcome, alive: Mask, asked: Mask, places: npt.NDArray[np.float64] | None) -> Mask:
         """The next candidates to ask about: as many per anchor as negatives are still missing."""
         if places is None:
             return alive & ~asked
-        survived = alive & asked
+        pool, survived = outcome.pool, alive & asked
         for i, step in enumerate(self.filters):
             if _asks_teacher(step) and survived.any():
                 survived &= self._kept(pool, i)
-        found = np.bincount(pool.owners[survived], minlength=len(pool.numbers))
+        found = outcome.found + np.bincount(pool.owners[survived], minlength=len(pool.numbers))
         return pool.first(alive & ~asked, places, self.sampler.n - found)
 
 

@@ -93,21 +93,35 @@ class Pool:
     def highest_possible(self, by: str | None = SCORE) -> Floats:
         """float32 [m]: the score, and where the source did not retrieve the candidate the least score of its list.
 
-        A document that a source left out of its top k scores no more than the last one in it.
+        A document that a source left out of its top k scores no more than the last one in it; the list of a candidate
+        of the first search is that search's, whatever a deeper one has added.
         """
         scores = self.score(by)
         if by == TEACHER:
             return scores  # nothing is known of a pair that the teacher has not seen
-        least = np.full(len(self.numbers), np.nan, dtype=np.float32)
-        np.fmin.at(least, self.owners, scores)
-        return np.where(np.isnan(scores), least[self.owners], scores)
+        n, later = len(self.numbers), self.candidates.appended
+        least = np.full(2 * n, np.nan, dtype=np.float32)  # of the first search's lists, then of all
+        np.fmin.at(least, self.owners[~later], scores[~later])
+        np.fmin.at(least, self.owners + n, scores)
+        return np.where(np.isnan(scores), least[self.owners + n * later], scores)
 
     def positive_score(self, by: str | None = SCORE, against: Against = "min", least: float | None = None) -> Floats:
         """float32 [m]: the least, mean or largest score of the known positives of the candidate's anchor.
 
-        A positive below `least` counts as `least`.
+        A positive below `least` counts as `least`. For candidates of a deeper search it is the score that the positive
+        has there, so that fused scores are compared on one scale.
         """
-        scores = self._positive_scores(by)
+        scores = self._of_positives(self._positive_scores(by), by, against, least)
+        deeper = self.candidates.deeper_positive_scores
+        if deeper is None or by == TEACHER or not self.candidates.appended.any():
+            return scores
+        own = self._of_positives(deeper[:, self._positive_column(by)], by, against, least, self.candidates.appended)
+        return np.where(self.candidates.appended, own, scores)
+
+    def _of_positives(
+        self, scores: Floats, by: str | None, against: Against, least: float | None, asked: Mask | None = None
+    ) -> Floats:
+        """float32 [m]: one of several positives' scores; there must be one where it is asked for."""
         if least is not None:
             scores = np.maximum(scores, np.float32(least))
         starts = self.positives.indptr[:-1]
@@ -116,19 +130,22 @@ class Pool:
             summary = (sums / self.positives.lengths).astype(np.float32)
         else:
             summary = (np.minimum if against == "min" else np.maximum).reduceat(scores, starts)
-        if np.isnan(summary).any():
+        each = np.asarray(summary)[self.owners]
+        if np.isnan(summary if asked is None else each[asked]).any():
             raise SettingError(
                 f"a filter or sampler compares with the positive's score by {by!r}, but that source cannot score a "
                 "document it is asked about: give the retriever a method score(texts, rows), or compare by another "
                 f"source ({', '.join(map(repr, self.candidates.names))})"
             )
-        return np.asarray(summary)[self.owners]
+        return each
 
     def _positive_scores(self, by: str | None) -> Floats:
         if by == TEACHER:
             return self._taught(self.positive_teacher_scores)
-        at = 0 if by == SCORE or by is None else 1 + self._source(by)
-        return self.candidates.positive_scores[:, at]
+        return self.candidates.positive_scores[:, self._positive_column(by)]
+
+    def _positive_column(self, by: str | None) -> int:
+        return 0 if by == SCORE or by is None else 1 + self._source(by)
 
     def positive_quantile(self, quantile: float) -> float:
         """This quantile of the teacher's scores of the known positives of ALL anchors (or of a fixed sample of them).

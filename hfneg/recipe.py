@@ -38,6 +38,7 @@ from hfneg.retrieve import Retrieve, source_names
 from hfneg.retrievers import BM25
 from hfneg.sampling import Sampler, TakeTop
 from hfneg.select import Select
+from hfneg.short import Keep, Short
 from hfneg.step import Step
 from hfneg.step_text import parse_setting, parse_step, parse_yaml, replaced, step_text
 from hfneg.teachers import Teacher
@@ -59,6 +60,8 @@ class Recipe(BaseModel):
         filters: what is dropped, in order.
         promote: makes extra positives of what the teacher puts above the positive; None: nothing.
         sampler: what is taken of the rest, and how many.
+        deeper: candidates per source in a second search for anchors with too few negatives; None: there is none.
+        short: what becomes of anchors that have too few even so.
 
     Raises RecipeError for an unknown slot, step or setting, with the near miss.
     """
@@ -73,6 +76,8 @@ class Recipe(BaseModel):
     filters: tuple[InstanceOf[Filter], ...] = ()
     promote: InstanceOf[Promote] | None = None
     sampler: InstanceOf[Sampler] = TakeTop(7)
+    deeper: int | None = Field(default=None, strict=True, ge=1)
+    short: InstanceOf[Short] = Keep()
 
     def __init__(self, **slots: Any) -> None:
         for name in slots:
@@ -85,10 +90,15 @@ class Recipe(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             slot = ".".join(map(str, first["loc"]))
-            text = isinstance(first["input"], str) and slot != "k"
+            text = isinstance(first["input"], str) and slot not in NUMBERS
             hint = " (Recipe.from_yaml reads steps written as text)" if text else ""
             raise RecipeError(f"recipe slot {slot!r}: {first['msg']}; {first['input']!r} was given{hint}") from None
         source_names(self.retrievers)
+        if self.deeper is not None and self.deeper <= self.k:
+            raise RecipeError(
+                f"recipe slot 'deeper': it is {self.deeper}, but the first search already gives k={self.k} candidates "
+                "per source; say more than k, or leave it out"
+            )
 
     @field_validator("retrievers", "filters", mode="before")
     @classmethod
@@ -152,14 +162,17 @@ class Recipe(BaseModel):
                 keep_candidates=keep_candidates,
                 remine=remine,
             ),
+            deeper=self.deeper,
+            short=self.short,
         )
 
 
 SLOTS = tuple(Recipe.model_fields)
+NUMBERS = ("k", "deeper")
 
 
 def _slot(name: str, value: Any, trust: bool) -> Any:
-    if name == "k" or name not in SLOTS or value is None:
+    if name in NUMBERS or name not in SLOTS or value is None:
         return value
     if name in ("retrievers", "filters"):
         return [parse_step(item, trust=trust) for item in (value if isinstance(value, list) else [value])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,6 +21,8 @@ from hfneg.pool import SCORE, TEACHER
 from hfneg.searching import Searcher, SourceHits
 from hfneg.transform import Transform, unique
 
+log = logging.getLogger(__name__)
+
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
@@ -31,7 +34,7 @@ class Retrieve(Transform):
         anchors: what the pairs are, and the corpus.
         retriever: one retriever, or a list of them with different names. A user's own needs only
             ``search(texts, k) -> (scores, rows)``, see `hfneg.retrievers.Search`.
-        k: documents per source, the anchor's known positives not counted.
+        k: documents per source, the anchor's known positives not counted; all of a smaller corpus.
         fusion: how several lists become one; `RRF` unless said otherwise.
         remine: replace columns that an earlier mining left.
 
@@ -111,12 +114,23 @@ class Retrieve(Transform):
         """Candidates of the anchors `numbers`."""
         return self.fuse(numbers, [self.search(i, numbers) for i in range(len(self.retrievers))])
 
-    def search(self, position: int, numbers: Rows) -> SourceHits:
-        """One source's list for each anchor: its k best that are no known positive, positives left in."""
-        index, name = self.indexes[position], self.names[position]
-        k = min(self.fusion.quota(name) or self.k, self.k)
-        searcher = Searcher(index, name, self.anchors, k)
-        return searcher.hits(numbers)
+    def search(self, position: int, numbers: Rows, k: int | None = None) -> SourceHits:
+        """One source's list for each anchor: its k best that are no known positive, positives left in.
+
+        A quota of the fusion holds for a larger k, too.
+        """
+        k = self.k if k is None else k
+        return self._searcher(position, min(self.fusion.quota(self.names[position]) or k, k)).hits(numbers)
+
+    def score(self, numbers: Rows, documents: Lists) -> Floats:
+        """float32: what ranks, of documents that were not retrieved; 0 where several sources are fused or one cannot
+        score, as of a document that is in no list. Each anchor has at least one document."""
+        if len(self.names) > 1 or not hasattr(self.indexes[0], "score"):
+            return np.zeros(len(documents.flat), dtype=np.float32)
+        return self._searcher(0, self.k).scores(numbers, documents)
+
+    def _searcher(self, position: int, k: int) -> Searcher:
+        return Searcher(self.indexes[position], self.names[position], self.anchors, k)
 
     def fuse(self, numbers: Rows, found: Sequence[SourceHits]) -> Candidates:
         """One list per anchor from the sources' lists, in fused order."""
@@ -186,8 +200,7 @@ def source_names(retrievers: Sequence[Any]) -> tuple[str, ...]:
 def _checked_k(k: int, anchors: Anchors) -> int:
     if not isinstance(k, int) or isinstance(k, bool) or k < 1:
         raise SettingError(f"Retrieve(k={k!r}): k must be a whole number of at least 1")
-    if k > len(anchors.corpus):
-        raise SettingError(
-            f"Retrieve(k={k}): the corpus has only {len(anchors.corpus)} documents; ask for at most that many"
-        )
-    return k
+    documents = len(anchors.corpus)
+    if k > documents:
+        log.info("k=%d: the corpus has only %d documents, so all of them are ranked", k, documents)
+    return min(k, documents)

@@ -34,6 +34,11 @@ class SourceHits:
     def ranks(self) -> Rows:
         return np.arange(len(self.scores)) - np.repeat(self.lists.indptr[:-1], self.lists.lengths) + 1
 
+    def take(self, positives: Lists, at: Rows) -> SourceHits:
+        """The lists at these positions; `positives` are the known positives of all anchors that are here."""
+        lists, scores = self.lists.take(at), Lists(self.lists.indptr, self.scores).take(at)
+        return SourceHits(lists, scores.flat, Lists(positives.indptr, self.positive_scores).take(at).flat)
+
 
 class Searcher:
     """One index asked about anchors: widened for each by its known positives, checked, cut."""
@@ -56,6 +61,10 @@ class Searcher:
                 flat = np.repeat(positives.indptr[group] - own.indptr[:-1], own.lengths) + np.arange(len(own.flat))
                 positive_scores[flat] = self._score(queries, numbers[group], own)
         return _assembled(found, len(numbers), positive_scores)
+
+    def scores(self, numbers: Rows, documents: Lists) -> Floats:
+        """float32, aligned with ``documents.flat``: the scores of given documents, at least one per anchor."""
+        return self._score(self._queries(numbers), numbers, documents)
 
     def _queries(self, numbers: Rows) -> Any:
         if hasattr(self.index, "queries"):
@@ -82,7 +91,7 @@ class Searcher:
         return kept
 
     def _score(self, queries: Any, numbers: Rows, own: Lists) -> Floats:
-        """The scores of the anchors' known positives, flat."""
+        """The scores of documents of the anchors (their known positives), flat."""
         wide = np.full((len(own), int(own.lengths.max())), -1, dtype=np.int64)
         filled = np.arange(wide.shape[1]) < own.lengths[:, None]
         wide[filled] = own.flat

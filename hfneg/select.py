@@ -11,17 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg import columns
+from hfneg import columns, verdicts
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.candidates import Candidates
-from hfneg.errors import ColumnError
+from hfneg.errors import ColumnError, SettingError
 from hfneg.filters.base import Filter
 from hfneg.guard import Guard
+from hfneg.outcome import Outcome
 from hfneg.policy import Policy, Selection
 from hfneg.promotion import Promote
 from hfneg.sampling import Sampler
 from hfneg.scoring import Scorer
+from hfneg.short import Fill, Relax
 from hfneg.teachers.base import Teacher
 from hfneg.transform import Transform, unique
 
@@ -73,6 +75,8 @@ class Select(Transform):
     ) -> None:
         self.anchors = anchors
         self.policy = Policy(filters, sampler, guard, teacher, promote)
+        for step in self.policy.filters:
+            step.check_anchors(anchors)
         self.keep_candidates = keep_candidates
         self.remine = remine
 
@@ -113,13 +117,27 @@ class Select(Transform):
 
     def run(self, candidates: Candidates) -> Selection:
         """The work, on candidates of a block of anchors."""
-        return self.policy.run(self.anchors, candidates, self.scorer)
+        return self.policy.selection(self.outcome(candidates))
+
+    def outcome(self, candidates: Candidates) -> Outcome:
+        """As `run`, in the form in which more candidates can be judged."""
+        return self.policy.outcome(self.anchors, candidates, self.scorer)
+
+    def refuse_batches(self) -> None:
+        """Raise SettingError where a filter counts over all anchors, which a batch of `.map` does not show."""
+        for step in self.policy.filters:
+            if step.over_all_anchors:
+                raise SettingError(
+                    f"{step!r} counts over the candidates of all anchors, which a batch of .map does not show; mine "
+                    "with hfneg.mine(pairs, corpus, recipe, out=...), or leave out that filter"
+                )
 
     @property
     def drops(self) -> tuple[str, ...]:
         return () if self.keep_candidates else columns.CANDIDATES
 
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
+        self.refuse_batches()
         first, numbers, place = unique(self.anchors.numbers(batch))
         candidates = self._candidates(batch, first, numbers)
         chosen = self.run(candidates)
@@ -156,7 +174,7 @@ def mined_columns(
         columns.NEGATIVE_IDS: Lists(rows.indptr, anchors.corpus.ids_arrow(rows.flat)),
         columns.NEGATIVE_SCORES: Lists(indptr, chosen.scores).take(place),
         columns.POSITIVE_SCORES: own.scores(chosen.positive_scores),
-        columns.NEGATIVE_SOURCES: Lists(indptr, _source_names(names, chosen.sources)).take(place),
+        columns.NEGATIVE_SOURCES: Lists(indptr, _source_names(names, chosen)).take(place),
     }
     if chosen.teacher_scores is not None and chosen.positive_teacher_scores is not None:
         new[columns.NEGATIVE_TEACHER_SCORES] = Lists(indptr, chosen.teacher_scores).take(place)
@@ -184,8 +202,14 @@ class _OwnPositives:
         return Lists(self._own.indptr, known[self._at])
 
 
-def _source_names(names: tuple[str, ...], masks: npt.NDArray[np.uint8]) -> pa.Array:
-    """For each mask the names of its sources, joined ("bm25+dense"), as Arrow."""
-    distinct, place = np.unique(masks, return_inverse=True)
-    words = ["+".join(name for i, name in enumerate(names) if mask >> i & 1) for mask in distinct.tolist()]
+def _source_names(names: tuple[str, ...], chosen: Selection) -> pa.Array:
+    """For each negative the names of its sources, joined ("bm25+dense"), and how it came in if not by right."""
+    keys = chosen.negative_verdicts.astype(np.int64) << 8 | chosen.sources
+    distinct, place = np.unique(keys, return_inverse=True)
+    words = ["+".join(_labels(names, *divmod(key, 256))) for key in distinct.tolist()]
     return pa.array(words, type=pa.string()).take(pa.array(place.reshape(-1)))
+
+
+def _labels(names: tuple[str, ...], verdict: int, mask: int) -> list[str]:
+    label = {verdicts.RELAXED: [Relax.label], verdicts.FILLED: [Fill.label]}.get(verdict, [])
+    return [*(name for i, name in enumerate(names) if mask >> i & 1), *label]

@@ -14,7 +14,7 @@ from hfneg.policy import Selection
 
 Rows = npt.NDArray[np.int64]
 
-PER_NEGATIVE = {"rows": np.int64, "scores": np.float32, "sources": np.uint8}
+PER_NEGATIVE = {"rows": np.int64, "scores": np.float32, "sources": np.uint8, "negative_verdicts": np.uint8}
 PER_POSITIVE = {"positive_scores": np.float32}
 TAUGHT = {"teacher_scores": np.float32, "positive_teacher_scores": np.float32}  # per negative, per positive
 PROMOTED = {"promoted": np.int64}  # lists of their own
@@ -27,6 +27,7 @@ def arrays_of(chosen: Selection, calls: Rows) -> dict[str, Any]:
         "rows": chosen.negatives.flat,
         "scores": chosen.scores,
         "sources": chosen.sources,
+        "negative_verdicts": chosen.negative_verdicts,
         "positive_scores": chosen.positive_scores,
         "verdicts": np.bincount(chosen.verdicts, minlength=256),
         "calls": calls,
@@ -45,6 +46,8 @@ class Selections:
     Attributes:
         verdicts: int64 [256], candidates per verdict.
         calls: int64 [2], pairs that were asked of the teacher, and pairs that the score store answered.
+        shortfall: int64 [7]: anchors searched deeper, candidates that this added, pairs asked and from the store for
+            it; anchors short after it, pairs asked and from the store to complete those.
     """
 
     def __init__(self, folder: Path, anchors: Anchors) -> None:
@@ -55,6 +58,7 @@ class Selections:
         }
         self.verdicts: Rows = np.load(folder / "verdicts.npy")
         self.calls: Rows = np.load(folder / "calls.npy")
+        self.shortfall: Rows = np.load(folder / "shortfall.npy")
 
     @classmethod
     def gather(cls, folder: Path, parts: int, gathered: Path, anchors: Anchors, *, taught: bool) -> Selections:
@@ -63,7 +67,8 @@ class Selections:
         with np.load(folder / f"{0:06d}.npz") as arrays:
             dtypes |= PROMOTED if "promoted" in arrays else {}
         promoted = [np.zeros(1, dtype=np.int64)]
-        lengths, verdicts, calls = [np.zeros(1, dtype=np.int64)], np.zeros(256, np.int64), np.zeros(2, np.int64)
+        lengths, verdicts = [np.zeros(1, dtype=np.int64)], np.zeros(256, np.int64)
+        calls, shortfall = np.zeros(2, np.int64), np.zeros(7, np.int64)
         files = {name: (gathered / f"{name}.raw").open("wb") for name in dtypes}
         for part in range(parts):
             with np.load(folder / f"{part:06d}.npz") as arrays:
@@ -71,6 +76,7 @@ class Selections:
                 promoted += [np.diff(arrays["promoted_indptr"])] if "promoted" in dtypes else []
                 verdicts += arrays["verdicts"]
                 calls += arrays["calls"]
+                shortfall += arrays["shortfall"]
                 for name, dtype in dtypes.items():
                     files[name].write(arrays[name].astype(dtype).tobytes())
         np.save(gathered / "indptr.npy", np.cumsum(np.concatenate(lengths)))
@@ -78,6 +84,7 @@ class Selections:
             np.save(gathered / "promoted_indptr.npy", np.cumsum(np.concatenate(promoted)))
         np.save(gathered / "verdicts.npy", verdicts)
         np.save(gathered / "calls.npy", calls)
+        np.save(gathered / "shortfall.npy", shortfall)
         for name, dtype in dtypes.items():
             files[name].close()
             _as_npy(gathered, name, dtype)
@@ -106,6 +113,7 @@ class Selections:
             negatives=negatives,
             scores=per_negative("scores"),
             sources=per_negative("sources"),
+            negative_verdicts=per_negative("negative_verdicts"),
             positive_scores=per_positive("positive_scores"),
             verdicts=np.empty(0, dtype=np.uint8),
             teacher_scores=per_negative("teacher_scores"),

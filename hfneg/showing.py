@@ -12,9 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hfneg.errors import SettingError, near_miss
-from hfneg.verdicts import MEANING
-
-FILTERED = "was dropped by the filter of this name"
+from hfneg.filters import meaning_of
 
 
 def summary(console: Console, folder: Path, seconds: float) -> None:
@@ -54,7 +52,7 @@ def _verdicts(facts: Mapping[str, Any]) -> Table:
     for name, count in facts["verdicts"].items():
         if count:
             style = "green" if name == "selected" else None
-            table.add_row(f"{count:,}", f"{count / total:.1%}", name, MEANING.get(name, FILTERED), style=style)
+            table.add_row(f"{count:,}", f"{count / total:.1%}", name, meaning_of(name), style=style)
     return table
 
 
@@ -65,6 +63,7 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
     if short:
         has = "has" if short == 1 else "have"
         remarks.append(f"[yellow]{_several(short, 'anchor')} {has} fewer than the {wanted} asked for[/yellow]")
+    remarks += _shortfall_lines(facts)
     if facts["added_positives"]:
         remarks.append(f"{_several(facts['added_positives'], 'positive')} not in the corpus, and added to it")
     if "teacher" in facts:
@@ -78,6 +77,22 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
     if not facts["exact"]:
         remarks.append("approximate index: another machine may find slightly other candidates")
     return remarks
+
+
+def _shortfall_lines(facts: Mapping[str, Any]) -> list[str]:
+    """What was done for anchors with too few negatives."""
+    lines, deeper, short = [], facts.get("deeper"), facts.get("short", {})
+    if deeper and deeper["anchors"]:
+        asked = f", {deeper['pairs_asked']:,} pairs scored for it" if "teacher" in facts else ""
+        lines.append(
+            f"{_several(deeper['anchors'], 'anchor')} searched deeper, {deeper['k']:,} candidates per source: "
+            f"{deeper['still_short']:,} still short{asked}"
+        )
+    for name in ("relaxed", "filled"):
+        if short.get(name):
+            count = _several(short[name], "negative")
+            lines.append(f"[yellow]{count} {name}[/yellow] ({short['policy']}), for {short['anchors']:,} short anchors")
+    return lines
 
 
 def _teacher_line(teacher: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hfneg.auditing.report import AuditReport, Finding, Removed
+from hfneg.auditing.findings import AuditReport, Finding, Removed
 
 STYLES = {"error": "red", "warning": "yellow", "info": "dim"}
 ORDER = ("error", "warning", "info")

@@ -19,11 +19,12 @@ from hfneg.guard import Guard
 from hfneg.promotion import Promote
 from hfneg.retrievers import RETRIEVERS
 from hfneg.sampling import SAMPLERS
+from hfneg.short import SHORT
 from hfneg.step import Step
 from hfneg.teachers import TEACHERS, Ensemble
 
 STEPS: dict[str, type] = {
-    step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, Guard, Promote)
+    step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, *SHORT, Guard, Promote)
 }
 QUOTES = "a step with a colon in it, or with commas and inside a [list], stands in quotes"
 

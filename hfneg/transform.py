@@ -39,6 +39,8 @@ TYPES: dict[str, str] = {
     columns.CANDIDATE_SOURCE_SCORES: "float32",
     columns.CANDIDATE_SOURCE_RANKS: "int32",
     columns.CANDIDATE_POSITIVE_SCORES: "float32",
+    columns.CANDIDATE_FIRST: "int64",
+    columns.CANDIDATE_DEEPER_POSITIVE_SCORES: "float32",
     columns.CANDIDATE_VERDICTS: "uint8",
 }
 """Every column hfneg adds is a list of these."""

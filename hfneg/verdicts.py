@@ -15,7 +15,11 @@ NEAR_POSITIVE = 4
 REPEAT = 5
 NOT_EXAMINED = 6
 PROMOTED = 7
+RELAXED = 8
+FILLED = 9
 FIRST_FILTER = 16
+
+GUARDED = (KNOWN_POSITIVE, OWN_TEXT, NEAR_POSITIVE, REPEAT)
 
 FIXED = {
     SELECTED: "selected",
@@ -26,6 +30,8 @@ FIXED = {
     REPEAT: "repeat",
     NOT_EXAMINED: "not_examined",
     PROMOTED: "promoted",
+    RELAXED: "relaxed",
+    FILLED: "filled",
 }
 MEANING = {
     "selected": "became a hard negative",
@@ -36,6 +42,8 @@ MEANING = {
     "repeat": "repeats an earlier candidate",
     "not_examined": "was not needed: enough came before it",
     "promoted": "became an extra positive",
+    "relaxed": "was dropped by a filter and taken back, because its anchor was short",
+    "filled": "is a random document, because its anchor was short",
 }
 
 

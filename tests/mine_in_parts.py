@@ -18,7 +18,7 @@ from typing import Any
 from small_collection import HashEncoder, documents, pairs
 
 import hfneg
-from hfneg import encoding, ledger, mining, rows, stages, vectors
+from hfneg import encoding, hubs, ledger, mining, rows, stages, vectors
 from hfneg.run_folder import RunFolder
 
 JOB = json.loads(os.environ["HFNEG_JOB"])
@@ -59,7 +59,15 @@ def told(owner: Any, method: str, name: Callable[..., str]) -> None:
 
 
 told(vectors.Vectors, "_write_part", lambda self, i: f"encode/{self.role}/{i}")
-told(stages.Search, "__call__", lambda self, span: f"search/{self.position}/{span.first}-{span.last}")
+told(
+    stages.Search,
+    "__call__",
+    lambda self, span: f"{'deeper' if self.k else 'search'}/{self.position}/{span.first}-{span.last}",
+)
+told(stages.Examine, "__call__", lambda self, part: f"examine/{part}")
+told(stages.Tally, "__call__", lambda self, part: f"tally/{self.folder.name}/{part}")
+told(hubs, "write_cuts", lambda tallies, most, documents, folder: f"cuts/{folder.name}")
+mining.write_cuts = hubs.write_cuts
 told(stages.Choose, "__call__", lambda self, part: f"choose/{part}")
 told(ledger, "compact", lambda parts, folder: "compact")
 told(rows.RowWriter, "write", lambda self, shard, *rest: f"rows/{shard.name}")
@@ -69,7 +77,7 @@ if __name__ == "__main__":
     mined = mining.mine(
         pairs(),
         documents(),
-        hfneg.Recipe.from_yaml(JOB["recipe"]),
+        hfneg.Recipe.from_yaml(JOB["recipe"], trust=True),
         anchor="query",
         positive="answer",
         out=Path(JOB["out"]),

@@ -615,13 +615,24 @@ CORPUS = [
 ]
 
 SETTINGS = [
+    case("deeper that is not deeper", lambda w: w.recipe(k=9, deeper=9), RecipeWrong, "'deeper'", "k=9", "more than k"),
+    case("deeper of nothing", lambda w: w.recipe(deeper=0), RecipeWrong, "'deeper'", "greater than or equal to 1"),
     case(
-        "k larger than the corpus",
-        lambda w: w.mine(recipe=w.recipe(k=1000)),
+        "deeper of a transform",
+        lambda w: hfneg.Mine(hfneg.Retrieve(w.anchors(), w.dense(), k=5), hfneg.Select(w.anchors()), deeper=5),
         Setting,
-        "k=1000",
-        "only 12 documents",
-        "at most that many",
+        "deeper=5",
+        "above k (5)",
+    ),
+    case("a policy for short anchors that is none", lambda w: w.recipe(short=hfneg.TakeTop(3)), RecipeWrong, "'short'"),
+    case("a seed of Fill", lambda w: hfneg.Fill(seed=-1), Setting, "Fill(seed=-1)", "0 or more"),
+    case("hubs of nobody", lambda w: hfneg.Hubs(most=0), Setting, "Hubs(most=0)", "at least 1"),
+    case(
+        "hubs in .map",
+        lambda w: w.recipe(k=5, filters=hfneg.Hubs(3)).transform(w.anchors())(w.pairs()[:]),
+        Setting,
+        "Hubs(most=3)",
+        "hfneg.mine(",
     ),
     case("k of nothing", lambda w: hfneg.Retrieve(w.anchors(), w.dense(), k=0), Setting, "k=0", "at least 1"),
     case(
@@ -1362,7 +1373,7 @@ def test_a_wrong_call_does_not_overwrite(finished: World) -> None:
     wrong: list[tuple[Callable[[World], Any], type[Exception]]] = [
         (lambda w: w.mine(anchor="qurey", overwrite=True), Column),
         (lambda w: w.mine(devices=3, overwrite=True), Setting),
-        (lambda w: w.mine(recipe=w.recipe(k=1000), overwrite=True), Setting),
+        (lambda w: w.mine(recipe=w.recipe(k=5, deeper=5), overwrite=True), RecipeWrong),
         (lambda w: w.mine(recipe=w.recipe(retrievers=Unpicklable()), overwrite=True), Setting),
     ]
     for act, error in wrong:
@@ -1500,7 +1511,7 @@ TYPED = [
     Typed("no such split", SOUND + " --split tets", 2, ("'tets'", "pairs.parquet")),
     Typed("wrong column", SOUND + " --anchor qurey", 2, ("ColumnError", "'qurey'", "Did you mean 'query'?")),
     Typed("no corpus", SOUND + " --corpus {world}/nope.jsonl", 2, ("nope.jsonl",)),
-    Typed("k larger than the corpus", SOUND, 2, ("SettingError", "k=100", "12 documents")),
+    Typed("deeper than k only", SOUND + " --set k=5 --set deeper=5", 2, ("RecipeError", "'deeper'", "k=5")),
     Typed("unknown slot", SOUND + " --set kk=5", 2, ("RecipeError", "'kk=5'", "Did you mean 'k'?")),
     Typed("no recipe", SOUND + " --recipe {world}/nope.yaml", 2, ("RecipeError", "nope.yaml")),
     Typed("import path", SOUND + " --recipe {world}/own.yaml", 2, ("my.Sampler", "--trust")),

@@ -62,13 +62,14 @@ def corpus() -> hfneg.Corpus:
 
 
 def test_layout(folder: Path) -> None:
-    """Exactly data/, ledger/, recipe.yaml, summary.json and README.md; no work area is left."""
+    """Exactly data/, ledger/, recipe.yaml, README.md, and two files of numbers; no work area is left."""
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     assert files == [
         "README.md",
         "data/train-00000-of-00001.parquet",
         "ledger/anchors-00000-of-00001.parquet",
         "recipe.yaml",
+        "statistics.json",
         "summary.json",
     ]
 
@@ -346,8 +347,8 @@ hfneg.mine(pairs(), [*documents(), "a positive that is in no corpus"], recipe, a
 
 @pytest.mark.parametrize("bars", ["on", "off"])
 def test_one_progress_bar_per_stage(bars: str, tmp_path: Path) -> None:
-    """stderr of a process: a bar for the index, each source's search, the selection and the rows, each once and to
-    the end; under `datasets.disable_progress_bars()` nothing at all."""
+    """stderr of a process: a bar for the index, each source's search, the selection, the rows and the statistics,
+    each once and to the end; under `datasets.disable_progress_bars()` nothing at all."""
     env = {name: value for name, value in os.environ.items() if "DISABLE_PROGRESS_BARS" not in name}
     env |= {"PYTHONPATH": str(Path(__file__).parent), "HFNEG_STORE": str(tmp_path / "store")}
     done = subprocess.run(
@@ -359,7 +360,7 @@ def test_one_progress_bar_per_stage(bars: str, tmp_path: Path) -> None:
         assert done.stderr == ""
         return
     drawn = re.findall(r"([A-Z][\w ]+):\s+(\d+)%", done.stderr)
-    stages = ["BM25 index", "Searching bm25", "Searching random", "Selecting", "Writing rows"]
+    stages = ["BM25 index", "Searching bm25", "Searching random", "Selecting", "Writing rows", "Reading the ledger"]
     assert list(dict.fromkeys(name for name, _ in drawn)) == stages
     assert Counter(name for name, share in drawn if share == "0") == dict.fromkeys(stages, 1)
     assert {name for name, share in drawn if share == "100"} == set(stages)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import hfneg
 from hfneg.errors import RecipeError, SettingError
-from hfneg.filters import Agreement, Band, BelowPositives, Filter, Margin, RankWindow
+from hfneg.filters import Agreement, Band, BelowPositives, Filter, FirstOfDuplicates, Hubs, Margin, RankWindow
 from hfneg.fusion import RRF, RoundRobin, WeightedSum
 from hfneg.guard import Guard
 from hfneg.promotion import Promote
@@ -25,6 +25,7 @@ from hfneg.recipe import SLOTS, Recipe
 from hfneg.retrievers import BM25, RandomDocuments
 from hfneg.retrievers.bm25 import METHODS
 from hfneg.sampling import TakeRandom, TakeSimANS, TakeTop
+from hfneg.short import Fill, Keep, Relax
 from hfneg.step import Step
 from hfneg.step_text import STEPS, parse_step
 from hfneg.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
@@ -70,6 +71,8 @@ filters = st.one_of(
     st.builds(Margin, relative=st.floats(0, 0.999), by=by, against=st.sampled_from(["min", "mean", "max"])),
     st.builds(Margin, absolute=above, by=by, noisy=st.none() | st.floats(0.01, 0.99)),
     st.builds(BelowPositives, st.floats(0, 1)),
+    st.builds(Hubs, whole),
+    st.builds(FirstOfDuplicates, st.floats(0.5, 1)),
     st.builds(lambda share: Agreement(Margin(relative=share)), st.floats(0, 0.999)),
 )
 samplers = st.one_of(
@@ -96,7 +99,8 @@ teachers = st.recursive(
     ),
     max_leaves=4,
 )
-every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions)
+shorts = st.one_of(st.builds(Keep), st.builds(Relax), st.builds(Fill, seed=seeds))
+every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions, shorts)
 
 
 @settings(max_examples=200, deadline=None)
@@ -124,9 +128,15 @@ def test_every_step_is_covered() -> None:
         BelowPositives,
         Agreement,
         Promote,
+        Hubs,
+        FirstOfDuplicates,
+        Keep,
+        Relax,
+        Fill,
     }
     drawn |= {TakeTop, TakeRandom, TakeSimANS, Guard, EndpointTeacher, MeanOfTeachers, MinOfTeachers}
-    models = {"Dense", "OtherCluster", "CrossEncoderTeacher", "BiEncoderTeacher", "FunctionTeacher"}
+    models = {"Dense", "OtherCluster", "NearAnchorPositives", "PositiveSimilarity"}
+    models |= {"CrossEncoderTeacher", "BiEncoderTeacher", "FunctionTeacher"}
     assert {step.__name__ for step in drawn} | models >= set(STEPS)
 
 
@@ -140,9 +150,20 @@ def test_every_step_is_covered() -> None:
     st.lists(filters, max_size=3),
     samplers,
     st.none() | promotions,
+    st.none() | whole,
+    shorts,
 )
 def test_yaml_round_trip(
-    sources: Any, k: int, fusion: Any, guard: Any, teacher: Any, dropped: Any, sampler: Any, promote: Any
+    sources: Any,
+    k: int,
+    fusion: Any,
+    guard: Any,
+    teacher: Any,
+    dropped: Any,
+    sampler: Any,
+    promote: Any,
+    more: int | None,
+    short: Any,
 ) -> None:
     """to_yaml, from_yaml: an equal recipe, and the same text again; an empty slot has no line."""
     recipe = Recipe(
@@ -154,6 +175,8 @@ def test_yaml_round_trip(
         filters=dropped,
         promote=promote,
         sampler=sampler,
+        deeper=None if more is None else k + more,
+        short=short,
     )
     text = recipe.to_yaml()
     assert Recipe.from_yaml(text) == recipe
