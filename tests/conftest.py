@@ -20,11 +20,12 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
-from hub_fixtures import client, hub, hub_client, hub_server  # noqa: E402, F401  (fixtures; they import no datasets)
+# Fixtures; they import no datasets.
+from hub_fixtures import client, hub, hub_client, hub_server  # noqa: E402, F401
 
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_ROOT, ignore_errors=True)
 
 
-collect_ignore = ["refresh_ranks.py", "map_and_say.py", "mine_in_parts.py", "mine_with_teacher.py"]  # run by tests, as scripts
+collect_ignore = ["refresh_ranks.py", "map_and_say.py", "mine_in_parts.py", "mine_with_teacher.py"]  # scripts of tests

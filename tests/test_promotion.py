@@ -159,7 +159,7 @@ def test_promotion_scores_everything_and_says_why(tmp_path: Path, caplog: pytest
     assert result[columns.EXTRA_POSITIVE_IDS][:] == [["9"], []]
     summary = json.loads((out / "summary.json").read_text())
     assert summary["verdicts"]["promoted"] == 1
-    assert "| promoted | 1 |" in (out / "README.md").read_text()
+    assert "| `promoted` | 1 |" in (out / "README.md").read_text()
     first = pq.read_table(out / "ledger").to_pylist()[0]
     names = [summary["verdict_codes"][str(code)] for code in first["verdicts"]]
     assert [row for row, name in zip(first["rows"], names, strict=True) if name == "promoted"] == [9]
