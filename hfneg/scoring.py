@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from hfneg import store
 from hfneg.anchors import Anchors
@@ -18,6 +19,9 @@ Rows = npt.NDArray[np.int64]
 
 BLOCK = 2_048
 """Pairs scored and committed together, cut from the pairs in order of length."""
+
+PAIRS = 1 << 17
+"""Pairs looked up and sorted at once, so that memory grows by a score a pair, however many are asked for."""
 
 SAMPLE = 10_000
 """Known positives whose scores stand for those of all."""
@@ -88,6 +92,11 @@ class Scorer:
 
     def member_scores(self, numbers: Rows, rows: Rows) -> list[Scores]:
         """As `score`, one array per member of the teacher, in the order of `Teacher.members`."""
+        starts = range(0, max(len(numbers), 1), PAIRS)
+        parts = [self._members_of(numbers[start : start + PAIRS], rows[start : start + PAIRS]) for start in starts]
+        return [np.concatenate(scores) for scores in zip(*parts, strict=True)]
+
+    def _members_of(self, numbers: Rows, rows: Rows) -> list[Scores]:
         keys = pair_keys(
             np.asarray(self.anchors.text_hashes[numbers]), np.asarray(self.anchors.corpus.text_hashes[rows])
         )
@@ -107,15 +116,16 @@ class Scorer:
         _, first = np.unique(keys, return_index=True)
         keys, numbers, rows = keys[first], numbers[first], rows[first]
         anchors, corpus = self.anchors, self.anchors.corpus
-        texts = anchors.texts(numbers).to_pylist()
-        lengths = corpus.lengths[rows + 1] - corpus.lengths[rows] + [len(text) for text in texts]
+        distinct, places = np.unique(numbers, return_inverse=True)
+        of_anchors = pc.utf8_length(anchors.texts(distinct)).to_numpy()[places]
+        lengths = corpus.lengths[rows + 1] - corpus.lengths[rows] + of_anchors
         order = np.lexsort((keys["low"], keys["high"], -lengths))
         for start in range(0, len(order), BLOCK):
             at = order[start : start + BLOCK]
             block = _Block(keys[at], kept)
             try:
                 teacher.score(
-                    [texts[i] for i in at],
+                    anchors.texts(numbers[at]).to_pylist(),
                     corpus.texts(rows[at]).to_pylist(),
                     on_scored=block,
                     expected=kept.teacher_digest,

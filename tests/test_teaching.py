@@ -347,6 +347,17 @@ def test_a_pair_that_stands_twice_in_one_call_is_asked_once() -> None:
     assert (scorer.asked, scorer.stored) == (3, 4)
 
 
+def test_a_long_call_is_cut_into_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few pairs are looked up at once, the answers are the same and no pair is asked twice."""
+    judge = Judge(lambda anchor, document: float(len(document)))
+    monkeypatch.setattr(scoring, "PAIRS", 3)
+    scorer = scoring.Scorer(small_world, judge.teacher())
+    numbers, rows = np.array([1, 0, 1, 1, 0, 1, 0, 1]), np.array([3, 3, 3, 4, 3, 4, 2, 3])
+    assert scorer.score(numbers, rows).tolist() == [len(TEXTS[row]) for row in rows]
+    assert scorer.score(numbers[:0], rows[:0]).shape == (0,)
+    assert len(judge.pairs) == len(set(judge.pairs)) == 4
+
+
 # Policies that cannot be lazy, and steps that are refused.
 
 

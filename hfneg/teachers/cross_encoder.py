@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from hfneg.errors import SettingError
 from hfneg.models import name_of
-from hfneg.step import check
+from hfneg.step import check, check_choice
 from hfneg.teachers.base import Received
-from hfneg.teachers.held_model import ModelTeacher
+from hfneg.teachers.cross_encoder_batches import Forward, score_pairs, torch_forward
+from hfneg.teachers.first_token import first_token_alone
+from hfneg.teachers.held_model import ENGINE, ModelTeacher
+from hfneg.teachers.openvino_engine import openvino_forward, require_openvino
+from hfneg.teachers.packed import packed_weights
 
 SETTINGS = "config_sentence_transformers.json"
+ENGINES = (ENGINE, "openvino")
+OPENVINO_DTYPES = (None, "bfloat16", "float32")
 HEADS = ("ForSequenceClassification", "ForCausalLM", "ForConditionalGeneration")
 """What the architecture's name ends in where the weights of a scoring head were saved."""
 
@@ -33,18 +41,24 @@ class CrossEncoderTeacher(ModelTeacher):
         batch_size: pairs per forward pass; a multiple of 8 makes a pair's score independent of the others' to the
             last bit. None: as many as suit the machine (512 tokens a core, 16,384 on a GPU). Not part of the
             digest (scores differ by about 1e-6).
-        dtype: "bfloat16", "float16", "float32"; None: as saved. On CPUs with bfloat16 "bfloat16" is about three
-            times as fast, and scores change in the third digit.
+        dtype: "bfloat16", "float16", "float32"; None: as saved ("float32" with engine="openvino"). On CPUs with
+            bfloat16 "bfloat16" is several times as fast, and logits change in the third digit.
         scale: "probability" (sigmoid), "logit", or "from_zero" for a model trained to give 0 and up. None: the
             model's own activation decides (Sigmoid: probability, Identity: logit).
         prompt: put before the anchor, an instruction for models that take one. None: the model's own.
+        engine: "torch", or "openvino" (needs the extra ``hfneg[openvino]``), which is faster on a CPU: the model is
+            converted once, its scores are compared with torch's, and it is kept in the store.
 
-    Runs on the device of the environment variable HFNEG_DEVICE, else on cuda where there is one.
+    Torch runs on the device of the environment variable HFNEG_DEVICE, else on cuda where there is one.
 
-    Raises SettingError: no such folder, no reranker, more than one label, or an activation that says no scale.
+    Raises:
+        SettingError: no such folder, no reranker, more than one label, or an activation that says no scale; when
+            scoring, a model that OpenVINO cannot convert.
+        MissingExtraError: OpenVINO is not installed.
     """
 
     prompt: str | None = None
+    engine: str = ENGINE
 
     kinds = ("CrossEncoder",)
     scales = ("probability", "logit", "from_zero")
@@ -52,10 +66,17 @@ class CrossEncoderTeacher(ModelTeacher):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.prompt is None or isinstance(self.prompt, str), self, "prompt", self.prompt, "a text or None")
+        check_choice(self, "engine", self.engine, ENGINES)
+        if self.engine == "openvino":
+            self._check_openvino()
         if self.held.name is None:
             self._check_loaded(self.model)
         elif self.held.is_folder:
             self._check_saved()
+
+    @property
+    def _engine(self) -> str:
+        return self.engine
 
     def _digested(self) -> list[Any]:
         return [*super()._digested(), self.prompt]
@@ -86,11 +107,19 @@ class CrossEncoderTeacher(ModelTeacher):
         return str(given or "Sigmoid")  # what sentence-transformers takes for one label
 
     def _score(self, anchors: list[str], documents: list[str], done: Received) -> None:
-        from hfneg.teachers.cross_encoder_batches import score_pairs
-
         model = self._loaded()
-        with self._ready(model):
-            score_pairs(model, anchors, documents, self._prompt_of(model), self.batch_size, done)
+        with self._ready(model), self._forward(model) as forward:
+            prompt, size = self._prompt_of(model), self.batch_size
+            score_pairs(model, anchors, documents, done, forward=forward, prompt=prompt, batch_size=size)
+
+    @contextlib.contextmanager
+    def _forward(self, model: Any) -> Iterator[Forward]:
+        """The engine, as a function from tensors to logits."""
+        if self.engine == "openvino":
+            yield openvino_forward(model, self.held.weights, self.dtype)
+        else:
+            with first_token_alone(model), packed_weights(model):
+                yield torch_forward(model)
 
     def _prompt_of(self, model: Any) -> str | None:
         if self.prompt is not None:
@@ -101,11 +130,30 @@ class CrossEncoderTeacher(ModelTeacher):
     def _load(self, source: str, **where: Any) -> Any:
         from sentence_transformers import CrossEncoder
 
+        if self.engine == "openvino":
+            where["device"] = "cpu"
         model = CrossEncoder(source, model_kwargs=self._model_kwargs, **where)
         self._check_loaded(model)
         return model
 
+    @property
+    def _load_dtype(self) -> str | None:
+        return "float32" if self.engine == "openvino" else self.dtype
+
     # What is no teacher.
+
+    def _check_openvino(self) -> None:
+        require_openvino(f"{type(self).__name__}(engine='openvino')")
+        check(
+            self.dtype in OPENVINO_DTYPES,
+            self,
+            "dtype",
+            self.dtype,
+            "'bfloat16', 'float32' or None (float32) with engine='openvino'",
+        )
+        if self.held.name is None:
+            device = str(self.model.device)
+            check(device == "cpu", self, "model", f"a model on {device}", "on the CPU with engine='openvino'")
 
     def _check_saved(self) -> None:
         """Refuse a folder by its configuration files, before anything is loaded."""

@@ -12,14 +12,15 @@ Short pairs never pay for the padding of long ones, which is also most of the ga
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hfneg.errors import TeacherError
-from hfneg.teachers.base import Positions, Received
+from hfneg.teachers.base import Positions, Received, Scores
 
 TOKENIZED = 256  # pairs at once
 TOKENS_A_CORE = 512  # in one forward pass on a CPU: larger batches leave its caches
@@ -27,6 +28,8 @@ TOKENS = (1_024, 16_384)  # at least, whatever the CPU; at most, and on a GPU
 ROWS = 8  # the number of rows is a multiple of it
 
 Features = dict[str, Any]
+Forward = Callable[[Features, int], Scores]
+"""(tensors [rows, width] by name, n) -> float32 [n]: the logits of the first n rows."""
 
 
 class Batch(NamedTuple):
@@ -119,9 +122,16 @@ def _joined(one: Batch, other: Batch) -> Batch:
 
 
 def score_pairs(
-    model: Any, anchors: list[str], documents: list[str], prompt: str | None, batch_size: int | None, done: Received
+    model: Any,
+    anchors: list[str],
+    documents: list[str],
+    done: Received,
+    *,
+    forward: Forward,
+    prompt: str | None,
+    batch_size: int | None,
 ) -> None:
-    """Raw outputs of a CrossEncoder in evaluation mode, batch by batch, to `done`."""
+    """Raw outputs of a CrossEncoder in evaluation mode, by `forward`, batch by batch, to `done`."""
     import torch
 
     waiting = Waiting(model.tokenizer, model.device.type, batch_size)
@@ -131,13 +141,13 @@ def score_pairs(
             pairs = [list(pair) for pair in zip(anchors[start:stop], documents[start:stop], strict=True)]
             features = dict(model.preprocess(pairs, prompt=prompt))
             if not _fits(features, len(pairs)):  # packed without padding, or with more than text: as it comes
-                done(range(start, start + len(pairs)), _forward(model, features, len(pairs)))
+                done(range(start, start + len(pairs)), forward(features, len(pairs)))
                 continue
             widths = widths_up_to(_longest(model, features["attention_mask"].shape[1]))
             for batch in waiting.add(start, features, widths):
-                done(batch.positions, _forward(model, batch.features, len(batch.positions)))
+                done(batch.positions, forward(batch.features, len(batch.positions)))
         for batch in waiting.rest():
-            done(batch.positions, _forward(model, batch.features, len(batch.positions)))
+            done(batch.positions, forward(batch.features, len(batch.positions)))
 
 
 def _fits(features: Features, n: int) -> bool:
@@ -158,13 +168,17 @@ def _longest(model: Any, needed: int) -> int:
     return max(needed, given) if isinstance(given, int) and given < 1 << 20 else 1 << (max(needed, 8) - 1).bit_length()
 
 
-def _forward(model: Any, features: Features, n: int) -> npt.NDArray[np.float32]:
-    """float32 [n]: the logits, whatever the model's activation."""
+def torch_forward(model: Any) -> Forward:
+    """The CrossEncoder itself; logits whatever its activation."""
+    return partial(_forward, model)
+
+
+def _forward(model: Any, features: Features, n: int) -> Scores:
     on_device = {name: v.to(model.device) if hasattr(v, "shape") else v for name, v in features.items()}
     outputs = model(on_device)["scores"]
     if outputs.ndim == 2 and outputs.shape[1] == 1:
         outputs = outputs[:, 0]
     if outputs.ndim != 1:
         raise TeacherError(f"the model returned scores of shape {tuple(outputs.shape)}; one per pair was expected")
-    scores: npt.NDArray[np.float32] = outputs.float().cpu().numpy()[:n]
+    scores: Scores = outputs.float().cpu().numpy()[:n]
     return scores

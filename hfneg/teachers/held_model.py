@@ -167,7 +167,11 @@ class ModelTeacher(Teacher):
         """Of weights, tokenizer, configuration, prompts, `max_length`, `dtype` and engine; loads no model."""
         if self.held.model is None:  # of another process
             return str(getattr(self, "_pinned", None) or "")
-        return store.digest_of(FORMAT, type(self).__name__, ENGINE, self.held.weights, *self._digested())
+        return store.digest_of(FORMAT, type(self).__name__, self._engine, self.held.weights, *self._digested())
+
+    @property
+    def _engine(self) -> str:
+        return ENGINE
 
     def _digested(self) -> list[Any]:
         return [self.max_length, self.dtype]
@@ -181,11 +185,15 @@ class ModelTeacher(Teacher):
     @property
     def _model_kwargs(self) -> dict[str, Any] | None:
         """For the constructors of sentence_transformers: None leaves the precision that was saved."""
-        if self.dtype is None:
+        if self._load_dtype is None:
             return None
         import torch
 
-        return {"torch_dtype": getattr(torch, self.dtype)}
+        return {"torch_dtype": getattr(torch, self._load_dtype)}
+
+    @property
+    def _load_dtype(self) -> str | None:
+        return self.dtype
 
     @contextlib.contextmanager
     def _ready(self, model: Any) -> Iterator[None]:

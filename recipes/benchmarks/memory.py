@@ -2,6 +2,10 @@
 
     python recipes/benchmarks/memory.py                     # 500,000 documents, 20,000 anchors: minutes
     python recipes/benchmarks/memory.py --documents 5000000 --anchors 200000        # the claim; hours
+    python recipes/benchmarks/memory.py --teacher --documents 100000 --anchors 10000 --k 100     # a million pairs
+
+With --teacher it mines at random instead, and a stub teacher is asked about every candidate (a filter rejects them
+all): what scoring a million pairs takes, the score store included.
 
 Prints the peak of resident memory that is not file-backed (RssAnon), over what the imports take, stage by
 stage, and how often the vectors were read.
@@ -10,15 +14,14 @@ stage, and how often the vectors were read.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xxhash
+from watching import Watch
 
 WORDS = [f"{a}{b}" for a in "bcdfghjklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "it")]
 
@@ -49,49 +52,22 @@ def text(number: int, words: int) -> str:
     return " ".join(WORDS[i] for i in generator.integers(len(WORDS), size=words)) + f" {number}"
 
 
-def rss_anon() -> int:
-    """Bytes of resident memory of this process that are not file-backed."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise SystemExit("this benchmark needs Linux (/proc/self/status)")
+def pairs(anchors: int, documents: int) -> Iterator[dict[str, str]]:
+    for number in range(anchors):
+        yield {"query": text(10**9 + number, 4), "answer": f"d{number * 7 % documents}"}
 
 
-class Watch(threading.Thread):
-    """Samples memory; `mark` closes a stage."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.base = rss_anon()
-        self.peak = self.total_peak = self.base
-        self.began = time.perf_counter()
-        self.start()
-
-    def run(self) -> None:
-        while True:
-            now = rss_anon()
-            self.peak, self.total_peak = max(self.peak, now), max(self.total_peak, now)
-            time.sleep(0.05)
-
-    def mark(self, stage: str) -> None:
-        seconds = time.perf_counter() - self.began
-        print(
-            f"{stage:<28} {seconds:8.1f} s   peak +{(self.peak - self.base) / 1e9:5.2f} GB over the imports", flush=True
-        )
-        self.peak, self.began = rss_anon(), time.perf_counter()
+def documents(n: int) -> Iterator[dict[str, str]]:
+    for number in range(n):
+        yield {"id": f"d{number}", "text": text(number, 8)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=500_000)
-    parser.add_argument("--anchors", type=int, default=20_000)
-    parser.add_argument("--k", type=int, default=50)
-    parser.add_argument("--bm25", action="store_true", help="BM25 as well")
-    given = parser.parse_args()
+def judge(anchors: list[str], texts: list[str]) -> Any:
+    """A share of 0 to 1 by the pair's texts alone."""
+    return [xxhash.xxh3_64_intdigest(f"{a}|{t}".encode()) / 2**64 for a, t in zip(anchors, texts, strict=True)]
 
-    import datasets
-    import faiss  # noqa: F401  (part of the imports, not of the work)
 
+def mine_by_vectors(rows: Any, corpus: Any, given: argparse.Namespace, out: str, watch: Watch) -> None:
     import hfneg
     from hfneg import vectors
 
@@ -103,34 +79,60 @@ def main() -> None:
         return part(self, i)
 
     vectors.Vectors.part = counted  # type: ignore[method-assign]
+    dense = hfneg.Dense(StubEncoder())
+    recipe = hfneg.Recipe(retrievers=[dense, hfneg.BM25()] if given.bm25 else [dense], k=given.k)
+    index = dense.open(corpus)
+    index.vectors.build()
+    watch.mark("vectors")
+    reads["document"] = 0
+    hfneg.mine(rows, corpus, recipe, anchor="query", positive="answer", out=out)
+    watch.mark("mine")
+    print(f"vectors read {reads['document'] / index.vectors.n_parts:.2f} times")
 
-    def documents() -> Iterator[dict[str, str]]:
-        for number in range(given.documents):
-            yield {"id": f"d{number}", "text": text(number, 8)}
 
-    def pairs() -> Iterator[dict[str, str]]:
-        for number in range(given.anchors):
-            yield {"query": text(10**9 + number, 4), "answer": f"d{number * 7 % given.documents}"}
+def mine_with_teacher(rows: Any, corpus: Any, given: argparse.Namespace, out: str, watch: Watch) -> None:
+    import hfneg
+    from hfneg.scores import ScoreStore
+
+    teacher = hfneg.FunctionTeacher(judge, id="stub", scale="from_zero")
+    recipe = hfneg.Recipe(
+        retrievers=[hfneg.RandomDocuments()],
+        k=given.k,
+        teacher=teacher,
+        filters=[hfneg.Band(low=2.0, by="teacher")],  # more than the teacher ever gives
+    )
+    hfneg.mine(rows, corpus, recipe, anchor="query", positive="answer", out=out)
+    watch.mark("mine with a teacher")
+    kept = ScoreStore(teacher.digest)
+    print(f"{len(kept):,} pairs scored, {kept.nbytes / 1e6:,.0f} MB in {kept.segments} segments")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=int, default=500_000)
+    parser.add_argument("--anchors", type=int, default=20_000)
+    parser.add_argument("--k", type=int, default=50)
+    parser.add_argument("--bm25", action="store_true", help="BM25 as well")
+    parser.add_argument("--teacher", action="store_true", help="score every candidate")
+    given = parser.parse_args()
+
+    import datasets
+    import faiss  # noqa: F401  (part of the imports, not of the work)
+
+    import hfneg
 
     with tempfile.TemporaryDirectory() as folder:
-        import os
-
         os.environ["HFNEG_STORE"] = f"{folder}/store"
-        rows = datasets.Dataset.from_generator(pairs, cache_dir=f"{folder}/cache")
+        rows = datasets.Dataset.from_generator(
+            pairs, cache_dir=f"{folder}/cache", gen_kwargs={"anchors": given.anchors, "documents": given.documents}
+        )
         watch = Watch()
-        corpus = hfneg.Corpus.from_dataset(documents(), id="id")
+        corpus = hfneg.Corpus.from_dataset(documents(given.documents), id="id")
         watch.mark("corpus")
-        dense = hfneg.Dense(StubEncoder())
-        recipe = hfneg.Recipe(retrievers=[dense, hfneg.BM25()] if given.bm25 else [dense], k=given.k)
-        index = dense.open(corpus)
-        index.vectors.build()
-        watch.mark("vectors")
-        reads["document"] = 0
-        hfneg.mine(rows, corpus, recipe, anchor="query", positive="answer", out=f"{folder}/mined")
-        watch.mark("mine")
-        passes = reads["document"] / index.vectors.n_parts
+        work = mine_with_teacher if given.teacher else mine_by_vectors
+        work(rows, corpus, given, f"{folder}/mined", watch)
         print(f"{given.documents:,} documents, {given.anchors:,} anchors, k={given.k}")
-        print(f"vectors read {passes:.2f} times; peak +{(watch.total_peak - watch.base) / 1e9:.2f} GB not file-backed")
+        print(f"peak +{(watch.total_peak - watch.base) / 1e9:.2f} GB not file-backed")
 
 
 if __name__ == "__main__":

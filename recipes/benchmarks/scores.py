@@ -18,12 +18,12 @@ import os
 import resource
 import statistics
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from watching import Watch
 
 from hfneg.hashing import HASH, mix
 from hfneg.scores import ScoreStore
@@ -40,32 +40,6 @@ def keys_of(numbers: Any) -> Any:
 
 def scores_of(numbers: Any) -> Any:
     return (numbers % 1_000_003).astype(np.float32)
-
-
-def rss_anon() -> int:
-    """Bytes of resident memory of this process that are not file-backed."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise SystemExit("this benchmark needs Linux (/proc/self/status)")
-
-
-class Watch(threading.Thread):
-    """Samples memory until the process ends."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.base = self.peak = rss_anon()
-        self.start()
-
-    def run(self) -> None:
-        while True:
-            self.peak = max(self.peak, rss_anon())
-            time.sleep(0.02)
-
-    @property
-    def megabytes(self) -> float:
-        return (self.peak - self.base) / 1e6
 
 
 def write(start: int, stop: int, batch: int, results: Any) -> None:
