@@ -14,8 +14,9 @@ from word_teacher import WordTeacher
 import hfneg
 from hfneg import scoring, stages
 
-stages.PART = 8
-scoring.BLOCK = 16
+if __name__ in ("__main__", "__mp_main__"):  # run as a script, or in its workers; not where a test imports the recipe
+    stages.PART = 8
+    scoring.BLOCK = 16
 
 RECIPE = hfneg.Recipe(
     k=12,

@@ -440,7 +440,7 @@ def without_token(folder: Path, name: str) -> None:
 def test_rights(small: Path, client: Client, hub: Hub) -> None:
     """No token, a wrong one, one that may only read, one of somebody else: AccessError, and nothing is made."""
     with pytest.raises(hfneg.AccessError, match="no token"):
-        client(without_token, small, "org/rights")
+        client(without_token, small, "org/no-rights")
     assert hub.log == [], "nothing was sent"
     for token, said in (
         ("hf_wrong", "does not accept the token"),
@@ -448,8 +448,8 @@ def test_rights(small: Path, client: Client, hub: Hub) -> None:
         (STRANGER, "write rights"),
     ):
         with pytest.raises(hfneg.AccessError, match=said):
-            client(hfneg.publish, small, "org/rights", token=token, audit=False)
-    assert ("dataset", "org/rights") not in hub.repositories
+            client(hfneg.publish, small, "org/no-rights", token=token, audit=False)
+    assert ("dataset", "org/no-rights") not in hub.repositories
     hub.create("org/rights-there")
     with pytest.raises(hfneg.AccessError, match="write rights"):
         client(hfneg.publish, small, "org/rights-there", token=STRANGER, audit=False)

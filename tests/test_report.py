@@ -336,7 +336,8 @@ def test_search_by_keyboard(browser: Browser, page: Path) -> None:  # noqa: F811
     browser.run("document.querySelectorAll('.anchor > summary')[1].focus()")
     browser.press(Keys.ENTER)
     assert browser.run("document.querySelectorAll('.anchor')[1].open") is True
-    assert browser.run("document.querySelectorAll('.anchor')[1].querySelectorAll('.item').length") > 1
+    items = "document.querySelectorAll('.anchor')[1].querySelectorAll('.item').length"
+    assert any(browser.run(items) > 1 for _ in range(200))  # filled by the toggle event, which comes a little later
 
 
 def test_filters_by_keyboard(browser: Browser, earlier: Path, tmp_path: Path) -> None:  # noqa: F811

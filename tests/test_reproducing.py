@@ -92,15 +92,15 @@ def published(hub_client: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     def call(function: Any, *given: Any, **options: Any) -> Any:
         return hub_client.submit(function, *given, **options).result(timeout=120)
 
-    call(uploaded, "org/source")
-    call(mined_from_hub, "org/source", folder / "one")
+    call(uploaded, "org/own-source")
+    call(mined_from_hub, "org/own-source", folder / "one")
     call(hfneg.publish, folder / "one", "org/made", license="mit")
     return "org/made"
 
 
 def test_the_same_again_from_the_hub_alone(published: str, client: Client, tmp_path: Path) -> None:
     """One call, nothing but the id: sources at their revisions, although the source has changed since."""
-    client(changed, "org/source")
+    client(changed, "org/own-source")
     found = client(hfneg.reproduce, f"{published}@round-001", out=tmp_path / "again")
     assert (found.status, found.round, found.inputs_differ, found.versions) == ("identical", 1, [], {})
     code, output = client(on_command_line, published, "--out", str(tmp_path / "more"), "-q")
