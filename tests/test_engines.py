@@ -19,7 +19,7 @@ from hfneg import store
 from hfneg.errors import MissingExtraError, SettingError
 from hfneg.teachers import CrossEncoderTeacher
 from hfneg.teachers.first_token import first_token_alone
-from hfneg.teachers.openvino_engine import _openvino
+from hfneg.teachers.openvino_engine import _core, _openvino
 from hfneg.teachers.packed import packed_weights
 
 needs_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed")
@@ -163,13 +163,12 @@ def test_openvino_scores_as_torch_does(models: dict[str, Path], family: str) -> 
 @needs_openvino
 def test_bfloat16_is_asked_for(models: dict[str, Path]) -> None:
     """It changes the digest and the third digit, or is refused by a CPU without it."""
-    openvino = _openvino()
     anchors, documents = pairs(30)
     full = CrossEncoderTeacher(str(models["Bert"]), engine="openvino")
     half = CrossEncoderTeacher(str(models["Bert"]), engine="openvino", dtype="bfloat16")
     digests = {CrossEncoderTeacher(str(models["Bert"])).digest, full.digest, half.digest}
     assert len(digests) == 3
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         assert 1e-6 < np.abs(half.score(anchors, documents) - full.score(anchors, documents)).max() < 0.2
     else:
         with pytest.raises(SettingError, match="does not compute in bfloat16"):
@@ -213,6 +212,30 @@ def test_several_processes_at_once(models: dict[str, Path], tmp_path: Path) -> N
     assert [process.returncode for process in started] == [0, 0]
     here = [float(score).hex() for score in teacher.score(["w1 w2", "w5"], ["w3", "w4 w5 w6"])]
     assert [json.loads(text.replace("'", '"')) for text in said] == [here, here]
+
+
+SIGNALLED = """
+import signal, sys
+import faulthandler
+faulthandler.enable()
+from hfneg.teachers import CrossEncoderTeacher
+from hfneg.teachers.openvino_engine import _request
+for model in sys.argv[1:]:
+    CrossEncoderTeacher(model, engine="openvino").score(["w1 w2"], ["w3"])
+_request.cache_clear()
+heard = []
+signal.signal(signal.SIGUSR1, lambda *given: heard.append(1))
+signal.raise_signal(signal.SIGUSR1)
+print(heard)
+"""
+
+
+@needs_openvino
+def test_signals_are_heard_after_several_models(models: dict[str, Path]) -> None:
+    """More models than are kept ready: no signal handler is left with a stack that went with one of them."""
+    command = [sys.executable, "-c", SIGNALLED, *(str(models[family]) for family in SHORT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[1]\n"), done.stderr[-2000:]
 
 
 def kept() -> set[Path]:

@@ -69,7 +69,7 @@ def _forward(path: str, names: list[str], precision: str) -> Forward:
 @lru_cache(maxsize=2)
 def _request(path: str, precision: str, threads: int) -> Any:
     """The model made ready; kept, for the next call comes soon and making it takes a part of a second."""
-    core = _openvino().Core()
+    core = _core()
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise SettingError("dtype='bfloat16': this CPU does not compute in bfloat16; leave dtype out")
     settings = {
@@ -78,6 +78,17 @@ def _request(path: str, precision: str, threads: int) -> Any:
         "NUM_STREAMS": 1,
     }
     return core.compile_model(path, "CPU", settings).create_infer_request()
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    """One for the life of the process.
+
+    A Core gives its thread a stack for signal handlers. Of two that end in the order they were made, the second puts
+    back the stack of the first, which is gone by then: the next signal (Ctrl-C, a DataLoader's worker that ends) kills
+    the process with a segmentation fault.
+    """
+    return _openvino().Core()
 
 
 def _openvino() -> Any:
