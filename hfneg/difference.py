@@ -76,6 +76,22 @@ class Moves:
 
 
 @dataclass(frozen=True)
+class Losses:
+    """What hard negatives give a bi-encoder to learn: means over anchors of `hfneg.contrast.losses`.
+
+    Attributes:
+        before: of the earlier negatives, by the earlier model's scores.
+        after: of the same negatives, by the later model's; those that it no longer finds count with the lowest score
+            of their list, so this is the most that it can be.
+        new: of the later negatives, by the later model's scores.
+    """
+
+    before: float
+    after: float
+    new: float
+
+
+@dataclass(frozen=True)
 class Side:
     """One of the two rounds, over all its anchors.
 
@@ -106,6 +122,7 @@ class Diff:
         fell_below_positive: how many of these the later round ranks below it, or no longer finds.
         positives: where the best positive moved.
         short_anchors: shared anchors with fewer negatives than wanted in the later round (random ones not counted).
+        losses: by bi-encoder that both rounds searched with, over the anchors that have negatives in both.
         changed: slots of the recipe in which the rounds differ ("corpus" where that differs).
         limits: ``settled`` and ``short`` of the rule.
     """
@@ -121,6 +138,7 @@ class Diff:
     fell_below_positive: int
     positives: Moves
     short_anchors: int
+    losses: dict[str, Losses]
     changed: list[str]
     limits: dict[str, float]
 

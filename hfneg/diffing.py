@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from hfneg import statistics_of
+from hfneg import contrast, statistics_of
 from hfneg.batches import Lists, offsets
 from hfneg.corpus import Corpus
 from hfneg.difference import ABSENT, FATES, Diff, Moves, Side
@@ -69,6 +69,7 @@ class Match:
 
     Attributes:
         numbers: int64 [anchors of the later round], the number in the earlier one; -1 where there is none.
+        dense: name -> (column in the earlier round, in the later) of the sources that are bi-encoders in both.
     """
 
     def __init__(self, before: MinedLedger, after: MinedLedger) -> None:
@@ -83,6 +84,8 @@ class Match:
             raise EmptyInputError(
                 f"{before.folder} and {after.folder} have no anchor in common; expected two rounds over the same pairs"
             )
+        columns = [contrast.dense_sources(ledger) for ledger in (before, after)]
+        self.dense = {name: (column, columns[1][name]) for name, column in columns[0].items() if name in columns[1]}
         self._rows = self._rows_of_documents()
 
     def rows(self, rows: Rows) -> Rows:
@@ -122,16 +125,18 @@ class Earlier:
         negatives: rows of the later corpus per anchor, -1 where it lacks the document.
         above: bool, aligned: whether the search put it above the best known positive.
         positive_ranks: int32 [anchors], of the best known positive; ABSENT where none was found.
+        losses: float32 [anchors, sources], what the negatives give the earlier model.
     """
 
     negatives: Lists
     above: Mask
     positive_ranks: npt.NDArray[np.int32]
+    losses: npt.NDArray[np.float32]
 
     def take(self, numbers: Rows) -> Earlier:
         """Of these anchors, in this order."""
         above = Lists(self.negatives.indptr, self.above).take(numbers).flat
-        return Earlier(self.negatives.take(numbers), above, self.positive_ranks[numbers])
+        return Earlier(self.negatives.take(numbers), above, self.positive_ranks[numbers], self.losses[numbers])
 
 
 class EarlierReader:
@@ -140,6 +145,7 @@ class EarlierReader:
     def __init__(self, ledger: MinedLedger, match: Match) -> None:
         self.ledger, self.match = ledger, match
         self.dtype = np.int32 if int(ledger.summary["documents"]) < 2**31 else np.int64
+        self.sources = list(match.dense.values())
         self.parts: list[tuple[Any, ...]] = []
 
     def add(self, block: LedgerBlock) -> None:
@@ -148,12 +154,14 @@ class EarlierReader:
         owners = block.candidates.owners[chosen]
         lengths = np.bincount(owners, minlength=len(block.numbers))
         rows = self.match.rows(block.candidates.rows[chosen]).astype(self.dtype)
-        self.parts.append((lengths, rows, block.candidates.ranks[chosen] < best[owners], best))
+        losses = [contrast.own_losses(block, chosen, before) for before, _ in self.sources]
+        table = np.array(losses, dtype=np.float32).reshape(len(losses), len(best)).T
+        self.parts.append((lengths, rows, block.candidates.ranks[chosen] < best[owners], best, table))
 
     def finish(self) -> Earlier:
         """All of it."""
-        lengths, rows, above, best = (np.concatenate(values) for values in zip(*self.parts, strict=True))
-        return Earlier(Lists(offsets(lengths), rows), above, best)
+        lengths, rows, above, best, losses = (np.concatenate(values) for values in zip(*self.parts, strict=True))
+        return Earlier(Lists(offsets(lengths), rows), above, best, losses)
 
 
 class Tally:
@@ -166,6 +174,7 @@ class Tally:
         self.rejected: dict[str, int] = {}
         self.new = self.short = self.crossed = self.above_before = 0
         self.moves = Moves()
+        self.losses = {name: contrast.MeanLosses() for name in match.dense}
 
     def add(self, block: LedgerBlock) -> None:
         """One more block; its anchors that the earlier round has not are left out."""
@@ -190,6 +199,11 @@ class Tally:
         self.above_before += int(earlier.above.sum())
         self.crossed += int((earlier.above & (here > best[earlier.negatives.owners])).sum())
         self.moves.add(earlier.positive_ranks, best)
+        for i, (name, (_, source)) in enumerate(self.match.dense.items()):
+            negatives = earlier.negatives
+            scores = contrast.scores_at(block, source, at, negatives.owners)
+            now = contrast.losses(contrast.positive_scores(block, source), Lists(negatives.indptr, scores))
+            self.losses[name].add(earlier.losses[:, i], now, contrast.own_losses(block, mined, source))
 
     def _count_fates(self, block: LedgerBlock, negatives: Lists, at: Rows, lowest: Rows) -> int:
         """Each earlier negative has one fate, see `hfneg.difference.FATES`; returns how many stayed."""
@@ -230,6 +244,7 @@ class Tally:
             fell_below_positive=self.crossed,
             positives=self.moves,
             short_anchors=self.short,
+            losses={name: means.finish() for name, means in self.losses.items() if means.anchors},
             changed=changed,
             limits=limits,
         )

@@ -50,6 +50,9 @@ def _side_by_side(found: Diff) -> Table:
         table.add_row(f"  in the first {depth}", *(f"{count / n:.1%}" for count in moves.within[depth]), style="dim")
     table.add_row("its mean reciprocal rank", *(f"{value:.3f}" for value in moves.mrr))
     table.add_row("positives that moved up, down", "", f"{moves.up / n:.1%}, {moves.down / n:.1%}")
+    for name, losses in found.losses.items():
+        table.add_row(f"loss on then's negatives ({name})", f"{losses.before:.3f}", f"at most {losses.after:.3f}")
+        table.add_row("  on now's", "", f"{losses.new:.3f}", style="dim")
     table.add_row(
         "negatives above the positive", f"{found.above_positive:,}", f"{found.fell_below_positive:,} fell below"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -14,10 +15,12 @@ from datasets import Dataset
 from small_collection import documents, pairs
 from test_cli import hfneg as command
 from test_cli import one_line
+from training_small import PAIRS, TEXTS, static_model
 
 import hfneg
 from hfneg.difference import FATES, Diff
 from hfneg.hashing import normal_form
+from hfneg.verdicts import SELECTED
 
 NAMES = {"anchor": "query", "positive": "answer"}
 FIRST = hfneg.Recipe(k=15, filters=[hfneg.RankWindow(skip=1)], sampler=hfneg.TakeTop(4))
@@ -102,6 +105,57 @@ def test_fates_against_plain_python(first: Path, second: Path, found: Diff) -> N
     )
     assert found.new_negatives == hfneg.open_summary(second)["negatives"] - found.fates["stayed"]
     assert {"stayed", "not_found", "below_all", "rejected"} <= {name for name, n in found.fates.items() if n}
+
+
+def loss(positives: list[float], negatives: list[float]) -> float:
+    mean = sum(positives) / len(positives)
+    return math.log(1 + sum(math.exp(20 * (negative - mean)) for negative in negatives))
+
+
+def test_loss_on_the_negatives_against_plain_python(tmp_path: Path) -> None:
+    """With two models: of the earlier negatives under both, with the lowest score of a list for those not in it, and
+    of the new ones. Nothing is said of BM25, whose scores are no cosines."""
+    folders, tables = [], []
+    for seed in (1, 2):
+        retrievers = [hfneg.BM25(), hfneg.Dense(static_model(seed))]
+        recipe = hfneg.Recipe(retrievers=retrievers, k=10, sampler=hfneg.TakeTop(4))
+        folders.append(tmp_path / f"round-00{seed}")
+        hfneg.mine(PAIRS, TEXTS, recipe, out=folders[-1], **NAMES)
+        (path,) = (folders[-1] / "ledger").glob("*.parquet")
+        tables.append({of["anchor"]: of for of in pq.read_table(path).to_pylist()})
+    expected = []
+    for anchor, then in tables[0].items():
+        now = tables[1][anchor]
+        known = {row: score for row, score in zip(now["rows"], now["dense_scores"], strict=True) if score is not None}
+        known = {row: score for row, score in known.items() if not math.isnan(score)}
+        picked = [
+            [
+                (row, score)
+                for row, score, code in zip(of["rows"], of["dense_scores"], of["verdicts"], strict=True)
+                if code == SELECTED
+            ]
+            for of in (then, now)
+        ]
+        lowest = [min(s for s in of["dense_scores"] if s is not None and not math.isnan(s)) for of in (then, now)]
+        own = [
+            [floor if score is None or math.isnan(score) else score for _, score in rows]
+            for rows, floor in zip(picked, lowest, strict=True)
+        ]
+        carried = [known.get(row, lowest[1]) for row, _ in picked[0]]
+        expected.append(
+            [
+                loss(then["dense_positive_scores"], own[0]),
+                loss(now["dense_positive_scores"], carried),
+                loss(now["dense_positive_scores"], own[1]),
+            ]
+        )
+    means = [sum(column) / len(expected) for column in zip(*expected, strict=True)]
+    found = hfneg.diff(*folders)
+    assert list(found.losses) == ["dense"]
+    losses = found.losses["dense"]
+    assert [losses.before, losses.after, losses.new] == pytest.approx(means, abs=1e-5)
+    assert losses.after < losses.before  # another model finds other documents hard
+    assert one_line(command("diff", *folders, "-q")).count("loss on then's negatives (dense)") == 1
 
 
 def test_positives_against_plain_python(first: Path, second: Path, found: Diff) -> None:

@@ -40,7 +40,7 @@ cards provenance
 mined_folder rows
 summary
 mined_ledger
-reopening replaying statistics_of ledger_texts
+reopening replaying statistics_of ledger_texts contrast
 reselecting diffing
 examining
 mining showing reporting

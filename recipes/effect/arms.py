@@ -29,8 +29,13 @@ class Arm:
     peer: dict[str, Any] | None = None
 
 
-def arms(miner: str, teacher: str | None, n: int) -> list[Arm]:
-    """The rows. `miner` is the model that mines, `teacher` a cross-encoder or None (its rows are left out)."""
+TOKENS = 128
+"""Of a pair, for the teacher, ours and the peer's."""
+
+
+def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> list[Arm]:
+    """The rows. `miner` is the model that mines, `teacher` a cross-encoder or None (its rows are left out), which
+    computes in `dtype`."""
 
     def plain(retriever: str, sampler: str, filters: str = "", k: int = 100) -> str:
         return PLAIN.format(retriever=retriever, k=k, filters=filters, sampler=sampler)
@@ -48,14 +53,15 @@ def arms(miner: str, teacher: str | None, n: int) -> list[Arm]:
         Arm("(g) hfneg, one round", plain(dense, f"TakeRandom(n={n})", near)),
     ]
     if teacher is not None:
-        # bfloat16 is several times as fast on a CPU that has it; scores agree to about two digits
-        scored = f"teacher: \"CrossEncoderTeacher(model='{teacher}', scale='probability')\"\n"
+        precision = "" if dtype is None else f", dtype='{dtype}'"
+        settings = f"model='{teacher}', scale='probability', max_length={TOKENS}{precision}"
+        scored = f'teacher: "CrossEncoderTeacher({settings})"\n'
         strict = '"RankWindow(stop=100)", "BelowPositives(quantile=0.25)"'
         taught = plain(dense, f"TakeRandom(n={n})", strict) + scored
         found += [
             Arm(
-                "(f) mine_hard_negatives, cross-encoder 5% margin",
-                peer={"range_max": 50, "relative_margin": 0.05, "cross_encoder": teacher},
+                "(k) mine_hard_negatives, cross-encoder 5% margin",
+                peer={"range_max": 50, "relative_margin": 0.05, "cross_encoder": teacher, "dtype": dtype},
             ),
             Arm("(h) hfneg with teacher", taught),
             Arm("(i) hfneg with teacher, two rounds", taught, rounds=2),
@@ -81,8 +87,10 @@ def peers(arm: Arm, data: Any, miner: str, n: int) -> Any:
     from sentence_transformers.util import mine_hard_negatives
 
     settings = dict(arm.peer or {})
+    dtype = settings.pop("dtype", None)
     if "cross_encoder" in settings:
-        settings["cross_encoder"] = CrossEncoder(settings["cross_encoder"], max_length=128)
+        loading = {} if dtype is None else {"dtype": dtype}
+        settings["cross_encoder"] = CrossEncoder(settings["cross_encoder"], max_length=TOKENS, model_kwargs=loading)
     return mine_hard_negatives(
         data.pairs.select_columns(["query", "positive"]),
         SentenceTransformer(miner),

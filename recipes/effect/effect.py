@@ -47,7 +47,7 @@ def main() -> None:
     )
     rows = [
         arm
-        for arm in arms.arms(chosen.miner, chosen.teacher, chosen.negatives)
+        for arm in arms.arms(chosen.miner, chosen.teacher, chosen.negatives, chosen.dtype)
         if chosen.rows is None or arm.name[1] in chosen.rows
     ]
     results = {}
@@ -63,12 +63,13 @@ def parse() -> Any:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--miner", required=True, help="the SentenceTransformer that mines the first round")
     parser.add_argument("--teacher", help="a CrossEncoder; without one the rows that need it are left out")
+    parser.add_argument("--dtype", help="bfloat16: the teacher, ours and the peer's, computes in it")
     parser.add_argument("--student", default=students.STATIC, help='"static", or a SentenceTransformer')
     parser.add_argument("--negatives", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--epochs", type=float, default=3)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rate", type=float, default=0.02, help="learning rate")
+    parser.add_argument("--epochs", type=float, default=5)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=0.1, help="learning rate")
     parser.add_argument("--test", default="test", help="split of the qrels")
     parser.add_argument(
         "--truth", type=Path, action="append", default=[], help="qrels file of further relevant documents"

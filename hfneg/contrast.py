@@ -1,0 +1,94 @@
+"""The loss that hard negatives give a model, from scores that a ledger holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from hfneg import difference
+from hfneg.batches import Lists, offsets
+from hfneg.mined_ledger import LedgerBlock, MinedLedger
+
+Floats = npt.NDArray[np.floating]
+Losses = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+SCALE = 20.0
+"""Of MultipleNegativesRankingLoss, by default; a temperature of .05."""
+
+
+def dense_sources(ledger: MinedLedger) -> dict[str, int]:
+    """name -> column of `source_scores`, of the sources whose scores are those of a bi-encoder."""
+    steps = (yaml.safe_load(ledger.summary["recipe"]) or {}).get("retrievers") or []
+    named = enumerate(zip(ledger.names, steps, strict=False))
+    return {name: i for i, (name, step) in named if str(step).startswith("Dense")}
+
+
+def losses(positives: Floats, negatives: Lists) -> Losses:
+    """float64 [n]: log(1 + sum over negatives of exp(SCALE * (negative - positive))); NaN for an anchor without any.
+
+    The InfoNCE loss (van den Oord, Li, Vinyals, 2018, eq. 4) of each anchor over its hard negatives alone, without
+    those of the batch. `positives` is [n]; NaN gives NaN.
+    """
+    owners = negatives.owners
+    exponents = SCALE * (np.asarray(negatives.flat, dtype=np.float64) - positives[owners])
+    highest = np.zeros(len(negatives))
+    np.maximum.at(highest, owners, exponents)
+    sums = np.bincount(owners, np.exp(exponents - highest[owners]), minlength=len(negatives))
+    found: Losses = highest + np.log(np.exp(-highest) + sums)
+    return np.where(negatives.lengths > 0, found, np.nan)
+
+
+def positive_scores(block: LedgerBlock, source: int) -> Losses:
+    """float64 [n]: the mean score of each anchor's known positives, as hardness has it; NaN where none has a score."""
+    scores = block.candidates.positive_scores[:, 1 + source].astype(np.float64)
+    known = np.isfinite(scores)
+    owners, n = block.positives.owners[known], len(block.numbers)
+    counts = np.bincount(owners, minlength=n)
+    sums = np.bincount(owners, scores[known], minlength=n)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def scores_at(block: LedgerBlock, source: int, at: Rows, owners: Rows) -> Losses:
+    """float64 [len(at)]: the source's scores of the candidates at `at`, of the anchors `owners`.
+
+    A document that the source has not found (or -1) counts with the lowest score of its list, above which it cannot
+    be.
+    """
+    scores = block.candidates.source_scores[:, source].astype(np.float64)
+    lowest = np.full(len(block.numbers), np.inf)
+    found = np.isfinite(scores)
+    np.minimum.at(lowest, block.candidates.owners[found], scores[found])
+    here = np.where(at >= 0, scores[at] if len(scores) else np.nan, np.nan)
+    return np.where(np.isfinite(here), here, lowest[owners])
+
+
+class MeanLosses:
+    """Means over the anchors that have all three losses."""
+
+    def __init__(self) -> None:
+        self.anchors = 0
+        self.sums = np.zeros(3)
+
+    def add(self, *given: Any) -> None:
+        """Three arrays of the same anchors."""
+        values = np.array(given, dtype=np.float64)
+        known = np.isfinite(values).all(axis=0)
+        self.anchors += int(known.sum())
+        self.sums += values[:, known].sum(axis=1)
+
+    def finish(self) -> difference.Losses:
+        """Their means."""
+        before, after, new = (self.sums / self.anchors).round(6).tolist()
+        return difference.Losses(before=before, after=after, new=new)
+
+
+def own_losses(block: LedgerBlock, chosen: npt.NDArray[np.bool_], source: int) -> Losses:
+    """float64 [n]: of the chosen candidates, bool [m]."""
+    owners = block.candidates.owners[chosen]
+    scores = scores_at(block, source, np.flatnonzero(chosen), owners)
+    lengths = np.bincount(owners, minlength=len(block.numbers))
+    return losses(positive_scores(block, source), Lists(offsets(lengths), scores))
