@@ -24,6 +24,7 @@ _HOMES = {
     "hfneg.errors": [
         "AccessError",
         "ColumnError",
+        "DiskFullError",
         "DocumentError",
         "EmptyInputError",
         "EndpointError",
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
     from hfneg.diffing import diff as diff
     from hfneg.errors import AccessError as AccessError
     from hfneg.errors import ColumnError as ColumnError
+    from hfneg.errors import DiskFullError as DiskFullError
     from hfneg.errors import DocumentError as DocumentError
     from hfneg.errors import EmptyInputError as EmptyInputError
     from hfneg.errors import EndpointError as EndpointError

@@ -25,7 +25,7 @@ from hfneg import (
     cli_select,
     cli_store,
 )
-from hfneg.errors import HfnegError, OutputError, OutputExistsError, ResumeError
+from hfneg.errors import DiskFullError, HfnegError, OutputError, OutputExistsError, ResumeError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -100,6 +100,8 @@ def _exit_code(error: HfnegError) -> int:
 def _hint(error: OutputError, output: str) -> str:
     if isinstance(error, OutputExistsError):
         return f" ({output})"
+    if isinstance(error, DiskFullError):
+        return ""
     return " (--overwrite, --out)" if isinstance(error, ResumeError) else " (--out)"
 
 

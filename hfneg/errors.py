@@ -17,6 +17,7 @@
     │   └── NeedsTeacher             a ledger lacks scores that only the teacher can give
     ├── TrainingError                a training left no checkpoint, or none that can be used
     ├── OutputError                  the output folder cannot be used
+    │   ├── DiskFullError            no space is left where something is written
     │   ├── OutputExistsError        it is there already, and nobody said resume or overwrite
     │   └── ResumeError              it belongs to a run with other inputs
     ├── PublishError                 the Hub, or what it holds, does not let a round be published or read
@@ -37,6 +38,7 @@ from collections.abc import Iterable
 __all__ = [
     "AccessError",
     "ColumnError",
+    "DiskFullError",
     "DocumentError",
     "EmptyInputError",
     "EndpointError",
@@ -128,6 +130,10 @@ class OutputExistsError(OutputError):
 
 class ResumeError(OutputError):
     """The folder to resume belongs to a run with other inputs or another recipe."""
+
+
+class DiskFullError(OutputError):
+    """No space is left where something is written; what is finished is kept, and the run can be gone on with."""
 
 
 class PublishError(HfnegError):

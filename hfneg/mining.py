@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import ledger, mined_folder, progress, rows, statistics_of
+from hfneg import ledger, mined_folder, progress, rows, statistics_of, store
 from hfneg.anchors import Anchors
 from hfneg.errors import RecipeError, SettingError
 from hfneg.executors.base import Executor
@@ -35,6 +35,7 @@ RUNNING = 30_000_000
 """Candidates that one unit of search holds at once (12 bytes each, several times over)."""
 
 
+@store.disk_full_is_said()
 def mine(
     pairs: Any,
     corpus: Any = None,

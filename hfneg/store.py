@@ -8,6 +8,7 @@ its final name is complete, because it was written under another name and rename
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from hfneg.errors import StoreError
+from hfneg.errors import DiskFullError, HfnegError, StoreError
 
 ENVIRONMENT_VARIABLE = "HFNEG_STORE"
 
@@ -81,6 +82,26 @@ def require(kind: str, digest: str) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def disk_full_is_said() -> Iterator[None]:
+    """DiskFullError instead of whatever a library raises when the disk is full."""
+    try:
+        yield
+    except HfnegError:
+        raise
+    except Exception as error:
+        # safetensors and Arrow have errors of their own, with the system's words in them
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+        if not full:
+            raise
+        where = getattr(error, "filename", None) or f"the output folder or in the store ({root()})"
+        raise DiskFullError(
+            f"no space is left on the disk, in {where}; what is finished is kept: make room (hfneg store size says "
+            "what the store holds), then go on with resume=True"
+        ) from error
+
+
+@disk_full_is_said()
 def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
     """The artefact's folder, filled by `fill(folder)` if it is not there yet.
 

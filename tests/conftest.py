@@ -28,4 +28,11 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_ROOT, ignore_errors=True)
 
 
-collect_ignore = ["refresh_ranks.py", "map_and_say.py", "mine_in_parts.py", "mine_with_teacher.py"]  # scripts of tests
+# Scripts of tests.
+collect_ignore = [
+    "map_and_say.py",
+    "mine_in_parts.py",
+    "mine_with_teacher.py",
+    "refresh_ranks.py",
+    "rounds_until_killed.py",
+]

@@ -135,7 +135,8 @@ class _Loop:
             )
             self._mine(current, pairs, documents, resume)
             if not current.trained and train is not None:
-                current.finish(train(current))
+                with store.disk_full_is_said():
+                    current.finish(train(current))
             yield current
             if not current.trained:
                 raise TrainingError(

@@ -144,8 +144,9 @@ class Round:
         for leftover in (partial, final):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
-            model.save_pretrained(str(partial))
-            os.rename(partial, final)
+            with store.disk_full_is_said():
+                model.save_pretrained(str(partial))
+                os.rename(partial, final)
         except OSError as error:
             raise OutputError(f"round {self.number}: cannot save the checkpoint in {self.folder}: {error}") from error
         return final
