@@ -845,6 +845,39 @@ def test_the_picture_shows_the_counts() -> None:
     assert heights[0][0] == pytest.approx(0.75 * heights[1][0], abs=0.2)
 
 
+HEAD = """---
+# who did it
+license: mit  # agreed on
+# tags of theirs
+tags:
+- a   # the first
+configs: {x: 1}
+
+text: |
+  # not a comment
+  a line
+# the end
+---
+body
+"""
+
+
+def test_comments_in_their_head_stay() -> None:
+    """What is not changed stays as it was written, byte by byte; comments above what is changed stay too."""
+    from hfneg.cards import Readme
+
+    theirs = Readme.parse(HEAD)
+    assert theirs.text() == HEAD
+    ours = theirs.with_head({"hfneg": {"version": 1}}, {"tags": ["b"]}, {"license": "other", "language": "en"})
+    changed = "# tags of theirs\ntags:\n- a\n- b\nconfigs"
+    added = "  a line\nlanguage: en\nhfneg:\n  version: 1\n# the end\n"
+    assert ours.text() == HEAD.replace("# tags of theirs\ntags:\n- a   # the first\nconfigs", changed).replace(
+        "  a line\n# the end\n", added
+    )
+    aliased = Readme.parse("---\na: &x [1]\nb: *x\n---\n").with_head({"a": [2]}, {}, {})
+    assert Readme.parse(aliased.text()).head == {"a": [2], "b": [1]}
+
+
 @pytest.mark.parametrize("body", ["", "words\n", "# A\r\n\r\nwords", "<!-- hfneg:begin -->\nhalf", "---\nno head\n"])
 def test_our_part_replaces_only_itself(body: str) -> None:
     """Put in, and put in again with something after it: the rest of the body stays to the letter."""

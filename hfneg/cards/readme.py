@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -33,10 +33,11 @@ _Dumper.add_representer(str, _as_block)
 
 @dataclass
 class Readme:
-    """The head as a mapping and the body as text, our part included."""
+    """The head as a mapping and the body as text, our part included; `lines` is the head as it was written."""
 
     head: dict[str, Any] = field(default_factory=dict)
     body: str = ""
+    lines: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str, what: str = "README.md") -> Readme:
@@ -52,12 +53,11 @@ class Readme:
             head = {}
         if not isinstance(head, dict):
             raise InputError(f"the YAML head of {what} is a {type(head).__name__}, not a mapping; mend it first")
-        return cls(head, text[match.end() :])
+        return cls(head, text[match.end() :], match.group(1).replace("\r\n", "\n"))
 
     def text(self) -> str:
-        """The whole README."""
-        head = yaml.dump(self.head, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
-        return f"---\n{head}---\n{self.body}"
+        """The whole README; what has not changed in the head stays as it was written, comments too."""
+        return f"---\n{_merged(self.lines, self.head)}---\n{self.body}"
 
     def with_ours(self, part: str) -> Readme:
         """Our part of the body replaced, or put behind what is there."""
@@ -65,9 +65,9 @@ class Readme:
         if _OURS.search(self.body):
             first, *_ = _OURS.finditer(self.body)
             before, after = self.body[: first.start()], _OURS.sub("", self.body[first.end() :])
-            return Readme(self.head, f"{before}{ours}{after}")
+            return replace(self, body=f"{before}{ours}{after}")
         gap = "" if not self.body.strip() else self.body.rstrip("\n") + "\n\n"
-        return Readme(self.head, f"{gap or chr(10)}{ours}\n")
+        return replace(self, body=f"{gap or chr(10)}{ours}\n")
 
     def with_head(
         self, ours: Mapping[str, Any], added: Mapping[str, Sequence[Any]], default: Mapping[str, Any]
@@ -81,4 +81,47 @@ class Readme:
             known = list(known) if isinstance(known, list) else [known]
             head[key] = known + [value for value in values if value not in known]
         head.update(ours)
-        return Readme({key: value for key, value in head.items() if value not in (None, [])}, self.body)
+        return replace(self, head={key: value for key, value in head.items() if value not in (None, [])})
+
+
+def _merged(lines: str, head: Mapping[str, Any]) -> str:
+    """The head as YAML: keys whose values are those of `lines` as they stand there, the others written anew."""
+    written = _dumped(head)
+    before, parts, behind = _parts(lines)
+    texts = []
+    for key, value in head.items():
+        above, text = parts.get(key, ("", ""))
+        anew = _dumped({key: value})
+        texts.append(above + (text if _same(text, anew) else anew))
+    merged = before + "".join(texts) + behind
+    # a head with anchors, or of a style that cannot be cut into keys, is written anew as a whole
+    return merged if _same(merged, written) else written
+
+
+def _parts(lines: str) -> tuple[str, dict[str, tuple[str, str]], str]:
+    """(what stands before the first key, key -> (comments above it, its own lines), what stands behind the last)."""
+    node = yaml.compose(lines, Loader=yaml.SafeLoader) if lines.strip() else None
+    if not isinstance(node, yaml.MappingNode) or node.flow_style:
+        return "", {}, ""
+    rows = [line + "\n" for line in lines.split("\n")]
+    starts = [key.start_mark.line for key, _ in node.value]
+    parts: dict[str, tuple[str, str]] = {}
+    above = ""
+    for (key, _), start, stop in zip(node.value, starts, [*starts[1:], len(rows)], strict=True):
+        last = stop
+        while last > start + 1 and rows[last - 1].split("#")[0].strip() == "":
+            last -= 1
+        parts[key.value] = (above, "".join(rows[start:last]))
+        above = "".join(rows[last:stop])
+    return "".join(rows[: starts[0]]) if starts else "", parts, above if above.strip() else ""
+
+
+def _dumped(head: Mapping[str, Any]) -> str:
+    return yaml.dump(dict(head), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+def _same(merged: str, written: str) -> bool:
+    try:
+        return bool(yaml.safe_load(merged) == yaml.safe_load(written))
+    except yaml.YAMLError:
+        return False
