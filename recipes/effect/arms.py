@@ -20,13 +20,18 @@ short: Fill()
 
 @dataclass(frozen=True)
 class Arm:
-    """One row: `name`, the recipe (None: not hfneg's), how many rounds, whether the teacher's scores are learned."""
+    """One row: `name`, the recipe (None: not hfneg's), how many rounds, whether the teacher's scores are learned.
+
+    `own`: the student mines also for the first round; `refreshed`: inside one training, by a callback, as often.
+    """
 
     name: str
     recipe: str | None = None
     rounds: int = 1
     distil: bool = False
     peer: dict[str, Any] | None = None
+    own: bool = False
+    refreshed: bool = False
 
 
 TOKENS = 128
@@ -54,7 +59,8 @@ def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> l
     ]
     if teacher is not None:
         precision = "" if dtype is None else f", dtype='{dtype}'"
-        settings = f"model='{teacher}', scale='probability', max_length={TOKENS}{precision}"
+        # logits: MarginMSE learns differences of them, and BelowPositives takes any scale
+        settings = f"model='{teacher}', scale='logit', max_length={TOKENS}{precision}"
         scored = f'teacher: "CrossEncoderTeacher({settings})"\n'
         strict = '"RankWindow(stop=100)", "BelowPositives(quantile=0.25)"'
         taught = plain(dense, f"TakeRandom(n={n})", strict) + scored
@@ -67,6 +73,8 @@ def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> l
             Arm("(i) hfneg with teacher, two rounds", taught, rounds=2),
             Arm("(i) hfneg with teacher, three rounds", taught, rounds=3),
             Arm("(j) hfneg, distillation", taught, distil=True),
+            Arm("(l) hfneg with teacher, three rounds of the student's own", taught, rounds=3, own=True),
+            Arm("(m) the same inside one training (HardNegativeRefresh)", taught, rounds=3, refreshed=True),
         ]
     return found
 

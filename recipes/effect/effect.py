@@ -123,7 +123,9 @@ class Run:
 
     def _trained(self, seed: int) -> tuple[Any, dict[str, Any]]:
         """The last round's model; earlier rounds' negatives are thrown away, and the steps are shared out."""
-        start, miner, facts = self.base, self.chosen.miner, {}
+        if self.arm.refreshed:
+            return self._refreshed(seed)
+        start, miner, facts = self.base, self.base if self.arm.own else self.chosen.miner, {}
         with tempfile.TemporaryDirectory() as scratch:
             for number in range(self.arm.rounds):
                 steps = self.steps * (number + 1) // self.arm.rounds - self.steps * number // self.arm.rounds
@@ -132,6 +134,26 @@ class Run:
                 start = miner = str(Path(scratch) / f"round-{number}")
                 model.save_pretrained(start)
         return model, facts
+
+    def _refreshed(self, seed: int) -> tuple[Any, dict[str, Any]]:
+        """One training in which a callback mines as often as there are rounds."""
+        import hfneg
+
+        data = self.data
+        anchors = hfneg.Anchors(data.pairs, data.corpus, anchor="query", positive="positive")
+        recipe = hfneg.Recipe.from_yaml(self.arm.recipe)
+        every = -(-self.steps // self.arm.rounds)
+        with tempfile.TemporaryDirectory() as scratch:
+            place = Path(scratch)
+            refresh = hfneg.HardNegativeRefresh(anchors, data.pairs, recipe, out=place / "versions", every_steps=every)
+            model = students.train(
+                self.base, refresh.dataset, False, self.chosen, seed, self.steps, place / "out", [refresh]
+            )
+            names = [f"negative_{i}" for i in range(1, self.chosen.negatives + 1)]
+            last = sample(refresh.dataset)
+            lists = [(row["query"], row["positive"], [row[name] for name in names]) for row in last]
+            seconds = sum(facts["seconds"] for facts in refresh.history)
+        return model, {**self._facts(lists), "rows": len(data.pairs), "pairs": len(data.pairs), "mining": seconds}
 
     def _rows(self, number: int, seed: int, miner: str, scratch: Path) -> tuple[Any, dict[str, Any]]:
         """Training rows and what is known of their negatives; the first round's are the same for all seeds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,16 @@ def base(name: str, miner: str, folder: Path, dimensions: int = 128) -> str:
     return str(place)
 
 
-def train(start: str, rows: Any, distil: bool, settings: Any, seed: int, steps: int, out: Path) -> Any:
+def train(
+    start: str,
+    rows: Any,
+    distil: bool,
+    settings: Any,
+    seed: int,
+    steps: int,
+    out: Path,
+    callbacks: Sequence[Any] = (),
+) -> Any:
     """The trained model: `steps` optimiser steps from `start`, in the order that `seed` gives."""
     from sentence_transformers import (
         SentenceTransformer,
@@ -67,7 +77,9 @@ def train(start: str, rows: Any, distil: bool, settings: Any, seed: int, steps: 
         disable_tqdm=True,
     )
     loss = MarginMSELoss(model) if distil else MultipleNegativesRankingLoss(model)
-    SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss).train()
+    SentenceTransformerTrainer(
+        model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=list(callbacks)
+    ).train()
     return model
 
 
