@@ -319,6 +319,31 @@ def test_what_somebody_wrote_is_kept(rounds: tuple[Path, Path], client: Client, 
     assert not any(config.get("default") for config in after["configs"]), "theirs was the default"
 
 
+def said_while(folder: Path, name: str, **options: Any) -> list[str]:
+    """The warnings of a push, in the client's process."""
+    import logging
+
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("hfneg")
+    log.addHandler(handler)
+    try:
+        hfneg.publish(folder, name, audit=False, **options)
+    finally:
+        log.removeHandler(handler)
+    return said
+
+
+def test_data_that_no_config_names(small: Path, client: Client, hub: Hub) -> None:
+    """Theirs was loaded by default, and is not any more: said once, with what to do."""
+    hub.create("org/unnamed")
+    hub.put("org/unnamed", {"data/own.csv": "a,b\n1,2\n"})
+    (warning,) = [line for line in client(said_while, small, "org/unnamed") if "data/own.csv" in line]
+    assert "add one for it" in warning
+    assert not any("own.csv" in line for line in client(said_while, small, "org/unnamed", formats=["triplets"]))
+
+
 def two_at_once(folders: list[Path], name: str) -> list[tuple[int, str]]:
     """Both pushes begin together, each with a token of its own."""
     import concurrent.futures

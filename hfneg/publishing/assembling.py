@@ -19,6 +19,8 @@ from hfneg.publishing.licences import licence_for
 
 log = logging.getLogger(__name__)
 
+DATA = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -88,6 +90,8 @@ class Assembly:
         name = round_name(plan.number)
         readme = head.read(README) if head is not None else None
         before = Readme.parse(readme or "", f"the README of {self.hub.name}").head
+        if head is not None and "hfneg" not in before and not before.get("configs"):
+            _say_what_stops_loading(self.hub.name, head.files)
         license = licence_for(self.license, before, self.sources, self.hub if ask else None)
         facts = provenance(self.summary, plan.number, plan.tag, self.content, plan.parent)
         facts["configs"] = [{"name": c.name, "rows": c.rows, "size": c.size} for c in staged.configs]
@@ -99,3 +103,15 @@ class Assembly:
         files[f"{name}/recipe.yaml"] = without_paths(self.summary["recipe"], self.summary.get("models", [])).encode()
         files[README] = card.encode()
         return files
+
+
+def _say_what_stops_loading(repo: str, files: Sequence[str]) -> None:
+    """Data files that are loaded by default as long as the card names no configs; it is about to name ours."""
+    theirs = [path for path in files if path.lower().endswith(DATA)]
+    if theirs:
+        log.warning(
+            "%s has data of its own (%s), which no config of its card names; once the card has configs, load_dataset "
+            "without the name of one no longer finds it: add one for it to the head of the README",
+            repo,
+            ", ".join(sorted(theirs)[:3]),
+        )
