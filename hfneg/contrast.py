@@ -9,12 +9,12 @@ import numpy.typing as npt
 import yaml
 
 from hfneg import difference
-from hfneg.batches import Lists, offsets
+from hfneg.batches import Lists
 from hfneg.mined_ledger import LedgerBlock, MinedLedger
+from hfneg.statistics_of import means
 
 Floats = npt.NDArray[np.floating]
 Losses = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
 
 SCALE = 20.0
 """Of MultipleNegativesRankingLoss, by default; a temperature of .05."""
@@ -24,7 +24,7 @@ def dense_sources(ledger: MinedLedger) -> dict[str, int]:
     """name -> column of `source_scores`, of the sources whose scores are those of a bi-encoder."""
     steps = (yaml.safe_load(ledger.summary["recipe"]) or {}).get("retrievers") or []
     named = enumerate(zip(ledger.names, steps, strict=False))
-    return {name: i for i, (name, step) in named if str(step).startswith("Dense")}
+    return {name: i for i, (name, step) in named if str(step).startswith("Dense(")}
 
 
 def losses(positives: Floats, negatives: Lists) -> Losses:
@@ -42,28 +42,34 @@ def losses(positives: Floats, negatives: Lists) -> Losses:
     return np.where(negatives.lengths > 0, found, np.nan)
 
 
-def positive_scores(block: LedgerBlock, source: int) -> Losses:
-    """float64 [n]: the mean score of each anchor's known positives, as hardness has it; NaN where none has a score."""
-    scores = block.candidates.positive_scores[:, 1 + source].astype(np.float64)
-    known = np.isfinite(scores)
-    owners, n = block.positives.owners[known], len(block.numbers)
-    counts = np.bincount(owners, minlength=n)
-    sums = np.bincount(owners, scores[known], minlength=n)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+class SourceScores:
+    """What one source says of a block: n anchors, m candidates.
 
-
-def scores_at(block: LedgerBlock, source: int, at: Rows, owners: Rows) -> Losses:
-    """float64 [len(at)]: the source's scores of the candidates at `at`, of the anchors `owners`.
-
-    A document that the source has not found (or -1) counts with the lowest score of its list, above which it cannot
-    be.
+    Attributes:
+        positives: float64 [n], the mean score of each anchor's known positives, as hardness has it; NaN where none has
+            a score.
+        found: float64 [m], NaN where the source has not found a candidate.
+        lowest: float64 [n], the lowest score of each list; infinity for an empty one.
     """
-    scores = block.candidates.source_scores[:, source].astype(np.float64)
-    lowest = np.full(len(block.numbers), np.inf)
-    found = np.isfinite(scores)
-    np.minimum.at(lowest, block.candidates.owners[found], scores[found])
-    here = np.where(at >= 0, scores[at] if len(scores) else np.nan, np.nan)
-    return np.where(np.isfinite(here), here, lowest[owners])
+
+    def __init__(self, block: LedgerBlock, source: int) -> None:
+        candidates = block.candidates
+        known = candidates.positive_scores[:, 1 + source].astype(np.float64)
+        self.positives = means(known, block.positives.indptr)
+        self.found = candidates.source_scores[:, source].astype(np.float64)
+        self.lowest = np.full(len(block.numbers), np.inf)
+        there = np.isfinite(self.found)
+        np.minimum.at(self.lowest, candidates.owners[there], self.found[there])
+
+    def losses(self, at: Lists) -> Losses:
+        """float64 [n]: of the candidates at these positions, per anchor.
+
+        A document that the source has not found (or position -1) counts with the lowest score of its list, above
+        which it cannot be.
+        """
+        scores = np.append(self.found, np.nan)[at.flat]
+        scores = np.where(np.isfinite(scores), scores, self.lowest[at.owners])
+        return losses(self.positives, Lists(at.indptr, scores))
 
 
 class MeanLosses:
@@ -84,11 +90,3 @@ class MeanLosses:
         """Their means."""
         before, after, new = (self.sums / self.anchors).round(6).tolist()
         return difference.Losses(before=before, after=after, new=new)
-
-
-def own_losses(block: LedgerBlock, chosen: npt.NDArray[np.bool_], source: int) -> Losses:
-    """float64 [n]: of the chosen candidates, bool [m]."""
-    owners = block.candidates.owners[chosen]
-    scores = scores_at(block, source, np.flatnonzero(chosen), owners)
-    lengths = np.bincount(owners, minlength=len(block.numbers))
-    return losses(positive_scores(block, source), Lists(offsets(lengths), scores))

@@ -40,7 +40,8 @@ def diff(a: str | Path, b: str | Path, *, settled: float = 0.9, short: float = 0
     >>> print(hfneg.diff("round-001", "round-002").advice)  # doctest: +SKIP
 
     Anchors are matched by their texts (case, white space and Unicode form aside), documents by row where both rounds
-    have the same corpus and else by text. About 16 bytes a negative of `a` are held, and 40 an anchor.
+    have the same corpus and else by text. About 16 bytes a negative of `a` are held, and 40 an anchor, 4 more
+    per bi-encoder.
 
     Args:
         settled: stop where this share of the negatives stayed.
@@ -154,7 +155,8 @@ class EarlierReader:
         owners = block.candidates.owners[chosen]
         lengths = np.bincount(owners, minlength=len(block.numbers))
         rows = self.match.rows(block.candidates.rows[chosen]).astype(self.dtype)
-        losses = [contrast.own_losses(block, chosen, before) for before, _ in self.sources]
+        own = Lists(offsets(lengths), np.flatnonzero(chosen))
+        losses = [contrast.SourceScores(block, before).losses(own) for before, _ in self.sources]
         table = np.array(losses, dtype=np.float32).reshape(len(losses), len(best)).T
         self.parts.append((lengths, rows, block.candidates.ranks[chosen] < best[owners], best, table))
 
@@ -199,11 +201,10 @@ class Tally:
         self.above_before += int(earlier.above.sum())
         self.crossed += int((earlier.above & (here > best[earlier.negatives.owners])).sum())
         self.moves.add(earlier.positive_ranks, best)
+        carried, own = Lists(earlier.negatives.indptr, at), Lists(offsets(found), np.flatnonzero(mined))
         for i, (name, (_, source)) in enumerate(self.match.dense.items()):
-            negatives = earlier.negatives
-            scores = contrast.scores_at(block, source, at, negatives.owners)
-            now = contrast.losses(contrast.positive_scores(block, source), Lists(negatives.indptr, scores))
-            self.losses[name].add(earlier.losses[:, i], now, contrast.own_losses(block, mined, source))
+            scores = contrast.SourceScores(block, source)
+            self.losses[name].add(earlier.losses[:, i], scores.losses(carried), scores.losses(own))
 
     def _count_fates(self, block: LedgerBlock, negatives: Lists, at: Rows, lowest: Rows) -> int:
         """Each earlier negative has one fate, see `hfneg.difference.FATES`; returns how many stayed."""

@@ -173,7 +173,7 @@ class Collector:
             values, known = self._values(block, kind)
             self._count_scores(kind, values, known, groups)
             if kind in self.hardness:
-                positives = _means(known, block.positives.indptr)
+                positives = means(known, block.positives.indptr)
                 self._count_hardness(kind, values[chosen] - positives[owners], block, chosen)
 
     def finish(self) -> Statistics:
@@ -230,14 +230,14 @@ class Collector:
             hardness.by_rank.setdefault(name, Histogram()).add(values[groups == group])
 
 
-def _means(values: Floats, indptr: npt.NDArray[np.int64]) -> Floats:
+def means(values: Floats, indptr: npt.NDArray[np.int64]) -> Floats:
     """float64 [lists]: the mean of each list's values that are not NaN; NaN where there is none."""
     known = ~np.isnan(values)
     owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))[known]
     sums = np.bincount(owners, weights=values[known], minlength=len(indptr) - 1)
     counts = np.bincount(owners, minlength=len(indptr) - 1)
-    means: Floats = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-    return means
+    found: Floats = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return found
 
 
 def of(ledger: MinedLedger, look: Callable[[LedgerBlock], None] | None = None) -> Statistics:

@@ -40,7 +40,8 @@ cards provenance
 mined_folder rows
 summary
 mined_ledger
-reopening replaying statistics_of ledger_texts contrast
+reopening replaying statistics_of ledger_texts
+contrast
 reselecting diffing
 examining
 mining showing reporting

@@ -12,6 +12,7 @@ from typing import Any
 
 from hfneg.anchors import Anchors
 from hfneg.cards import Readme, without_paths
+from hfneg.loading import FILE_TYPES
 from hfneg.publishing.carding import PROVENANCE, README, provenance, write_card
 from hfneg.publishing.hub import Head, HubRepository
 from hfneg.publishing.layout import CORPUS, QUERIES, Earlier, Staged, round_name, stage_formats, stage_round
@@ -19,7 +20,7 @@ from hfneg.publishing.licences import licence_for
 
 log = logging.getLogger(__name__)
 
-DATA = (".parquet", ".csv", ".tsv", ".json", ".jsonl", ".arrow")
+DATA = tuple(FILE_TYPES.keys() - {".txt"})  # those are mostly licences and the like
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Collection:
         import datasets
         from sentence_transformers import SentenceTransformer
 
-        from hfneg.loading import load_beir
+        from hfneg.loading import load_beir, read_judgments
 
         rows, self.corpus = load_beir(chosen.folder, chosen.split, None if chosen.truth else 1)
         if isinstance(rows, dict):
@@ -48,8 +48,7 @@ class Collection:
             for row in rows:
                 self.relevant[row["query"]] |= set(self.corpus.rows_of_ids(row["hidden_positive_ids"]).tolist())
         for path in chosen.truth:
-            for line in path.read_text(encoding="utf-8").splitlines()[1:]:
-                query, document, _ = line.split("\t")
+            for query, document in read_judgments(path):
                 if query in names:
                     self.relevant[names[query]] |= set(self.corpus.rows_of_ids([document]).tolist())
         self.miner = SentenceTransformer(chosen.miner)

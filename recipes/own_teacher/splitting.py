@@ -10,19 +10,12 @@ import numpy.typing as npt
 from quality import Ints
 
 import hfneg
+from hfneg.calibrating.components import components as connected
 
 
 def components(anchors: hfneg.Anchors) -> Ints:
     """int64 [anchors]: anchors that share a positive, directly or through others, have the same number."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    positives = anchors.positives(np.arange(len(anchors)))
-    _, documents = np.unique(positives.flat, return_inverse=True)
-    size = len(anchors) + (int(documents.max()) + 1 if len(documents) else 0)
-    edges = (np.ones(len(documents)), (positives.owners, len(anchors) + documents))
-    _, labels = connected_components(coo_matrix(edges, shape=(size, size)), directed=False)
-    return np.asarray(labels[: len(anchors)], dtype=np.int64)
+    return connected(anchors.positives(np.arange(len(anchors))))
 
 
 def held_out(
