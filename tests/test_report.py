@@ -361,6 +361,8 @@ def test_filters_by_keyboard(browser: Browser, earlier: Path, tmp_path: Path) ->
         entry["text"] for entry in data["entries"] if int(code) in [one for one, _ in entry["counts"]]
     ]
     browser.run("document.querySelector('#open').click()")
+    filled = "[...document.querySelectorAll('.anchor[open]')].every(one => one.querySelector('.item'))"
+    assert any(browser.run(filled) for _ in range(200))  # by the toggle event, which comes a little later
     labels = browser.run("[...document.querySelectorAll('.item .what')].map(one => one.textContent)")
     assert {label.split(":")[0] for label in labels} == {"Positive", "Rejected margin"}
     assert browser.run("document.querySelectorAll('nav a').length") >= 5
