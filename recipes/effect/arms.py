@@ -17,6 +17,9 @@ sampler: {sampler}
 short: Fill()
 """
 
+REFRESHES = 6
+"""Times that the rows of many rounds mine in one training."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -46,6 +49,9 @@ def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> l
         return PLAIN.format(retriever=retriever, k=k, filters=filters, sampler=sampler)
 
     dense = f"\"Dense(model='{miner}')\""
+    turns = "fusion: RoundRobin()\n"
+    # by turns, of ranks 6 and on of both: of 5 negatives 3 are hard and 2 random
+    mixed = plain(f'{dense}, "RandomDocuments()"', f"TakeTop(n={n})", '"RankWindow(skip=10)"') + turns
     near = '"RankWindow(skip=5, stop=60)", "Margin(relative=0.05)"'
     found = [
         Arm("(a) in-batch only"),
@@ -55,26 +61,31 @@ def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> l
         Arm("(e) mine_hard_negatives, default", peer={}),
         Arm("(f) mine_hard_negatives, 5% margin", peer={"range_max": 100, "relative_margin": 0.05}),
         Arm("(f) mine_hard_negatives, skip 10", peer={"range_min": 10, "range_max": 100}),
-        Arm("(g) hfneg, one round", plain(dense, f"TakeRandom(n={n})", near)),
+        Arm("(f) mine_hard_negatives, random of the top 50", peer={"range_max": 50, "sampling_strategy": "random"}),
+        Arm("(g) hfneg, one round: random of ranks 6 to 60", plain(dense, f"TakeRandom(n={n})", near)),
+        Arm("(n) hfneg, one round: hard and random", mixed),
+        Arm("(l) hfneg, the student's own, hard and random, six rounds", mixed, rounds=REFRESHES, own=True),
+        Arm("(m) the same inside one training (HardNegativeRefresh)", mixed, rounds=REFRESHES, refreshed=True),
     ]
     if teacher is not None:
         precision = "" if dtype is None else f", dtype='{dtype}'"
         # logits: MarginMSE learns differences of them, and BelowPositives takes any scale
         settings = f"model='{teacher}', scale='logit', max_length={TOKENS}{precision}"
         scored = f'teacher: "CrossEncoderTeacher({settings})"\n'
-        strict = '"RankWindow(stop=100)", "BelowPositives(quantile=0.25)"'
-        taught = plain(dense, f"TakeRandom(n={n})", strict) + scored
+        below = '"RankWindow(skip=4)", "BelowPositives(quantile=0.25)"'
+        taught = plain(f'{dense}, "RandomDocuments()"', f"TakeTop(n={n})", below) + turns + scored
         found += [
             Arm(
                 "(k) mine_hard_negatives, cross-encoder 5% margin",
                 peer={"range_max": 50, "relative_margin": 0.05, "cross_encoder": teacher, "dtype": dtype},
             ),
-            Arm("(h) hfneg with teacher", taught),
+            Arm("(h) hfneg with teacher, hard and random", taught),
             Arm("(i) hfneg with teacher, two rounds", taught, rounds=2),
             Arm("(i) hfneg with teacher, three rounds", taught, rounds=3),
             Arm("(j) hfneg, distillation", taught, distil=True),
-            Arm("(l) hfneg with teacher, three rounds of the student's own", taught, rounds=3, own=True),
-            Arm("(m) the same inside one training (HardNegativeRefresh)", taught, rounds=3, refreshed=True),
+            Arm(
+                "(o) hfneg with teacher inside one training, hard and random", taught, rounds=REFRESHES, refreshed=True
+            ),
         ]
     return found
 
@@ -86,11 +97,14 @@ def mined(arm: Arm, data: Any, folder: Path, model: str, miner: str, n: int) -> 
     if model != miner:
         recipe = recipe.with_settings([f"retrievers.dense.model={model}"])
     rows = hfneg.mine(data.pairs, data.corpus, recipe, anchor="query", positive="positive", out=folder, resume=True)
-    return rows, margin_mse(rows, n=n) if arm.distil else tuples(rows, n=n)
+    return margin_mse(rows, n=n) if arm.distil else tuples(rows, n=n)
 
 
-def peers(arm: Arm, data: Any, miner: str, n: int) -> Any:
-    """What `mine_hard_negatives` gives, as training rows; rows with too few negatives are dropped by it."""
+def peers(arm: Arm, data: Any, miner: str, n: int, vectors: Path) -> Any:
+    """What `mine_hard_negatives` gives, as training rows; rows with too few negatives are dropped by it.
+
+    It keeps its `vectors` by texts and a model name that is empty for a folder's: one folder for each miner, please.
+    """
     from sentence_transformers import CrossEncoder, SentenceTransformer
     from sentence_transformers.util import mine_hard_negatives
 
@@ -107,6 +121,7 @@ def peers(arm: Arm, data: Any, miner: str, n: int) -> Any:
         corpus=data.texts,
         num_negatives=n,
         output_format="n-tuple",
+        cache_folder=str(vectors),
         verbose=False,
         **settings,
     )

@@ -19,6 +19,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ MEASURED = 1_000
 """Training rows of which false negatives and hardness are measured."""
 
 
-def main() -> None:
-    chosen = parse()
+def main(given: Sequence[str] | None = None) -> None:
+    chosen = parse(given)
     os.environ.setdefault("HFNEG_STORE", str(chosen.work / "store"))
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     chosen.work.mkdir(parents=True, exist_ok=True)
@@ -58,7 +59,7 @@ def main() -> None:
     report(results, untrained(data, base), chosen)
 
 
-def parse() -> Any:
+def parse(given: Sequence[str] | None) -> Any:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--miner", required=True, help="the SentenceTransformer that mines the first round")
@@ -78,7 +79,7 @@ def parse() -> Any:
     parser.add_argument("--anchors", type=int, help="a random part of the training anchors")
     parser.add_argument("--rows", help="letters of the rows to run, as adeg")
     parser.add_argument("--work", type=Path, default=Path("effect-work"))
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 class Run:
@@ -98,6 +99,7 @@ class Run:
             chosen.anchors,
             arm.recipe,
             str(arm.peer),
+            *([arm.rounds, arm.own, arm.refreshed, arm.distil] if arm.rounds > 1 else []),
         )
         from hfneg.store import digest_of
 
@@ -160,28 +162,32 @@ class Run:
         data, n = self.data, self.chosen.negatives
         if self.arm.recipe is not None:
             folder = self.folder / "mined" if number == 0 else scratch / f"mined-{number}"
-            mined, rows = arms.mined(self.arm, data, folder, miner, self.chosen.miner, n)
-            lists = [(row["query"], row["positive"], row["hard_negatives"]) for row in sample(mined)]
+            rows = arms.mined(self.arm, data, folder, miner, self.chosen.miner, n)
         elif self.arm.peer is not None:
-            path = self.folder / "peer.parquet"
-            from datasets import Dataset
-
-            if not path.is_file():
-                arms.peers(self.arm, data, self.chosen.miner, n).to_parquet(path)
-            rows = Dataset.from_parquet(str(path), cache_dir=str(self.folder))
-            names = [name for name in rows.column_names if name.startswith("negative")]
-            lists = [(row["query"], row["positive"], [row[name] for name in names]) for row in sample(rows)]
+            rows = self._peers(n)
         else:
-            rows, lists = data.pairs, []
-        return rows, {**self._facts(lists), "rows": len(rows), "pairs": len(data.pairs)}
+            rows = data.pairs
+        names = [name for name in rows.column_names if name.startswith("negative")]
+        lists = [(row["query"], row["positive"], [row[name] for name in names]) for row in sample(rows)]
+        return rows, {**self._facts(lists if names else []), "rows": len(rows), "pairs": len(data.pairs)}
+
+    def _peers(self, n: int) -> Any:
+        """Mined by `mine_hard_negatives`, once for all seeds."""
+        from datasets import Dataset
+
+        from hfneg.store import digest_of
+
+        path = self.folder / "peer.parquet"
+        if not path.is_file():
+            vectors = self.chosen.work / f"peer-vectors-{digest_of(self.chosen.miner)[:8]}"
+            arms.peers(self.arm, self.data, self.chosen.miner, n, vectors).to_parquet(path)
+        return Dataset.from_parquet(str(path), cache_dir=str(self.folder))
 
     def _facts(self, lists: list[tuple[str, str, list[str]]]) -> dict[str, float]:
         """False share and hardness of a sample of rows; NaN (null) where there is nothing to say."""
         if not lists:
             return {"false": float("nan"), "hard": float("nan"), "negatives": 0.0}
-        from sentence_transformers import SentenceTransformer
-
-        model = SentenceTransformer(self.base)
+        model = students.load(self.base)
         false = count = 0
         differences: list[float] = []
         for query, positive, negatives in lists:
@@ -205,9 +211,7 @@ def sample(rows: Any) -> Any:
 
 
 def untrained(data: Any, base: str) -> float:
-    from sentence_transformers import SentenceTransformer
-
-    found = students.ranking(SentenceTransformer(base), data.queries, data.texts)
+    found = students.ranking(students.load(base), data.queries, data.texts)
     return float(comparing.metrics(found, data.grades)["nDCG@10"].mean())
 
 

@@ -5,12 +5,46 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 STATIC = "static"
+
+
+class Remembering:
+    """A tokenizer that splits each text once in this process: of a static model's training that is most of the work."""
+
+    known: ClassVar[dict[str, dict[str, Any]]] = {}
+    """By the tokenizer's settings and vocabulary, then by text."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.found = self.known.setdefault(tokenizer.to_str(), {})
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("tokenizer", "found"):  # not there yet: while it is copied
+            raise AttributeError(name)
+        return getattr(self.tokenizer, name)
+
+    def encode_batch(self, texts: list[str], **settings: Any) -> list[Any]:
+        missing = list({text for text in texts if text not in self.found})
+        for text, encoded in zip(missing, self.tokenizer.encode_batch(missing, **settings), strict=True):
+            self.found[text] = SimpleNamespace(ids=encoded.ids)
+        return [self.found[text] for text in texts]
+
+
+def load(name: str) -> Any:
+    """The SentenceTransformer; a static one remembers how texts are split."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    model = SentenceTransformer(name)
+    if isinstance(model[0], StaticEmbedding):
+        model[0].tokenizer = Remembering(model[0].tokenizer)
+    return model
 
 
 def base(name: str, miner: str, folder: Path, dimensions: int = 128) -> str:
@@ -57,14 +91,10 @@ def train(
     callbacks: Sequence[Any] = (),
 ) -> Any:
     """The trained model: `steps` optimiser steps from `start`, in the order that `seed` gives."""
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MarginMSELoss, MultipleNegativesRankingLoss
 
-    model = SentenceTransformer(start)
+    model = load(start)
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(out),
         max_steps=steps,
