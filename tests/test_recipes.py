@@ -20,6 +20,7 @@ README = (FOLDER / "README.md").read_text(encoding="utf-8")
 DEMO = FOLDER / "demo" / "earthquakes"
 DOCUMENTS, ANCHORS = 150, 60
 FULL = {"dpr": 1, "ance": 1, "simans": 15, "bge": 15, "e5_mistral": 1, "sfr": 7, "margin_mse": 1, "kl_distillation": 63}
+FULL |= {"hard_and_random": 7}
 """Negatives of every anchor, where nothing that depends on a score is dropped."""
 
 each = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -98,7 +99,7 @@ def test_a_recipe_is_in_the_readme_with_its_steps(path: Path) -> None:
 def test_a_paper_is_in_the_readme_with_its_number() -> None:
     """Each arXiv id of a recipe's head is in the README's row, whose figures name a table or say "not verified"."""
     for path in RECIPES:
-        if path.stem in ("bm25", "dense", "hybrid", "teacher"):
+        if path.stem in ("bm25", "dense", "hybrid", "teacher", "hard_and_random"):
             continue
         (row,) = [line for line in README.splitlines() if line.startswith(f"| {path.stem} |")]
         found = re.findall(r"arXiv:(\d{4}\.\d{5})", path.read_text(encoding="utf-8"))
@@ -156,6 +157,16 @@ def test_windows_leave_the_first_ranks_out(run: Any) -> None:
         dropped = done.verdicts["rank_window"] + done.verdicts["known_positive"]
         assert skip * ANCHORS <= dropped
         assert done.verdicts["rank_window"] <= skip * ANCHORS + 2 * ANCHORS  # beyond `stop` only what positives shift
+
+
+def test_hard_and_random_come_by_turns(run: Any) -> None:
+    """Both lists give negatives to every anchor, in turns (a place is rank, or rank + 1/2 of the second list), and no
+    document of the first five ranks of either is one."""
+    for row in run("hard_and_random").rows:
+        places = [1 / score for score in row["hard_negative_scores"]]
+        assert places == sorted(places)
+        assert places[0] > 5.49
+        assert {round(place * 2) % 2 for place in places} == {0, 1}
 
 
 def test_rlhn_makes_positives_of_what_the_judge_puts_above_them(run: Any) -> None:
