@@ -53,7 +53,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def table(scripts: SimpleNamespace, place: Path, work: Path, *more: str) -> str:
     miner = str(place / "miner")
-    chosen = [str(place / "quakes"), "--miner", miner, "--student", miner, "--work", str(work), "--batch", "8"]
+    chosen = [
+        str(place / "quakes"),
+        "--miner",
+        miner,
+        "--student",
+        miner,
+        "--work",
+        str(work),
+        "--batch",
+        "8",
+        "--rate",
+        "0.1",
+    ]
     with contextlib.redirect_stdout(io.StringIO()) as said:
         scripts.effect.main([*chosen, "--seeds", "2", "--epochs", "2", "--negatives", "3", *more])
     return said.getvalue()

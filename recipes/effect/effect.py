@@ -70,7 +70,7 @@ def parse(given: Sequence[str] | None) -> Any:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=0.1, help="learning rate")
+    parser.add_argument("--rate", type=float, help="learning rate (0.1 for the static student, 2e-5 for others)")
     parser.add_argument("--test", default="test", help="split of the qrels")
     parser.add_argument(
         "--truth", type=Path, action="append", default=[], help="qrels file of further relevant documents"
@@ -79,7 +79,10 @@ def parse(given: Sequence[str] | None) -> Any:
     parser.add_argument("--anchors", type=int, help="a random part of the training anchors")
     parser.add_argument("--rows", help="letters of the rows to run, as adeg")
     parser.add_argument("--work", type=Path, default=Path("effect-work"))
-    return parser.parse_args(given)
+    chosen = parser.parse_args(given)
+    if chosen.rate is None:
+        chosen.rate = 0.1 if chosen.student == students.STATIC else 2e-5
+    return chosen
 
 
 class Run:
