@@ -50,8 +50,8 @@ def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> l
 
     dense = f"\"Dense(model='{miner}')\""
     turns = "fusion: RoundRobin()\n"
-    # by turns, of ranks 6 and on of both: of 5 negatives 3 are hard and 2 random
-    mixed = plain(f'{dense}, "RandomDocuments()"', f"TakeTop(n={n})", '"RankWindow(skip=10)"') + turns
+    # by turns, of ranks 4 and on of both: of 5 negatives 3 are hard and 2 random
+    mixed = plain(f'{dense}, "RandomDocuments()"', f"TakeTop(n={n})", '"RankWindow(skip=6)"') + turns
     near = '"RankWindow(skip=5, stop=60)", "Margin(relative=0.05)"'
     found = [
         Arm("(a) in-batch only"),
