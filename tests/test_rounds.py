@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from datasets import Dataset
+from datasets import Dataset, load_dataset
 from sentence_transformers import SentenceTransformer
 from training_small import PAIRS, TEXTS, static_model
 from typer.testing import CliRunner
@@ -430,6 +430,26 @@ def test_the_command_trains_for_real(training: Any, base: str, tmp_path: Path) -
     assert again.exit_code == 0, again.output
     assert Path(second["next_model"]).stat().st_mtime_ns == before
     assert "stayed" in again.output
+
+
+def test_each_round_trains_in_an_order_of_its_own(base: str, tmp_path: Path) -> None:
+    """Trained from the base on the same negatives (random ones of all documents), two rounds differ by the order of
+    their batches alone; the same command again gives the same two checkpoints."""
+    data = tmp_path / "pairs.jsonl"
+    PAIRS.to_json(data)
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(dict.fromkeys(text.strip() for text in TEXTS)))
+    recipe = written(tmp_path, base, from_base=True)
+    recipe.write_text(recipe.read_text().replace("k: 12", "k: 1000").replace("TakeTop(n=3)", "TakeRandom(n=3)"))
+    made = []
+    for name in ("once", "again"):
+        assert command(recipe, data, "--corpus", corpus, "--out", tmp_path / name, "-q").exit_code == 0
+        rounds = [json.loads((tmp_path / name / f"round-00{i}" / "round.json").read_text()) for i in (1, 2)]
+        made.append([facts["next_checkpoint"] for facts in rounds])
+        mined = [load_dataset(str(tmp_path / name / f"round-00{i}" / "mined"), split="train") for i in (1, 2)]
+        assert mined[0]["hard_negative_ids"][:] == mined[1]["hard_negative_ids"][:]
+    assert made[0] == made[1]
+    assert len(set(made[0])) == 2
 
 
 @pytest.mark.parametrize(

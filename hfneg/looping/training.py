@@ -47,7 +47,7 @@ class Training(BaseModel):
         from_base: train `model` anew in each round, with better negatives; else train on with the last checkpoint.
         mix: also negatives of earlier rounds, see `mix_rounds`; the decay, or None for the newest round's only.
         epochs, batch_size, learning_rate, warmup, seed: as in SentenceTransformerTrainingArguments; warmup is the share
-            of the steps.
+            of the steps, and each round adds one to the seed: with the same one all would begin with the same batches.
         max_seq_length: in tokens; None: the model's own.
     """
 
@@ -90,7 +90,7 @@ class Training(BaseModel):
             per_device_train_batch_size=min(self.batch_size, len(rows)),
             learning_rate=self.learning_rate,
             warmup_steps=self.warmup,
-            seed=self.seed,
+            seed=self.seed + round.number - 1,
             save_strategy="epoch",
             save_total_limit=1,
             report_to="none",

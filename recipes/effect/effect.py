@@ -103,6 +103,7 @@ class Run:
             arm.recipe,
             str(arm.peer),
             *([arm.rounds, arm.own, arm.refreshed, arm.distil] if arm.rounds > 1 else []),
+            *(["an order for each round"] if arm.rounds > 1 and not arm.refreshed else []),
         )
         from hfneg.store import digest_of
 
@@ -135,7 +136,8 @@ class Run:
             for number in range(self.arm.rounds):
                 steps = self.steps * (number + 1) // self.arm.rounds - self.steps * number // self.arm.rounds
                 rows, facts = self._rows(number, seed, miner, Path(scratch))
-                model = students.train(start, rows, self.arm.distil, self.chosen, seed, steps, Path(scratch) / "out")
+                order = seed + 1000 * number  # with one seed all rounds would begin with the same batches
+                model = students.train(start, rows, self.arm.distil, self.chosen, order, steps, Path(scratch) / "out")
                 start = miner = str(Path(scratch) / f"round-{number}")
                 model.save_pretrained(start)
         return model, facts
