@@ -83,6 +83,7 @@ def test_every_row(scripts: SimpleNamespace, place: Path, tmp_path: Path, monkey
         assert float(row[8]) == (0 if row[0].startswith("(a)") else 3)
         # 52 pairs; margins and teachers may leave an anchor short, and its rows out
         assert int(row[9]) == 52 or (row[0][1] in "fkhij" and 30 < int(row[9]) < 52)
+    assert all("hfneg" in arm.name for arm in scripts.arms.arms("m", "t", 3) if arm.rounds > 1)  # can be our best
     assert said.count("mine_hard_negatives") == 3 * 5  # in progress, the table, and against our best
     again = table(scripts, place, tmp_path / "work", *more)
     assert again[again.index("\nuntrained") :] == said[said.index("\nuntrained") :]

@@ -65,7 +65,7 @@ def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> l
         Arm("(g) hfneg, one round: random of ranks 6 to 60", plain(dense, f"TakeRandom(n={n})", near)),
         Arm("(n) hfneg, one round: hard and random", mixed),
         Arm("(l) hfneg, the student's own, hard and random, six rounds", mixed, rounds=REFRESHES, own=True),
-        Arm("(m) the same inside one training (HardNegativeRefresh)", mixed, rounds=REFRESHES, refreshed=True),
+        Arm("(m) hfneg, the same inside one training (HardNegativeRefresh)", mixed, rounds=REFRESHES, refreshed=True),
     ]
     if teacher is not None:
         precision = "" if dtype is None else f", dtype='{dtype}'"
