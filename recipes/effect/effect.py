@@ -100,10 +100,7 @@ class Run:
             chosen.rate,
             chosen.show,
             chosen.anchors,
-            arm.recipe,
-            str(arm.peer),
-            *([arm.rounds, arm.own, arm.refreshed, arm.distil] if arm.rounds > 1 else []),
-            *(["an order for each round"] if arm.rounds > 1 and not arm.refreshed else []),
+            arm,
         )
         from hfneg.store import digest_of
 
@@ -157,10 +154,9 @@ class Run:
                 self.base, refresh.dataset, False, self.chosen, seed, self.steps, place / "out", [refresh]
             )
             names = [f"negative_{i}" for i in range(1, self.chosen.negatives + 1)]
-            last = sample(refresh.dataset)
-            lists = [(row["query"], row["positive"], [row[name] for name in names]) for row in last]
-            seconds = sum(facts["seconds"] for facts in refresh.history)
-        return model, {**self._facts(lists), "rows": len(data.pairs), "pairs": len(data.pairs), "mining": seconds}
+            facts = self._facts(sample(refresh.dataset), names)
+            seconds = sum(record["seconds"] for record in refresh.history)
+        return model, {**facts, "rows": len(data.pairs), "pairs": len(data.pairs), "mining": seconds}
 
     def _rows(self, number: int, seed: int, miner: str, scratch: Path) -> tuple[Any, dict[str, Any]]:
         """Training rows and what is known of their negatives; the first round's are the same for all seeds."""
@@ -173,8 +169,7 @@ class Run:
         else:
             rows = data.pairs
         names = [name for name in rows.column_names if name.startswith("negative")]
-        lists = [(row["query"], row["positive"], [row[name] for name in names]) for row in sample(rows)]
-        return rows, {**self._facts(lists if names else []), "rows": len(rows), "pairs": len(data.pairs)}
+        return rows, {**self._facts(sample(rows), names), "rows": len(rows), "pairs": len(data.pairs)}
 
     def _peers(self, n: int) -> Any:
         """Mined by `mine_hard_negatives`, once for all seeds."""
@@ -188,17 +183,17 @@ class Run:
             arms.peers(self.arm, self.data, self.chosen.miner, n, vectors).to_parquet(path)
         return Dataset.from_parquet(str(path), cache_dir=str(self.folder))
 
-    def _facts(self, lists: list[tuple[str, str, list[str]]]) -> dict[str, float]:
-        """False share and hardness of a sample of rows; NaN (null) where there is nothing to say."""
-        if not lists:
+    def _facts(self, rows: Any, names: list[str]) -> dict[str, float]:
+        """False share and hardness of the negatives in these columns; NaN (null) where there is nothing to say."""
+        if not names:
             return {"false": float("nan"), "hard": float("nan"), "negatives": 0.0}
         model = students.load(self.base)
         false = count = 0
         differences: list[float] = []
-        for query, positive, negatives in lists:
+        for row in rows:
+            query, positive, negatives = row["query"], row["positive"], [row[name] for name in names]
             known = (self.data.relevant or {}).get(query, set())
-            rows = self.data.corpus.rows_of_texts(negatives).tolist()
-            wrong = [row in known for row in rows]
+            wrong = [found in known for found in self.data.corpus.rows_of_texts(negatives).tolist()]
             false, count = false + sum(wrong), count + len(negatives)
             vectors = model.encode([query, positive, *negatives], normalize_embeddings=True, show_progress_bar=False)
             scores = vectors[1:] @ vectors[0]
@@ -206,7 +201,7 @@ class Run:
         return {
             "false": false / max(count, 1) if self.data.relevant is not None else float("nan"),
             "hard": float(np.mean(differences)) if differences else float("nan"),
-            "negatives": count / len(lists),
+            "negatives": count / len(rows),
         }
 
 
