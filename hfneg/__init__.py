@@ -69,6 +69,7 @@ _HOMES = {
     "hfneg.loading": ["load_beir"],
     "hfneg.looping": ["Round", "mix_rounds", "rounds"],
     "hfneg.looping.refresh": ["HardNegativeRefresh"],
+    "hfneg.looping.training": ["Training"],
     "hfneg.mined_folder": ["open_summary"],
     "hfneg.mining": ["mine"],
     "hfneg.pipeline": ["Mine"],
@@ -153,6 +154,7 @@ if TYPE_CHECKING:
     from hfneg.looping import mix_rounds as mix_rounds
     from hfneg.looping import rounds as rounds
     from hfneg.looping.refresh import HardNegativeRefresh as HardNegativeRefresh
+    from hfneg.looping.training import Training as Training
     from hfneg.mined_folder import open_summary as open_summary
     from hfneg.mining import mine as mine
     from hfneg.pipeline import Mine as Mine

@@ -68,6 +68,7 @@ def rounds(
     from hfneg.looping.training import load_training_recipe
 
     steps, training = load_training_recipe(recipe, trust=trust)
+    training = training.model_copy(update={"rounds": n or training.rounds})
     steps = steps.with_settings(set_ or [], trust=trust)
     found = inputs.load_pairs(pairs, split)
     documents = found.corpus if corpus is None else inputs.load_corpus(corpus)
@@ -79,7 +80,7 @@ def rounds(
         steps,
         model=training.model,
         out=to,
-        n=n or training.rounds,
+        n=training.rounds,
         train=training,
         pool="previous" if previous else "corpus",
         start=start,

@@ -58,7 +58,8 @@ def rounds(
         out: the folder for ``round-001``, ``round-002``, ...
         n: how many rounds. With `resume` it may be larger than before.
         train: a function of the round that returns the trained checkpoint (a folder, or the model). Without it the
-            loop's body trains and says ``round.finish(...)``.
+            loop's body trains and says ``round.finish(...)``. What its method ``settings()`` gives, where it has one,
+            must be the same in a run that is resumed.
         student: the name of the retriever that follows the model, where the recipe has several `Dense`.
         pool: "previous" searches, from the second round on, only documents of the last round's lists, so that only
             these are encoded anew; `Round.pool` says how much that misses.
@@ -82,7 +83,9 @@ def rounds(
     if pool not in ("corpus", "previous"):
         raise SettingError(f"rounds(pool={pool!r}): pool must be 'corpus' or 'previous'")
     first, parent = _start(start)
-    loop.begin(resume=resume, overwrite=overwrite, facts={"pool": pool, "start": None if start is None else str(start)})
+    facts = {"pool": pool, "start": None if start is None else str(start)}
+    training = {f"training.{name}": value for name, value in getattr(train, "settings", dict)().items()}
+    loop.begin(resume=resume, overwrite=overwrite, facts={**facts, **training})
     return loop.run(pairs, corpus, model, first, n, parent, train, pool == "previous", resume)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hfneg import formats
-from hfneg.errors import EmptyInputError, RecipeError, near_miss
+from hfneg.errors import EmptyInputError, RecipeError, SettingError, TrainingError, near_miss
 from hfneg.looping.mixing import mix_rounds
+from hfneg.looping.one_run import end_of_part, last_checkpoint, steps_of
 from hfneg.looping.record import Round
 from hfneg.recipe import Recipe
 from hfneg.step_text import parse_yaml
@@ -27,6 +31,9 @@ FORMATS = {
 }
 """What each loss is fed with; the last two need a teacher in the recipe."""
 
+TRAINER = "training"
+"""The trainer's folder in a round's."""
+
 Loss = Literal[
     "MultipleNegativesRankingLoss",
     "CachedMultipleNegativesRankingLoss",
@@ -39,15 +46,26 @@ Loss = Literal[
 class Training(BaseModel):
     """The section ``training:`` of a recipe for `hfneg rounds`; every setting has a default but `model`.
 
+    ::
+
+        training = hfneg.Training(model=base, rounds=3, epochs=1)
+        for round in hfneg.rounds(pairs, corpus, recipe, model=base, n=3, train=training, out="rounds/"):
+            print(round.number, round.next_model)
+
     Settings:
         model: what the first round mines with and trains: Hub id or folder of a SentenceTransformer.
         rounds: how many.
         loss: a loss of sentence-transformers; it gets the columns it eats (`hfneg.formats`).
         negatives: per row, in losses with a fixed number; None: as many as the recipe's sampler takes.
         from_base: train `model` anew in each round, with better negatives; else train on with the last checkpoint.
+        continuous: the rounds are the parts of one training: optimiser, schedule and the order of the rows go on where
+            the round before has stopped, as inside `HardNegativeRefresh`. False: each round begins them anew. None:
+            continuous, unless `from_base`.
         mix: also negatives of earlier rounds, see `mix_rounds`; the decay, or None for the newest round's only.
-        epochs, batch_size, learning_rate, warmup, seed: as in SentenceTransformerTrainingArguments; warmup is the share
-            of the steps, and each round adds one to the seed: with the same one all would begin with the same batches.
+        epochs: of each round; fractions will do.
+        batch_size, learning_rate, warmup, seed: as in SentenceTransformerTrainingArguments; warmup is the share of the
+            steps. Rounds that begin anew add one to the seed of the round before: with the same one all would begin
+            with the same batches.
         max_seq_length: in tokens; None: the model's own.
     """
 
@@ -58,6 +76,7 @@ class Training(BaseModel):
     loss: Loss = "MultipleNegativesRankingLoss"
     negatives: int | None = Field(default=None, ge=1)
     from_base: bool = False
+    continuous: bool | None = None
     mix: float | None = Field(default=None, ge=0, le=1)
     epochs: int | float = Field(default=1, gt=0)
     batch_size: int = Field(default=32, ge=1)
@@ -66,39 +85,102 @@ class Training(BaseModel):
     seed: int = Field(default=42, ge=0)
     max_seq_length: int | None = Field(default=None, ge=1)
 
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Training:
+        if self.from_base and self.continuous:
+            raise ValueError("from_base begins anew in each round, continuous goes on; say one of them")
+        return self
+
+    @property
+    def _goes_on(self) -> bool:
+        return not self.from_base if self.continuous is None else self.continuous
+
+    def settings(self) -> dict[str, Any]:
+        """What a run that is gone on with must have as it was; more rounds may follow, but in one training."""
+        return self.model_dump(exclude=None if self._goes_on else {"rounds"})
+
     def __call__(self, round: Round) -> Any:
         """Train on the round's negatives; gives the trained SentenceTransformer.
 
-        A training that was cut off goes on from the trainer's last saved epoch.
+        A training that was cut off goes on from the trainer's last whole checkpoint. What the trainer keeps (optimiser
+        and schedule, in ``training/`` of the round's folder) is deleted two rounds later.
         """
-        from sentence_transformers import (
-            SentenceTransformer,
-            SentenceTransformerTrainer,
-            SentenceTransformerTrainingArguments,
-        )
+        rows = self.rows(round)
+        _forget_trainer(round)
+        checkpoint = last_checkpoint(round.folder / TRAINER)
+        if not self._goes_on:
+            length = {"num_train_epochs": self.epochs, "seed": self.seed + round.number - 1}
+            return self._trained(round, rows, checkpoint, length)
+        before = self._left_before(round)
+        done, total = (0, self._steps(len(rows))) if before is None else steps_of(before)
+        end = end_of_part(done, total, self.rounds)
+        if checkpoint is not None and steps_of(checkpoint)[0] >= end:
+            return self._model(checkpoint)
+        from hfneg.looping.stopping import StopAt
+
+        length = {"max_steps": total, "seed": self.seed}
+        return self._trained(round, rows, checkpoint or before, length, [StopAt(end)])
+
+    def _trained(
+        self, round: Round, rows: Any, checkpoint: Path | None, length: dict[str, Any], callbacks: Sequence[Any] = ()
+    ) -> Any:
+        from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
         from sentence_transformers.sentence_transformer import losses
 
-        folder = round.folder / "training"
-        model = SentenceTransformer(self.model if self.from_base else round.model)
-        if self.max_seq_length is not None:
-            model.max_seq_length = self.max_seq_length
-        rows = self.rows(round)
+        model = self._model(self.model if self.from_base else round.model)
         loss = getattr(losses, self.loss)(model)
         arguments = SentenceTransformerTrainingArguments(
-            output_dir=str(folder),
-            num_train_epochs=self.epochs,
+            output_dir=str(round.folder / TRAINER),
             per_device_train_batch_size=min(self.batch_size, len(rows)),
             learning_rate=self.learning_rate,
             warmup_steps=self.warmup,
-            seed=self.seed + round.number - 1,
             save_strategy="epoch",
             save_total_limit=1,
             report_to="none",
             disable_tqdm=not _bars(),
+            **length,
         )
-        trainer = SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss)
-        trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))
+        trainer = SentenceTransformerTrainer(
+            model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=list(callbacks)
+        )
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         return model
+
+    def _model(self, place: Any) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        model = SentenceTransformer(str(place))
+        if self.max_seq_length is not None:
+            model.max_seq_length = self.max_seq_length
+        return model
+
+    def _left_before(self, round: Round) -> Path | None:
+        """The trainer's checkpoint that the round before ended with; None where the rounds of this folder begin."""
+        if round.parent is None or Path(round.parent).parent != round.folder.parent:
+            return None
+        left = last_checkpoint(Path(round.parent) / TRAINER)
+        if left is None:
+            raise TrainingError(
+                f"continuous: {round.parent} has no trainer's checkpoint ({TRAINER}/checkpoint-...), so that optimiser "
+                "and schedule cannot go on; put it back, or begin anew in another folder (--start)"
+            )
+        done, total = steps_of(left)
+        if done >= total:
+            raise TrainingError(
+                f"continuous: the training ended with {round.parent}, after {total} steps; for more rounds begin a new "
+                f"one in another folder (--start {round.parent})"
+            )
+        return left
+
+    def _steps(self, rows: int) -> int:
+        """Of the whole training."""
+        total = math.ceil(self.rounds * self.epochs * math.ceil(rows / self.batch_size))
+        if total < self.rounds:
+            raise SettingError(
+                f"continuous: {self.rounds} rounds of {self.epochs} epochs are {total} steps in all; each round needs "
+                "one: train longer, or in smaller batches, or ask for fewer rounds"
+            )
+        return total
 
     def rows(self, round: Round) -> datasets.Dataset:
         """What the loss eats: this round's rows, or mixed with those of the rounds before it."""
@@ -114,6 +196,13 @@ class Training(BaseModel):
                 "negatives), search deeper (k, deeper) or filter less"
             )
         return rows
+
+
+def _forget_trainer(round: Round) -> None:
+    """Of the round before the one before: twice the weights, which nothing goes on from any more."""
+    earlier = _until(round)[:-2]
+    if earlier and earlier[-1].folder.parent == round.folder.parent:
+        shutil.rmtree(earlier[-1].folder / TRAINER, ignore_errors=True)
 
 
 def _bars() -> bool:

@@ -125,18 +125,20 @@ class Run:
         return result
 
     def _trained(self, seed: int) -> tuple[Any, dict[str, Any]]:
-        """The last round's model; earlier rounds' negatives are thrown away, and the steps are shared out."""
+        """The last round's model; rounds are the parts of one training, their negatives are thrown away."""
         if self.arm.refreshed:
             return self._refreshed(seed)
-        start, miner, facts = self.base, self.base if self.arm.own else self.chosen.miner, {}
+        rounds, miner, facts = self.arm.rounds, self.base if self.arm.own else self.chosen.miner, {}
         with tempfile.TemporaryDirectory() as scratch:
-            for number in range(self.arm.rounds):
-                steps = self.steps * (number + 1) // self.arm.rounds - self.steps * number // self.arm.rounds
-                rows, facts = self._rows(number, seed, miner, Path(scratch))
-                order = seed + 1000 * number  # with one seed all rounds would begin with the same batches
-                model = students.train(start, rows, self.arm.distil, self.chosen, order, steps, Path(scratch) / "out")
-                start = miner = str(Path(scratch) / f"round-{number}")
-                model.save_pretrained(start)
+            place = Path(scratch)
+            for number in range(rounds):
+                rows, facts = self._rows(number, seed, miner, place)
+                end = None if rounds == 1 else self.steps * (number + 1) // rounds
+                model = students.train(
+                    self.base, rows, self.arm.distil, self.chosen, seed, self.steps, place / "out", end=end
+                )
+                miner = str(place / f"round-{number}")
+                model.save_pretrained(miner)
         return model, facts
 
     def _refreshed(self, seed: int) -> tuple[Any, dict[str, Any]]:

@@ -89,10 +89,17 @@ def train(
     steps: int,
     out: Path,
     callbacks: Sequence[Any] = (),
+    end: int | None = None,
 ) -> Any:
-    """The trained model: `steps` optimiser steps from `start`, in the order that `seed` gives."""
+    """The trained model: `steps` optimiser steps from `start`, in the order that `seed` gives.
+
+    With `end` it stops there, and goes on from where an earlier call stopped in `out`: rounds are parts of a training.
+    """
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MarginMSELoss, MultipleNegativesRankingLoss
+
+    from hfneg.looping.one_run import last_checkpoint
+    from hfneg.looping.stopping import StopAt
 
     model = load(start)
     arguments = SentenceTransformerTrainingArguments(
@@ -103,13 +110,16 @@ def train(
         warmup_steps=0.1,
         seed=seed,
         save_strategy="no",
+        save_total_limit=1,
         report_to="none",
         disable_tqdm=True,
     )
     loss = MarginMSELoss(model) if distil else MultipleNegativesRankingLoss(model)
+    stops = [] if end is None else [StopAt(end)]
+    before = None if end is None else last_checkpoint(out)
     SentenceTransformerTrainer(
-        model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=list(callbacks)
-    ).train()
+        model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=[*callbacks, *stops]
+    ).train(resume_from_checkpoint=None if before is None else str(before))
     return model
 
 
