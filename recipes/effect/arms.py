@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import hfneg
 from hfneg.formats import margin_mse, tuples
@@ -23,9 +23,10 @@ REFRESHES = 6
 
 @dataclass(frozen=True)
 class Arm:
-    """One row: `name`, the recipe (None: not hfneg's), how many rounds, whether the teacher's scores are learned.
+    """One row: `name`, the recipe (None: not hfneg's), how often is mined, whether the teacher's scores are learned.
 
-    `own`: the student mines also for the first round; `refreshed`: inside one training, by a callback, as often.
+    `by`: who mines. "miner": the given model, and the student from the second round on; "student": the student in all
+    rounds; "callback": the student, by a callback inside the training.
     """
 
     name: str
@@ -33,8 +34,7 @@ class Arm:
     rounds: int = 1
     distil: bool = False
     peer: dict[str, Any] | None = None
-    own: bool = False
-    refreshed: bool = False
+    by: Literal["miner", "student", "callback"] = "miner"
 
 
 TOKENS = 128
@@ -64,8 +64,8 @@ def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> l
         Arm("(f) mine_hard_negatives, random of the top 50", peer={"range_max": 50, "sampling_strategy": "random"}),
         Arm("(g) hfneg, one round: random of ranks 6 to 60", plain(dense, f"TakeRandom(n={n})", near)),
         Arm("(n) hfneg, one round: hard and random", mixed),
-        Arm("(l) hfneg, the student's own, hard and random, six rounds", mixed, rounds=REFRESHES, own=True),
-        Arm("(m) hfneg, the same inside one training (HardNegativeRefresh)", mixed, rounds=REFRESHES, refreshed=True),
+        Arm("(l) hfneg, the student's own, hard and random, six rounds", mixed, rounds=REFRESHES, by="student"),
+        Arm("(m) hfneg, the same inside one training (HardNegativeRefresh)", mixed, rounds=REFRESHES, by="callback"),
     ]
     if teacher is not None:
         precision = "" if dtype is None else f", dtype='{dtype}'"
@@ -83,9 +83,7 @@ def arms(miner: str, teacher: str | None, n: int, dtype: str | None = None) -> l
             Arm("(i) hfneg with teacher, two rounds", taught, rounds=2),
             Arm("(i) hfneg with teacher, three rounds", taught, rounds=3),
             Arm("(j) hfneg, distillation", taught, distil=True),
-            Arm(
-                "(o) hfneg with teacher inside one training, hard and random", taught, rounds=REFRESHES, refreshed=True
-            ),
+            Arm("(o) hfneg with teacher inside one training, hard and random", taught, rounds=REFRESHES, by="callback"),
         ]
     return found
 

@@ -126,9 +126,9 @@ class Run:
 
     def _trained(self, seed: int) -> tuple[Any, dict[str, Any]]:
         """The last round's model; rounds are the parts of one training, their negatives are thrown away."""
-        if self.arm.refreshed:
+        if self.arm.by == "callback":
             return self._refreshed(seed)
-        rounds, miner, facts = self.arm.rounds, self.base if self.arm.own else self.chosen.miner, {}
+        rounds, miner, facts = self.arm.rounds, self.base if self.arm.by == "student" else self.chosen.miner, {}
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch)
             for number in range(rounds):
