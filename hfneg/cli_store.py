@@ -1,11 +1,11 @@
-"""``hfneg store size | prune | repair``: what the score store holds, and how to be rid of it."""
+"""``hfneg store size | prune | clear | repair``: what the store holds, and how to be rid of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,13 +13,20 @@ from rich.table import Table
 
 from hfneg import store
 
+if TYPE_CHECKING:
+    from hfneg.artefacts import StoredKind
+
 out = Console()
 
 
 def size() -> None:
-    """The teachers whose scores are kept, with how many and how large."""
+    """What is kept of each kind, and the teachers whose scores are, with how many and how large."""
+    from hfneg.artefacts import stored_kinds
     from hfneg.stored import stored_teachers
 
+    kinds = stored_kinds()
+    if kinds:
+        _kinds(kinds)
     teachers = stored_teachers()
     table = Table(box=None, pad_edge=False)
     table.add_column("teacher (digest)", no_wrap=True)
@@ -29,8 +36,29 @@ def size() -> None:
         table.add_row(teacher.digest, f"{teacher.scores:,}", f"{teacher.nbytes / 1e6:,.1f}")
     if teachers:
         out.print(table)
-    total = sum(teacher.nbytes for teacher in teachers)
-    _say(f"{_several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB, in {store.root()}")
+    total = sum(kind.nbytes for kind in kinds)
+    _say(f"{_several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB in all, in {store.root()}")
+
+
+def _kinds(kinds: list[StoredKind]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("artefacts", justify="right")
+    table.add_column("MB", justify="right")
+    for kind in kinds:
+        table.add_row(kind.kind, f"{kind.artefacts:,}", f"{kind.nbytes / 1e6:,.1f}")
+    out.print(table)
+    out.print()
+
+
+def clear(kinds: list[str] | None, days: float | None) -> None:
+    """Delete what can be made again."""
+    from hfneg.artefacts import clear as delete
+
+    gone = delete(kinds or None, older_than=None if days is None else timedelta(days=days))
+    for kind in gone:
+        _say(f"deleted {_several(kind.artefacts, 'artefact')} of {kind.kind}")
+    _say(f"{sum(kind.nbytes for kind in gone) / 1e6:,.1f} MB freed")
 
 
 def prune(digests: list[str] | None, days: float | None) -> None:
@@ -64,11 +92,11 @@ def _say(line: str) -> None:
 
 def register(app: typer.Typer, errors: Callable[[str], AbstractContextManager[None]]) -> None:
     """Make them commands of `app`, with its way to end on errors."""
-    commands = typer.Typer(no_args_is_help=True, help="What teachers' scores are kept, and how to be rid of them.")
+    commands = typer.Typer(no_args_is_help=True, help="What the store keeps, and how to be rid of it.")
 
     @commands.command(name="size")
     def size_command() -> None:
-        """List the teachers whose scores are kept.
+        """List what is kept of each kind, and the teachers whose scores are.
 
         Examples:
 
@@ -95,6 +123,26 @@ def register(app: typer.Typer, errors: Callable[[str], AbstractContextManager[No
         """
         with errors(""):
             prune(teachers, older_than)
+
+    @commands.command(name="clear")
+    def clear_command(
+        kinds: Annotated[
+            list[str] | None, typer.Argument(metavar="KIND", help="As hfneg store size lists them; else all such.")
+        ] = None,
+        older_than: Annotated[
+            float | None, typer.Option(metavar="DAYS", min=0, help="Only what was not written to for so long.")
+        ] = None,
+    ) -> None:
+        """Delete vectors, indexes, converted models and the like: what is made again when it is next needed.
+
+        Corpora, anchors and teachers' scores stay. Not while something is mined.
+
+        Examples:
+
+            hfneg store clear vectors --older-than 30
+        """
+        with errors(""):
+            clear(kinds, older_than)
 
     @commands.command(name="repair")
     def repair_command() -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import load_dataset
+from small_models import DEMO, save_encoder
 from typer.testing import CliRunner
 
+import hfneg as library
 from hfneg import cli
 from hfneg.hashing import hash_texts
 from hfneg.scores import ScoreStore, pair_keys
@@ -33,7 +36,7 @@ def fill(teacher: str, n: int) -> ScoreStore:
 
 def test_size_lists_each_teacher_with_its_scores() -> None:
     """Every digest stands beside its number of scores; an empty store is no error."""
-    assert hfneg("size") == (0, f"0 teachers, 0.0 MB, in {os.environ['HFNEG_STORE']}\n")
+    assert hfneg("size") == (0, f"0 teachers, 0.0 MB in all, in {os.environ['HFNEG_STORE']}\n")
     fill("aaa", 3)
     fill("bbb", 1234)
     code, shown = hfneg("size")
@@ -83,3 +86,55 @@ def test_repair_sets_damaged_files_aside() -> None:
     assert f"{segment}.damaged" in shown
     assert shown.endswith("1 damaged file\n")
     assert (len(ScoreStore("aaa")), len(ScoreStore("bbb"))) == (0, 4)
+
+
+@pytest.fixture
+def mined(tmp_path: Path) -> Path:
+    """The demo collection mined with BM25 and a small encoder: several kinds are in the store."""
+    model = save_encoder(tmp_path / "model")
+    library.mine(
+        str(DEMO), recipe=library.Recipe(retrievers=[library.BM25(), library.Dense(str(model))]), out=tmp_path / "mined"
+    )
+    return tmp_path / "mined"
+
+
+def test_size_lists_every_kind(mined: Path) -> None:
+    """What lies in the folder of each kind, in MB, and the sum of all."""
+    code, shown = hfneg("size")
+    assert code == 0
+    rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
+    total = 0
+    for folder in Path(os.environ["HFNEG_STORE"]).iterdir():
+        sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.parent != folder]
+        artefacts = [path for path in folder.iterdir() if path.is_dir()]
+        assert rows[folder.name] == [str(len(artefacts)), f"{sum(sizes) / 1e6:.1f}"]
+        total += sum(sizes)
+    assert {"anchors", "corpus", "bm25", "vectors"} <= set(rows)
+    assert f"{total / 1e6:.1f} MB in all" in shown
+
+
+def test_clear_deletes_what_is_made_again(mined: Path, tmp_path: Path) -> None:
+    """The kind named, then all of them; corpus, anchors and scores stay, and mining again gives the same rows."""
+    fill("aaa", 3)
+    store = Path(os.environ["HFNEG_STORE"])
+    assert hfneg("clear", "vectors", "--older-than", "1")[0] == 0
+    assert len(list((store / "vectors").iterdir())) > 0
+    code, shown = hfneg("clear", "vectors")
+    assert code == 0
+    assert "deleted 2 artefacts of vectors" in shown
+    assert not [path for path in (store / "vectors").iterdir() if path.is_dir()]
+    assert [path for path in (store / "bm25").iterdir() if path.is_dir()]
+    assert hfneg("clear")[0] == 0
+    assert not [path for path in (store / "bm25").iterdir() if path.is_dir()]
+    assert len(ScoreStore("aaa")) == 3
+    before = load_dataset(str(mined), split="train")
+    recipe = library.Recipe.from_yaml((mined / "recipe.yaml").read_text())
+    again = library.mine(str(DEMO), recipe=recipe, out=tmp_path / "again")
+    assert again["hard_negative_ids"][:] == before["hard_negative_ids"][:]
+
+
+@pytest.mark.parametrize("kind", ["corpus", "scores", "vektors"])
+def test_clear_refuses_what_stays_and_what_is_not_there(kind: str, mined: Path) -> None:
+    """Exit code 2; nothing is deleted, not even of a kind named before it."""
+    assert hfneg("clear", "vectors", kind)[0] == 2
+    assert [path for path in (Path(os.environ["HFNEG_STORE"]) / "vectors").iterdir() if path.is_dir()]

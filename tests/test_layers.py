@@ -23,7 +23,7 @@ errors
 columns progress histograms difference json_lines sources step store strings hashing verdicts compiling
 batches documents models near_kernels dense_products run_folder segments
 near dense_kernels corpus encoding transform scores
-stored
+stored artefacts
 pairs loading vectors model_step
 anchors clusters identified near_anchors similarity
 candidates splits inputs co_positives
