@@ -16,7 +16,7 @@ import pytest
 from test_teachers import WORDS, live, pairs, save_tokenizer
 
 from hfneg import store
-from hfneg.errors import MissingExtraError, SettingError
+from hfneg.errors import DiskFullError, MissingExtraError, SettingError
 from hfneg.teachers import CrossEncoderTeacher
 from hfneg.teachers.first_token import first_token_alone
 from hfneg.teachers.openvino_engine import _core, _openvino
@@ -241,6 +241,21 @@ def test_signals_are_heard_after_several_models(models: dict[str, Path]) -> None
 def kept() -> set[Path]:
     """The converted models of the store."""
     return {path for path in store.artefact("converted", "x").parent.glob("*") if path.is_dir()}
+
+
+@needs_openvino
+def test_no_room_for_the_converted_model(
+    models: dict[str, Path], small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the model's fault, and is said so; with room it is converted."""
+    monkeypatch.setenv("HFNEG_STORE", str(small_disk / "store"))
+    teacher = CrossEncoderTeacher(str(models["Bert"]), engine="openvino")
+    other = small_disk / "other"
+    other.write_bytes(b"0" * 190_000)
+    with pytest.raises(DiskFullError, match="no space is left"):
+        teacher.score(["w1 w2"], ["w3"])
+    other.unlink()
+    assert np.isfinite(teacher.score(["w1 w2"], ["w3"])).all()
 
 
 @needs_openvino

@@ -6,7 +6,10 @@ Only the model is converted; tokens come from the model's own tokenizer, as with
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
+import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -125,12 +128,24 @@ def _convert(model: Any, path: Path) -> None:
     try:
         with first_token_alone(model), _quiet(), torch.no_grad():
             made = openvino.convert_model(Logits().eval(), example_input=tuple(example.values()))
-            openvino.save_model(made, path, compress_to_fp16=False)
+            _save(made, path, sum(weights.nbytes for weights in model.parameters()))
         apart = _apart(model, path, list(example))
+    except OSError:
+        raise
     except Exception as error:  # tracing runs the model's own code: it may raise anything
         raise _refused(model, f"cannot be converted ({_first_cause(error)})") from error
     if not apart <= CLOSE:
         raise _refused(model, f"scores otherwise when converted (logits differ by {apart:.1e} of the largest)")
+
+
+def _save(made: Any, path: Path, nbytes: int) -> None:
+    """OpenVINO says "iostream error" where the disk is full."""
+    try:
+        _openvino().save_model(made, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        if shutil.disk_usage(path.parent).free < nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
 
 
 def _apart(model: Any, path: Path, names: list[str]) -> float:
