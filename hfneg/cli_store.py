@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from hfneg import store
-
-if TYPE_CHECKING:
-    from hfneg.artefacts import StoredKind
 
 out = Console()
 
@@ -24,31 +21,24 @@ def size() -> None:
     from hfneg.artefacts import stored_kinds
     from hfneg.stored import stored_teachers
 
-    kinds = stored_kinds()
-    if kinds:
-        _kinds(kinds)
-    teachers = stored_teachers()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("teacher (digest)", no_wrap=True)
-    table.add_column("scores", justify="right")
-    table.add_column("MB", justify="right")
-    for teacher in teachers:
-        table.add_row(teacher.digest, f"{teacher.scores:,}", f"{teacher.nbytes / 1e6:,.1f}")
-    if teachers:
-        out.print(table)
+    kinds, teachers = stored_kinds(), stored_teachers()
+    _table("kind", "artefacts", kinds)
+    _table("teacher (digest)", "scores", teachers)
     total = sum(kind.nbytes for kind in kinds)
     _say(f"{_several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB in all, in {store.root()}")
 
 
-def _kinds(kinds: list[StoredKind]) -> None:
+def _table(name: str, count: str, rows: Sequence[tuple[str, int, int]]) -> None:
+    """What, how many, how large; nothing where there is nothing."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("artefacts", justify="right")
+    table.add_column(name, no_wrap=True)
+    table.add_column(count, justify="right")
     table.add_column("MB", justify="right")
-    for kind in kinds:
-        table.add_row(kind.kind, f"{kind.artefacts:,}", f"{kind.nbytes / 1e6:,.1f}")
-    out.print(table)
-    out.print()
+    for what, number, nbytes in rows:
+        table.add_row(what, f"{number:,}", f"{nbytes / 1e6:,.1f}")
+    if rows:
+        out.print(table)
+        out.print()
 
 
 def clear(kinds: list[str] | None, days: float | None) -> None:
