@@ -307,6 +307,7 @@ def test_other_inputs_are_not_gone_on_with(base: str, tmp_path: Path) -> None:
     ("given", "message"),
     [
         ({"n": 0}, "n must be"),
+        ({"model": None}, "say which model mines the first round"),
         ({"pool": "all"}, "pool must be"),
         ({"student": "sparse"}, "one Dense retriever"),
         ({"recipe": hfneg.Recipe()}, "one Dense retriever"),
@@ -316,7 +317,7 @@ def test_other_inputs_are_not_gone_on_with(base: str, tmp_path: Path) -> None:
 def test_settings_are_checked_before_any_work(given: Any, message: str, base: str, tmp_path: Path) -> None:
     """When `rounds` is called, not when the first round is asked for."""
     with pytest.raises(SettingError, match=message):
-        hfneg.rounds(PAIRS, TEXTS, model=base, out=tmp_path / "rounds", **{"recipe": recipe(base), **NAMES, **given})
+        hfneg.rounds(PAIRS, TEXTS, out=tmp_path / "rounds", **{"model": base, "recipe": recipe(base), **NAMES, **given})
     assert not (tmp_path / "rounds").exists()
 
 

@@ -15,7 +15,7 @@ from sentence_transformers import (
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from test_rounds import base, command, run, written  # noqa: F401
+from test_rounds import NAMES, base, command, recipe, run, written  # noqa: F401
 from training_small import PAIRS, TEXTS
 
 import hfneg
@@ -164,3 +164,17 @@ def test_anew_and_going_on_exclude_each_other(base: str, tmp_path: Path) -> None
     """Said as an error of the recipe."""
     with pytest.raises(RecipeError, match="say one of them"):
         load_training_recipe(written(tmp_path, base, continuous=True, from_base=True))
+
+
+def test_a_live_model_is_not_trained_itself(base: str, tmp_path: Path) -> None:  # noqa: F811
+    """A model given as an object mines the first round and is trained as a copy; model and number of rounds are those
+    of the training where nothing else is said."""
+    model = SentenceTransformer(base, device="cpu")
+    before = weights(base)
+    train = SameRows(model=base, **{**SETTINGS, "rounds": 2})
+    named = list(hfneg.rounds(PAIRS, TEXTS, recipe(base), out=tmp_path / "named", train=train, **NAMES))
+    live = list(hfneg.rounds(PAIRS, TEXTS, recipe(base), model=model, out=tmp_path / "live", train=train, **NAMES))
+    assert [round.number for round in named] == [round.number for round in live] == [1, 2]
+    assert torch.equal(model[0].embedding.weight.detach(), before)
+    assert torch.equal(weights(live[-1].next_model), weights(named[-1].next_model))
+    assert not torch.equal(weights(live[-1].next_model), before)

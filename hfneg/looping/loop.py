@@ -30,9 +30,9 @@ def rounds(
     corpus: Any = None,
     recipe: Recipe | str | Path | None = None,
     *,
-    model: Any,
+    model: Any = None,
     out: str | Path,
-    n: int = 3,
+    n: int | None = None,
     train: Callable[[Round], Any] | None = None,
     student: str | None = None,
     pool: Literal["corpus", "previous"] = "corpus",
@@ -54,12 +54,12 @@ def rounds(
         pairs, corpus: as for `mine`.
         recipe: with a `Dense` retriever, whose model is replaced by each round's checkpoint. None: `Dense` and the top
             7, from 100.
-        model: what the first round mines with: Hub id, folder, or a SentenceTransformer.
+        model: what the first round mines with: Hub id, folder, or a SentenceTransformer. None: that of `train`.
         out: the folder for ``round-001``, ``round-002``, ...
-        n: how many rounds. With `resume` it may be larger than before.
-        train: a function of the round that returns the trained checkpoint (a folder, or the model). Without it the
-            loop's body trains and says ``round.finish(...)``. What its method ``settings()`` gives, where it has one,
-            must be the same in a run that is resumed.
+        n: how many rounds; None: those of `train`, or 3. With `resume` it may be larger than before.
+        train: a `Training`, or a function of the round that returns the trained checkpoint (a folder, or the model).
+            Without it the loop's body trains and says ``round.finish(...)``. What its method ``settings()`` gives,
+            where it has one, must be the same in a run that is resumed.
         student: the name of the retriever that follows the model, where the recipe has several `Dense`.
         pool: "previous" searches, from the second round on, only documents of the last round's lists, so that only
             these are encoded anew; `Round.pool` says how much that misses.
@@ -78,6 +78,10 @@ def rounds(
     """
     recipe = _recipe(recipe)
     loop = _Loop(Path(out), recipe, _student_of(recipe, student), keep_vectors, mining)
+    model = getattr(train, "model", None) if model is None else model
+    n = getattr(train, "rounds", 3) if n is None else n
+    if model is None:
+        raise SettingError("rounds(model=None): say which model mines the first round: a Hub id, a folder or a model")
     if not is_whole(n, 1):
         raise SettingError(f"rounds(n={n!r}): n must be a whole number of at least 1")
     if pool not in ("corpus", "previous"):

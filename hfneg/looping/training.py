@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +51,7 @@ class Training(BaseModel):
     ::
 
         training = hfneg.Training(model=base, rounds=3, epochs=1)
-        for round in hfneg.rounds(pairs, corpus, recipe, model=base, n=3, train=training, out="rounds/"):
+        for round in hfneg.rounds(pairs, corpus, recipe, train=training, out="rounds/"):
             print(round.number, round.next_model)
 
     Settings:
@@ -124,6 +126,7 @@ class Training(BaseModel):
     def _trained(
         self, round: Round, rows: Any, checkpoint: Path | None, length: dict[str, Any], callbacks: Sequence[Any] = ()
     ) -> Any:
+        import torch
         from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
         from sentence_transformers.sentence_transformer import losses
 
@@ -138,6 +141,7 @@ class Training(BaseModel):
             save_total_limit=1,
             report_to="none",
             disable_tqdm=not _bars(),
+            dataloader_pin_memory=torch.cuda.is_available(),  # else it warns in each round
             **length,
         )
         trainer = SentenceTransformerTrainer(
@@ -149,7 +153,8 @@ class Training(BaseModel):
     def _model(self, place: Any) -> Any:
         from sentence_transformers import SentenceTransformer
 
-        model = SentenceTransformer(str(place))
+        named = isinstance(place, str | os.PathLike)
+        model = SentenceTransformer(str(place)) if named else copy.deepcopy(place)
         if self.max_seq_length is not None:
             model.max_seq_length = self.max_seq_length
         return model
