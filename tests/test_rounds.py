@@ -468,6 +468,8 @@ def test_a_training_section_that_makes_no_sense(training: Any, message: str, bas
 
     with pytest.raises(RecipeError, match=message):
         load_training_recipe(written(tmp_path, base, **training))
+    with pytest.raises(RecipeError, match=message):
+        hfneg.Training(model=base, **training)
 
 
 def test_a_recipe_without_a_training_section(tmp_path: Path) -> None:

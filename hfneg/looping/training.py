@@ -69,6 +69,8 @@ class Training(BaseModel):
             steps. Rounds that begin anew add one to the seed of the round before: with the same one all would begin
             with the same batches.
         max_seq_length: in tokens; None: the model's own.
+
+    Raises RecipeError: a setting that is unknown or makes no sense.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -86,6 +88,23 @@ class Training(BaseModel):
     warmup: int | float = Field(default=0.1, ge=0, lt=1)
     seed: int = Field(default=42, ge=0)
     max_seq_length: int | None = Field(default=None, ge=1)
+
+    def __init__(self, **settings: Any) -> None:
+        allowed = type(self).model_fields
+        for name in settings:
+            if name not in allowed:
+                raise RecipeError(
+                    f"training has no setting {name!r}; it has {', '.join(allowed)}.{near_miss(name, allowed)}"
+                )
+        if isinstance(settings.get("model"), os.PathLike):
+            settings["model"] = str(settings["model"])
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(["training", *map(str, first["loc"])])
+            said = first["msg"].removeprefix("Value error, ")
+            raise RecipeError(f"{where}: {said}; {first['input']!r} was given") from None
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Training:
@@ -179,7 +198,10 @@ class Training(BaseModel):
 
     def _steps(self, rows: int) -> int:
         """Of the whole training."""
-        total = math.ceil(self.rounds * self.epochs * math.ceil(rows / self.batch_size))
+        import torch
+
+        batch = self.batch_size * max(1, torch.cuda.device_count())  # on several GPUs the trainer gives each so many
+        total = math.ceil(self.rounds * self.epochs * math.ceil(rows / batch))
         if total < self.rounds:
             raise SettingError(
                 f"continuous: {self.rounds} rounds of {self.epochs} epochs are {total} steps in all; each round needs "
@@ -253,17 +275,8 @@ def load_training_recipe(path: str | Path, *, trust: bool = False) -> tuple[Reci
             "  rounds: 3\n\nbeside the slots of the recipe"
         )
     section = slots.pop("training")
-    unknown = [name for name in section if name not in Training.model_fields]
-    if unknown:
-        allowed = ", ".join(Training.model_fields)
-        raise RecipeError(
-            f"{path}: training has no setting {unknown[0]!r}; it has {allowed}."
-            f"{near_miss(unknown[0], Training.model_fields)}"
-        )
     try:
         training = Training(**section)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RecipeError(f"{path}: training.{where}: {first['msg']}; {first['input']!r} was given") from None
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
     return Recipe.from_yaml(yaml.safe_dump(slots), trust=trust), training
