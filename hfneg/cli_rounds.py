@@ -40,7 +40,11 @@ def rounds(
         bool, typer.Option("--previous", metavar="", help="Search only documents of the last round's lists.")
     ] = False,
     start: Annotated[
-        str | None, typer.Option(metavar="ROUND", help="Go on from a round: its folder, or org/name@round-002.")
+        str | None,
+        typer.Option(
+            metavar="ROUND",
+            help="Go on from a round: its folder, or org/name@round-002 (training.model is then what it was trained to).",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", metavar="", help="Go on with rounds that were cut off.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the rounds in --out.")] = False,

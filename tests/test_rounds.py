@@ -190,22 +190,17 @@ def test_more_rounds_later(base: str, tmp_path: Path) -> None:
     assert [round.number for round in run(base, tmp_path / "rounds", n=2, resume=True)] == [1, 2]
 
 
-def test_a_round_of_another_folder_is_gone_on_from(base: str, tmp_path: Path) -> None:
-    """Numbers go on, and the parent is named."""
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_round_of_another_folder_is_gone_on_from(elsewhere: bool, base: str, tmp_path: Path) -> None:
+    """Numbers go on, the parent is named, and its checkpoint mines, also where the folder was moved to."""
     first = run(base, tmp_path / "first", n=1)[0]
-    rounds = hfneg.rounds(
-        PAIRS,
-        TEXTS,
-        recipe(base),
-        model=first.next_model,
-        out=tmp_path / "more",
-        start=first.folder,
-        n=1,
-        train=trained,
-        **NAMES,
+    folder = first.folder
+    if elsewhere:
+        folder = (tmp_path / "first").rename(tmp_path / "moved") / first.folder.name
+    (second,) = hfneg.rounds(
+        PAIRS, TEXTS, recipe(base), out=tmp_path / "more", start=folder, n=1, train=trained, **NAMES
     )
-    (second,) = rounds
-    assert (second.number, second.parent, second.checkpoint) == (2, str(first.folder), first.next_checkpoint)
+    assert (second.number, second.parent, second.checkpoint) == (2, str(folder), first.next_checkpoint)
     assert second.diff is not None
 
 

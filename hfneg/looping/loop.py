@@ -13,7 +13,7 @@ from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
 from hfneg.errors import OutputExistsError, ResumeError, SettingError, TrainingError
 from hfneg.looping.pool import narrowed
-from hfneg.looping.record import MINED, RECORD, Round
+from hfneg.looping.record import CHECKPOINT, MINED, RECORD, Round
 from hfneg.mining import mine
 from hfneg.recipe import Recipe
 from hfneg.retrievers import Dense
@@ -54,7 +54,8 @@ def rounds(
         pairs, corpus: as for `mine`.
         recipe: with a `Dense` retriever, whose model is replaced by each round's checkpoint. None: `Dense` and the top
             7, from 100.
-        model: what the first round mines with: Hub id, folder, or a SentenceTransformer. None: that of `train`.
+        model: what the first round mines with: Hub id, folder, or a SentenceTransformer. None: the checkpoint that
+            `start` ended with, where that is a folder, else the model of `train`.
         out: the folder for ``round-001``, ``round-002``, ...
         n: how many rounds; None: those of `train`, or 3. With `resume` it may be larger than before.
         train: a `Training`, or a function of the round that returns the trained checkpoint (a folder, or the model).
@@ -64,7 +65,7 @@ def rounds(
         pool: "previous" searches, from the second round on, only documents of the last round's lists, so that only
             these are encoded anew; `Round.pool` says how much that misses.
         start: a round to go on from, as a folder or a published one (``org/name@round-002``): numbers go on behind it.
-            `model` must be the checkpoint that was trained on it.
+            With a published one `model` must be the checkpoint that was trained on it.
         keep_vectors: keep the vectors of checkpoints that no round needs any more.
         resume: go on where a killed run was: finished rounds are given again, mined and trained.
         overwrite: begin anew.
@@ -78,7 +79,8 @@ def rounds(
     """
     recipe = _recipe(recipe)
     loop = _Loop(Path(out), recipe, _student_of(recipe, student), keep_vectors, mining)
-    model = getattr(train, "model", None) if model is None else model
+    first, parent, left = _start(start)
+    model = next((given for given in (model, left, getattr(train, "model", None)) if given is not None), None)
     n = getattr(train, "rounds", 3) if n is None else n
     if model is None:
         raise SettingError("rounds(model=None): say which model mines the first round: a Hub id, a folder or a model")
@@ -86,7 +88,6 @@ def rounds(
         raise SettingError(f"rounds(n={n!r}): n must be a whole number of at least 1")
     if pool not in ("corpus", "previous"):
         raise SettingError(f"rounds(pool={pool!r}): pool must be 'corpus' or 'previous'")
-    first, parent = _start(start)
     facts = {"pool": pool, "start": None if start is None else str(start)}
     training = {f"training.{name}": value for name, value in getattr(train, "settings", dict)().items()}
     loop.begin(resume=resume, overwrite=overwrite, facts={**facts, **training})
@@ -224,16 +225,18 @@ def _student_of(recipe: Recipe, student: str | None) -> int:
     return chosen[0]
 
 
-def _start(start: str | Path | None) -> tuple[int, str | None]:
-    """(number of the first round, what it follows)."""
+def _start(start: str | Path | None) -> tuple[int, str | None, str | None]:
+    """(number of the first round, what it follows, the checkpoint which that has left, where it is known)."""
     if start is None:
-        return 1, None
+        return 1, None, None
     folder = Path(start)
     if (folder / MINED).is_dir() and (folder / RECORD).is_file():
-        return int(_read(folder / RECORD)["number"]) + 1, str(folder)
+        facts = _read(folder / RECORD)
+        left = str(folder / CHECKPOINT) if (folder / CHECKPOINT).is_dir() else facts["next_model"]
+        return int(facts["number"]) + 1, str(folder), left if facts["next_model"] else None
     from hfneg.publishing import read_card
 
-    return read_card(str(start)).round + 1, str(start)
+    return read_card(str(start)).round + 1, str(start), None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -245,6 +248,12 @@ def _refuse_changed(out: Path, before: dict[str, Any], now: dict[str, Any]) -> N
     changed = [name for name in now if before.get(name) != now[name]]
     if changed:
         name = changed[0]
+        if all(one.startswith("training.") for one in changed):
+            raise ResumeError(
+                f"{out} holds rounds of another training: {', '.join(changed)} changed ({name}: {before.get(name)!r} "
+                f"before, {now[name]!r} now); give the same, or go on from a round in another folder (start=, --start "
+                f"{out}/round-001), or overwrite"
+            )
         raise ResumeError(
             f"{out} holds rounds of other inputs: {', '.join(changed)} changed ({name}: {before.get(name)!r} before, "
             f"{now[name]!r} now); give the same, or overwrite, or another folder"
