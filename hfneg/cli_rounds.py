@@ -43,7 +43,7 @@ def rounds(
         str | None,
         typer.Option(
             metavar="ROUND",
-            help="Go on from a round: its folder, or org/name@round-002 (training.model is then what it was trained to).",
+            help="Go on from a round: its folder, or org/name@round-002 (training.model: what was trained on it).",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", metavar="", help="Go on with rounds that were cut off.")] = False,
@@ -98,7 +98,7 @@ def rounds(
     console.print(table)
     if last is not None:
         if last.diff is not None:
-            console.print(last.diff.advice, highlight=False)
+            console.print(last.diff.advice, highlight=False, soft_wrap=True)
         console.print(f"\nThe trained model: {last.next_model}", highlight=False, markup=False, soft_wrap=True)
 
 
