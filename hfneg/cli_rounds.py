@@ -34,7 +34,11 @@ def rounds(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SETTING", help="Change the recipe, as for hfneg mine. May be repeated."),
+        typer.Option(
+            "--set",
+            metavar="SETTING",
+            help="Change the recipe, as for hfneg mine, or training.epochs=2. May be repeated.",
+        ),
     ] = None,
     previous: Annotated[
         bool, typer.Option("--previous", metavar="", help="Search only documents of the last round's lists.")
@@ -72,8 +76,9 @@ def rounds(
     from hfneg.looping.training import load_training_recipe
 
     steps, training = load_training_recipe(recipe, trust=trust)
-    training = training.model_copy(update={"rounds": n or training.rounds})
-    steps = steps.with_settings(set_ or [], trust=trust)
+    own = [setting for setting in set_ or [] if setting.startswith("training.")]
+    training = training.with_settings([*own, *([] if n is None else [f"training.rounds={n}"])])
+    steps = steps.with_settings([setting for setting in set_ or [] if setting not in own], trust=trust)
     found = inputs.load_pairs(pairs, split)
     documents = found.corpus if corpus is None else inputs.load_corpus(corpus)
     table = _table()

@@ -467,6 +467,30 @@ def test_a_training_section_that_makes_no_sense(training: Any, message: str, bas
         hfneg.Training(model=base, **training)
 
 
+def test_numbers_as_people_write_them(base: str, tmp_path: Path) -> None:
+    """2e-5, a text to PyYAML, is a number here; --set changes the training as it changes the recipe."""
+    from hfneg.looping.training import load_training_recipe
+
+    path = written(tmp_path, base)
+    path.write_text(path.read_text().replace("learning_rate: 0.05", "learning_rate: 2e-5"))
+    _, training = load_training_recipe(path)
+    assert training.learning_rate == 2e-5
+    data = tmp_path / "pairs.jsonl"
+    PAIRS.to_json(data)
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(dict.fromkeys(text.strip() for text in TEXTS)))
+    given = (path, data, "--corpus", corpus, "--out", tmp_path / "rounds", "-q", "--rounds", "1")
+    for setting, message in (("training.los=1", "Did you mean 'loss'"), ("training.epochs=no", "training.epochs")):
+        result = command(*given, "--set", setting)
+        assert result.exit_code == 2
+        assert message in result.output.replace("\n", " ")
+    result = command(*given, "--set", "training.epochs=2", "--set", "training.learning_rate=1e-3", "--set", "k=9")
+    assert result.exit_code == 0, result.output
+    facts = json.loads((tmp_path / "rounds" / "rounds.json").read_text())
+    assert (facts["training.epochs"], facts["training.learning_rate"]) == (2, 1e-3)
+    assert "k: 9" in facts["recipe"]
+
+
 def test_a_recipe_without_a_training_section(tmp_path: Path) -> None:
     """The message shows one."""
     path = tmp_path / "recipe.yaml"

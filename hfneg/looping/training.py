@@ -112,6 +112,16 @@ class Training(BaseModel):
             raise ValueError("from_base begins anew in each round, continuous goes on; say one of them")
         return self
 
+    def with_settings(self, settings: Sequence[str]) -> Training:
+        """Some settings changed: ``["training.epochs=2", "training.learning_rate=1e-5"]``."""
+        changed = {}
+        for setting in settings:
+            name, sign, value = setting.removeprefix("training.").partition("=")
+            if not sign:
+                raise RecipeError(f"--set {setting}: expected training.NAME=VALUE")
+            changed[name.strip()] = parse_yaml(value, f"--set {setting}")
+        return Training(**{**self.model_dump(), **changed})
+
     @property
     def _goes_on(self) -> bool:
         return not self.from_base if self.continuous is None else self.continuous
