@@ -204,6 +204,14 @@ def test_a_round_of_another_folder_is_gone_on_from(elsewhere: bool, base: str, t
     assert second.diff is not None
 
 
+def test_a_round_that_was_not_trained_is_no_start(base: str, tmp_path: Path) -> None:
+    """It has no checkpoint to go on with; another folder is not begun."""
+    next(iter(hfneg.rounds(PAIRS, TEXTS, recipe(base), model=base, out=tmp_path / "first", **NAMES)))
+    with pytest.raises(SettingError, match="mined and not trained; resume"):
+        run(base, tmp_path / "more", start=tmp_path / "first" / "round-001")
+    assert not (tmp_path / "more").exists()
+
+
 # Trainings that go wrong.
 
 

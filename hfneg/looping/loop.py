@@ -232,8 +232,10 @@ def _start(start: str | Path | None) -> tuple[int, str | None, str | None]:
     folder = Path(start)
     if (folder / MINED).is_dir() and (folder / RECORD).is_file():
         facts = _read(folder / RECORD)
+        if not facts["next_model"]:
+            raise SettingError(f"rounds(start={str(start)!r}): this round was mined and not trained; resume its rounds")
         left = str(folder / CHECKPOINT) if (folder / CHECKPOINT).is_dir() else facts["next_model"]
-        return int(facts["number"]) + 1, str(folder), left if facts["next_model"] else None
+        return int(facts["number"]) + 1, str(folder), left
     from hfneg.publishing import read_card
 
     return read_card(str(start)).round + 1, str(start), None
