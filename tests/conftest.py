@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -23,6 +24,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Fixtures; they import no datasets.
 from disk_fixtures import small_disk  # noqa: E402, F401
 from hub_fixtures import client, hub, hub_client, hub_server  # noqa: E402, F401
+
+
+def pytest_runtest_setup() -> None:
+    """Commands say how loud hfneg's logger is; the next test is none of their business."""
+    log = logging.getLogger("hfneg")
+    log.setLevel(logging.NOTSET)
+    log.handlers.clear()
 
 
 def pytest_unconfigure() -> None:
