@@ -29,7 +29,7 @@ from hub_fixtures import client, hub, hub_client, hub_server  # noqa: E402, F401
 def pytest_runtest_setup() -> None:
     """Commands say how loud hfneg's logger is; the next test is none of their business."""
     log = logging.getLogger("hfneg")
-    log.setLevel(logging.NOTSET)
+    log.setLevel(logging.INFO)
     log.handlers.clear()
 
 

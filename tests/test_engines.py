@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import pickle
 import subprocess
 import sys
@@ -260,8 +261,11 @@ def test_no_room_for_the_converted_model(
 
 @needs_openvino
 def test_what_cannot_be_converted(models: dict[str, Path]) -> None:
-    """A model that fails while it is traced, or whose trace scores otherwise: use torch; nothing is kept."""
+    """A model that fails while it is traced, or whose trace scores otherwise: use torch; nothing is kept, and other
+    people's log lines are not silenced."""
     import torch
+
+    level = logging.getLogger().level
 
     def failing(features: Any, **given: Any) -> Any:
         if torch.jit.is_tracing():
@@ -284,6 +288,7 @@ def test_what_cannot_be_converted(models: dict[str, Path]) -> None:
         with pytest.raises(SettingError, match=f"{said}.*use engine='torch'"):
             teacher.score(["w1 w2"], ["w3"])
         assert kept() == before
+        assert logging.getLogger().level == level
 
 
 def test_what_is_refused(models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

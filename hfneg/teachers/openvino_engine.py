@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import logging
 import os
 import shutil
 import sys
@@ -178,17 +179,20 @@ def _tensors(model: Any, pairs: list[list[str]]) -> Features:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No warnings about tracing: the result is checked."""
-    from transformers.utils import logging
+    """No warnings about tracing: the result is checked. OpenVINO quiets the root logger, and leaves it so on errors."""
+    from transformers.utils import logging as transformers_logging
 
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
+    root = logging.getLogger()
+    before, level, handlers = transformers_logging.get_verbosity(), root.level, root.handlers[:]
+    transformers_logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.set_verbosity(before)
+        transformers_logging.set_verbosity(before)
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def _first_cause(error: BaseException) -> str:
