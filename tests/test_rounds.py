@@ -209,6 +209,8 @@ def test_a_round_that_was_not_trained_is_no_start(base: str, tmp_path: Path) -> 
     next(iter(hfneg.rounds(PAIRS, TEXTS, recipe(base), model=base, out=tmp_path / "first", **NAMES)))
     with pytest.raises(SettingError, match="mined and not trained; resume"):
         run(base, tmp_path / "more", start=tmp_path / "first" / "round-001")
+    with pytest.raises(SettingError, match=r"neither the folder of a round .* nor the id of a published one"):
+        run(base, tmp_path / "more", start=tmp_path / "first" / "round-009")
     assert not (tmp_path / "more").exists()
 
 

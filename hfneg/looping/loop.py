@@ -238,7 +238,13 @@ def _start(start: str | Path | None) -> tuple[int, str | None, str | None]:
         return int(facts["number"]) + 1, str(folder), left
     from hfneg.publishing import read_card
 
-    return read_card(str(start)).round + 1, str(start), None
+    try:
+        return read_card(str(start)).round + 1, str(start), None
+    except SettingError as error:
+        raise SettingError(
+            f"rounds(start={str(start)!r}): this is neither the folder of a round (with {RECORD} and {MINED}/) nor the "
+            f"id of a published one, like org/name@round-002 ({error})"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
