@@ -28,12 +28,7 @@ class StoredKind(NamedTuple):
 
 def stored_kinds() -> list[StoredKind]:
     """All kinds in the store by name, scores too; "scratch" is what runs are at work on, or killed ones have left."""
-    found = []
-    for folder in sorted(path for path in store.root().glob("[!.]*") if path.is_dir()):
-        # hidden ones: parts of what is being built, which take room too
-        artefacts = [path for path in folder.iterdir() if path.is_dir()]
-        found.append(StoredKind(folder.name, len(artefacts), sum(map(_bytes, artefacts))))
-    return found
+    return [_sized(kind, _artefacts(kind)) for kind in _kinds()]
 
 
 def clear(kinds: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredKind]:
@@ -44,7 +39,7 @@ def clear(kinds: Iterable[str] | None = None, *, older_than: timedelta | None = 
 
     Raises SettingError for a kind that the store has not, and for corpora, anchors and scores, which it keeps.
     """
-    there = [found.kind for found in stored_kinds() if found.kind not in LASTING]
+    there = [kind for kind in _kinds() if kind not in LASTING]
     chosen = there if kinds is None else list(dict.fromkeys(kinds))
     for kind in chosen:
         if kind in LASTING:
@@ -55,12 +50,25 @@ def clear(kinds: Iterable[str] | None = None, *, older_than: timedelta | None = 
             )
     gone = []
     for kind in chosen:
-        old = [path for path in (store.root() / kind).iterdir() if path.is_dir() and _is_old(path, older_than)]
+        old = [path for path in _artefacts(kind) if _is_old(path, older_than)]
         if old:
-            gone.append(StoredKind(kind, len(old), sum(map(_bytes, old))))
+            gone.append(_sized(kind, old))
         for path in old:
             shutil.rmtree(path)
     return gone
+
+
+def _kinds() -> list[str]:
+    return sorted(path.name for path in store.root().glob("[!.]*") if path.is_dir())
+
+
+def _artefacts(kind: str) -> list[Path]:
+    """With the hidden ones: parts of what is being built, which take room too."""
+    return [path for path in (store.root() / kind).iterdir() if path.is_dir()]
+
+
+def _sized(kind: str, artefacts: list[Path]) -> StoredKind:
+    return StoredKind(kind, len(artefacts), sum(map(store.size_of, artefacts)))
 
 
 def _is_old(folder: Path, older_than: timedelta | None) -> bool:
@@ -68,7 +76,3 @@ def _is_old(folder: Path, older_than: timedelta | None) -> bool:
         return True
     newest = max(os.stat(path).st_mtime for path in (folder, *folder.rglob("*")))
     return timedelta(seconds=time.time() - newest) > older_than
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

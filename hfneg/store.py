@@ -152,6 +152,11 @@ def lock(kind: str, digest: str) -> FileLock:
     return FileLock(parent / f".{digest}.lock")
 
 
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder and below it."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` so that a reader sees the old file or the new one, never a part."""
     replace_file(path, lambda partial: partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n"))

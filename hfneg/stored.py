@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterable
 from datetime import timedelta
@@ -29,7 +28,7 @@ class StoredTeacher(NamedTuple):
 def stored_teachers() -> list[StoredTeacher]:
     """All teachers with scores in the store, by digest. Files that cannot be read count as bytes without scores."""
     folders = sorted(path for path in (store.root() / KIND).glob("[!.]*") if path.is_dir())
-    return [StoredTeacher(folder.name, _count(folder), _bytes(folder)) for folder in folders]
+    return [StoredTeacher(folder.name, _count(folder), store.size_of(folder)) for folder in folders]
 
 
 def prune(digests: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredTeacher]:
@@ -62,7 +61,3 @@ def _count(folder: Path) -> int:
         except (FileNotFoundError, StoreError) as error:
             logger.warning("not counted: %s", error)
     return total
-
-
-def _bytes(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in os.scandir(folder))

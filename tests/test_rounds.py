@@ -412,6 +412,14 @@ def written(folder: Path, base: str, **training: Any) -> Path:
     return path
 
 
+def files(folder: Path) -> tuple[Path, Path]:
+    """The pairs and the corpus, as a command takes them."""
+    data, corpus = folder / "pairs.jsonl", folder / "corpus.txt"
+    PAIRS.to_json(data)
+    corpus.write_text("\n".join(dict.fromkeys(text.strip() for text in TEXTS)))
+    return data, corpus
+
+
 def command(*given: str) -> Any:
     return CliRunner().invoke(cli.app, ["rounds", *map(str, given)])
 
@@ -420,10 +428,7 @@ def command(*given: str) -> Any:
 def test_the_command_trains_for_real(training: Any, base: str, tmp_path: Path) -> None:
     """Two rounds with SentenceTransformerTrainer: weights change, the second is mined with the first's; a second call
     with --resume trains nothing."""
-    data = tmp_path / "pairs.jsonl"
-    PAIRS.to_json(data)
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("\n".join(dict.fromkeys(text.strip() for text in TEXTS)))
+    data, corpus = files(tmp_path)
     given = (written(tmp_path, base, **training), data, "--corpus", corpus, "--out", tmp_path / "rounds", "-q")
     result = command(*given)
     assert result.exit_code == 0, result.output
@@ -441,10 +446,7 @@ def test_the_command_trains_for_real(training: Any, base: str, tmp_path: Path) -
 def test_each_round_trains_in_an_order_of_its_own(base: str, tmp_path: Path) -> None:
     """Trained from the base on the same negatives (random ones of all documents), two rounds differ by the order of
     their batches alone; the same command again gives the same two checkpoints."""
-    data = tmp_path / "pairs.jsonl"
-    PAIRS.to_json(data)
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("\n".join(dict.fromkeys(text.strip() for text in TEXTS)))
+    data, corpus = files(tmp_path)
     recipe = written(tmp_path, base, from_base=True)
     recipe.write_text(recipe.read_text().replace("k: 12", "k: 1000").replace("TakeTop(n=3)", "TakeRandom(n=3)"))
     made = []
@@ -485,10 +487,7 @@ def test_numbers_as_people_write_them(base: str, tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("learning_rate: 0.05", "learning_rate: 2e-5"))
     _, training = load_training_recipe(path)
     assert training.learning_rate == 2e-5
-    data = tmp_path / "pairs.jsonl"
-    PAIRS.to_json(data)
-    corpus = tmp_path / "corpus.txt"
-    corpus.write_text("\n".join(dict.fromkeys(text.strip() for text in TEXTS)))
+    data, corpus = files(tmp_path)
     given = (path, data, "--corpus", corpus, "--out", tmp_path / "rounds", "-q", "--rounds", "1")
     for setting, message in (("training.los=1", "Did you mean 'loss'"), ("training.epochs=no", "training.epochs")):
         result = command(*given, "--set", setting)

@@ -15,7 +15,7 @@ from sentence_transformers import (
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from test_rounds import NAMES, base, command, recipe, run, written  # noqa: F401
+from test_rounds import NAMES, base, command, files, recipe, run, written  # noqa: F401
 from training_small import PAIRS, TEXTS
 
 import hfneg
@@ -122,9 +122,7 @@ def test_cut_off_and_gone_on(
 
 def test_the_command_goes_on_with_one_schedule(base: str, tmp_path: Path) -> None:  # noqa: F811
     """`hfneg rounds` with its own mined rows; --rounds counts, and --resume trains nothing again."""
-    data, corpus = tmp_path / "pairs.jsonl", tmp_path / "corpus.txt"
-    PAIRS.to_json(data)
-    corpus.write_text("\n".join(dict.fromkeys(text.strip() for text in TEXTS)))
+    data, corpus = files(tmp_path)
     text = written(tmp_path, base, epochs=0.5)
     given = (text, data, "--corpus", corpus, "--out", tmp_path / "rounds", "--rounds", "3", "-q")
     for more in ((), ("--resume",)):

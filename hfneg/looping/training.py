@@ -236,10 +236,8 @@ class Training(BaseModel):
 
 
 def _forget_trainer(round: Round) -> None:
-    """Of the round before the one before: twice the weights, which nothing goes on from any more."""
-    earlier = _until(round)[:-2]
-    if earlier and earlier[-1].folder.parent == round.folder.parent:
-        shutil.rmtree(earlier[-1].folder / TRAINER, ignore_errors=True)
+    """Of the round before the one before, in this folder: twice the weights, which nothing goes on from any more."""
+    shutil.rmtree(round.folder.with_name(f"round-{round.number - 2:03d}") / TRAINER, ignore_errors=True)
 
 
 def _bars() -> bool:
