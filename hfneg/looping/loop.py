@@ -15,6 +15,7 @@ from hfneg.errors import OutputExistsError, ResumeError, SettingError, TrainingE
 from hfneg.looping.pool import narrowed
 from hfneg.looping.record import CHECKPOINT, MINED, RECORD, Round
 from hfneg.mining import mine
+from hfneg.publishing.layout import round_name
 from hfneg.recipe import Recipe
 from hfneg.retrievers import Dense
 from hfneg.step import is_whole
@@ -136,7 +137,7 @@ class _Loop:
     ) -> Iterator[Round]:
         before: Round | None = None
         for number in range(first, first + n):
-            folder = self.out / f"round-{number:03d}"
+            folder = self.out / round_name(number)
             documents, missed = narrowed(before, corpus, model) if narrow and before is not None else (corpus, None)
             current = Round(
                 number, folder, model, Encoder(model).digest, self._with_model(model), parent=parent, pool=missed

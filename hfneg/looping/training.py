@@ -18,6 +18,7 @@ from hfneg.errors import EmptyInputError, RecipeError, SettingError, TrainingErr
 from hfneg.looping.mixing import mix_rounds
 from hfneg.looping.one_run import end_of_part, last_checkpoint, steps_of
 from hfneg.looping.record import Round
+from hfneg.publishing.layout import round_name
 from hfneg.recipe import Recipe
 from hfneg.step_text import parse_yaml
 
@@ -237,7 +238,7 @@ class Training(BaseModel):
 
 def _forget_trainer(round: Round) -> None:
     """Of the round before the one before, in this folder: twice the weights, which nothing goes on from any more."""
-    shutil.rmtree(round.folder.with_name(f"round-{round.number - 2:03d}") / TRAINER, ignore_errors=True)
+    shutil.rmtree(round.folder.with_name(round_name(round.number - 2)) / TRAINER, ignore_errors=True)
 
 
 def _bars() -> bool:
