@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from hfneg import columns, store
 from hfneg import pairs as reading
+from hfneg.base import disk
 from hfneg.batches import Lists, lists_of, texts_of
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, InputError, PositiveError, SettingError
@@ -266,9 +267,9 @@ def _build(
         digest = store.digest_of(FORMAT, *identity, read.hashes[kept], indptr, positive_rows)
 
         def fill(folder: Path) -> None:
-            np.save(folder / "positives.indptr.npy", indptr)
-            np.save(folder / "positives.rows.npy", positive_rows)
-            np.save(folder / "hashes.npy", read.short_hashes[kept])
+            disk.save_array(folder / "positives.indptr.npy", indptr)
+            disk.save_array(folder / "positives.rows.npy", positive_rows)
+            disk.save_array(folder / "hashes.npy", read.short_hashes[kept])
             HashIndex.write(folder, "normal", read.hashes[kept], np.arange(len(kept)))
             texts = open_strings(scratch, "anchors")
             hashes = []
@@ -277,7 +278,7 @@ def _build(
                     some = texts.take(pa.array(kept[start : start + 50_000]))
                     writer.append_arrow(some)
                     hashes.append(hash_texts(some.to_pylist()))
-            np.save(folder / "text_hashes.npy", np.concatenate(hashes))
+            disk.save_array(folder / "text_hashes.npy", np.concatenate(hashes))
             facts = {"corpus": corpus.digest, "rows": len(first), "anchors": len(kept), "added": added}
             facts["splits"] = read.splits
             store.write_json(folder / "anchors.json", {**facts, "positives_are": kind})

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from hfneg import store
-from hfneg.errors import SettingError
-from hfneg.scores import KIND as SCORES
+from hfneg.base import store_layout, temporary
+from hfneg.base.store_layout import SCORES
+from hfneg.errors import SettingError, StoreError, near_miss
 
 LASTING = ("anchors", "corpus", SCORES)
 """Mined folders name their corpus and anchors, and teachers' scores have commands of their own."""
+
+PATIENCE = 24 * 3600.0
+"""Seconds after which `clear` takes what an unknown process, on another machine say, has not written to."""
 
 
 class StoredKind(NamedTuple):
@@ -28,51 +30,79 @@ class StoredKind(NamedTuple):
 
 def stored_kinds() -> list[StoredKind]:
     """All kinds in the store by name, scores too; "scratch" is what runs are at work on, or killed ones have left."""
-    return [_sized(kind, _artefacts(kind)) for kind in _kinds()]
+    root = store.checked_root()
+    return [
+        _sized(kind, [*store_layout.artefacts_in(root, kind, follow=True), *store_layout.passing_in(root, kind)])
+        for kind in _kinds(root)
+    ]
 
 
-def clear(kinds: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredKind]:
-    """Delete artefacts that are made again when they are next needed: vectors, indexes, converted models and so on.
+def not_ours() -> list[str]:
+    """What lies in the store and hfneg did not write, or lies behind a link; `clear` and `prune` keep it."""
+    return store_layout.foreign(store.checked_root())
 
-    Of `kinds`, or of all such kinds; with `older_than` only those in which no file was written for so long. Not while
-    something is mined with this store. Returns what was deleted.
+
+def clearable(kinds: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> Mapping[str, list[Path]]:
+    """What `clear` deletes, by kind: all artefacts of `kinds`, or of all kinds that are made again when needed.
+
+    With `older_than` only those in which no file was written for so long. With each kind goes what killed processes
+    have left of it; what live ones are at work on stays, and so does all that hfneg did not write.
 
     Raises SettingError for a kind that the store has not, and for corpora, anchors and scores, which it keeps.
     """
-    there = [kind for kind in _kinds() if kind not in LASTING]
+    root = store.checked_root()
+    there = [kind for kind in _kinds(root) if kind not in LASTING]
     chosen = there if kinds is None else list(dict.fromkeys(kinds))
     for kind in chosen:
         if kind in LASTING:
             raise SettingError(f"clear does not delete {kind}: mined folders need corpus and anchors; scores: prune")
         if kind not in there:
             raise SettingError(
-                f"the store {store.root()} has no {kind!r} to clear; it has {', '.join(there) or 'none'}"
+                f"the store {root} has no {kind!r} to clear; it has {', '.join(there) or 'none'}."
+                f"{near_miss(kind, there)}"
             )
-    gone = []
-    for kind in chosen:
-        old = [path for path in _artefacts(kind) if _is_old(path, older_than)]
-        if old:
-            gone.append(_sized(kind, old))
-        for path in old:
-            shutil.rmtree(path)
+    left = [*chosen, *(LASTING if kinds is None else ())]  # of these only what killed processes have left
+    found = {kind: [*_artefacts(root, kind), *store_layout.leftovers_in(root, kind, PATIENCE)] for kind in left}
+    old = {kind: [path for path in paths if _is_old(path, older_than)] for kind, paths in found.items()}
+    return {kind: paths for kind, paths in old.items() if paths}
+
+
+def clear(kinds: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredKind]:
+    """Delete what can be made again: vectors, indexes, converted models and so on; arguments as for `clearable`.
+
+    Not while something is mined with this store. Cut off at any moment, each artefact is there whole or not at all.
+    Returns what was deleted. Raises StoreError where something cannot be deleted.
+    """
+    return delete(clearable(kinds, older_than=older_than))
+
+
+def delete(found: Mapping[str, list[Path]]) -> list[StoredKind]:
+    """Delete what `clearable` found."""
+    gone = sized(found)
+    for path in (path for paths in found.values() for path in paths):
+        try:
+            store.remove(path)
+        except OSError as error:
+            raise StoreError(f"cannot delete {path} ({error.strerror or error}); the rest was not touched") from error
     return gone
 
 
-def _kinds() -> list[str]:
-    return sorted(path.name for path in store.root().glob("[!.]*") if path.is_dir())
+def sized(found: Mapping[str, list[Path]]) -> list[StoredKind]:
+    """How many of each kind, and their bytes."""
+    return [_sized(kind, paths) for kind, paths in found.items()]
 
 
-def _artefacts(kind: str) -> list[Path]:
-    """With the hidden ones: parts of what is being built, which take room too."""
-    return [path for path in (store.root() / kind).iterdir() if path.is_dir()]
+def _kinds(root: Path) -> list[str]:
+    return [kind for kind in sorted((*store_layout.KINDS, store_layout.SCRATCH)) if (root / kind).is_dir()]
+
+
+def _artefacts(root: Path, kind: str) -> list[Path]:
+    return [] if kind in LASTING else store_layout.artefacts_in(root, kind)
 
 
 def _sized(kind: str, artefacts: list[Path]) -> StoredKind:
     return StoredKind(kind, len(artefacts), sum(map(store.size_of, artefacts)))
 
 
-def _is_old(folder: Path, older_than: timedelta | None) -> bool:
-    if older_than is None:
-        return True
-    newest = max(os.stat(path).st_mtime for path in (folder, *folder.rglob("*")))
-    return timedelta(seconds=time.time() - newest) > older_than
+def _is_old(path: Path, older_than: timedelta | None) -> bool:
+    return older_than is None or timedelta(seconds=time.time() - temporary.newest(path)) > older_than

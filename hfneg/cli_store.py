@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -12,19 +13,25 @@ from rich.console import Console
 from rich.table import Table
 
 from hfneg import store
+from hfneg.errors import SettingError
 
 out = Console()
+
+FEW = 10
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")]
 
 
 def size() -> None:
     """What is kept of each kind, and the teachers whose scores are, with how many and how large."""
-    from hfneg.artefacts import stored_kinds
+    from hfneg.artefacts import not_ours, stored_kinds
     from hfneg.stored import stored_teachers
 
     kinds, teachers = stored_kinds(), stored_teachers()
     _table("kind", "artefacts", kinds)
     _table("teacher (digest)", "scores", teachers)
     total = sum(kind.nbytes for kind in kinds)
+    _keep(not_ours())
     _say(f"{_several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB in all, in {store.root()}")
 
 
@@ -41,24 +48,63 @@ def _table(name: str, count: str, rows: Sequence[tuple[str, int, int]]) -> None:
         out.print()
 
 
-def clear(kinds: list[str] | None, days: float | None) -> None:
+def clear(kinds: list[str] | None, days: float | None, yes: bool) -> None:
     """Delete what can be made again."""
-    from hfneg.artefacts import clear as delete
+    from hfneg import artefacts
 
-    gone = delete(kinds or None, older_than=None if days is None else timedelta(days=days))
-    for kind in gone:
-        _say(f"deleted {_several(kind.artefacts, 'artefact')} of {kind.kind}")
-    _say(f"{sum(kind.nbytes for kind in gone) / 1e6:,.1f} MB freed")
+    found = artefacts.clearable(kinds or None, older_than=_age(days))
+    _keep(artefacts.not_ours())
+    sizes = artefacts.sized(found)
+    if _may_delete("kind", "artefacts", sizes, yes):
+        for kind in artefacts.delete(found):
+            _say(f"deleted {_several(kind.artefacts, 'artefact')} of {kind.kind}")
+        _say(f"{sum(kind.nbytes for kind in sizes) / 1e6:,.1f} MB freed")
 
 
-def prune(digests: list[str] | None, days: float | None) -> None:
+def prune(digests: list[str] | None, days: float | None, yes: bool) -> None:
     """Delete scores: of the teachers named, of those without a new score for some days, or where both hold."""
-    from hfneg.stored import prune as delete
+    from hfneg import stored
 
-    gone = delete(digests or None, older_than=None if days is None else timedelta(days=days))
-    for teacher in gone:
-        _say(f"deleted {teacher.scores:,} scores of {teacher.digest}")
-    _say(f"{sum(teacher.nbytes for teacher in gone) / 1e6:,.1f} MB freed")
+    found = stored.prunable(digests or None, older_than=_age(days))
+    if _may_delete("teacher (digest)", "scores", found, yes):
+        for teacher in stored.delete(found):
+            _say(f"deleted {teacher.scores:,} scores of {teacher.digest}")
+        _say(f"{sum(teacher.nbytes for teacher in found) / 1e6:,.1f} MB freed")
+
+
+def _may_delete(name: str, count: str, rows: Sequence[tuple[str, int, int]], yes: bool) -> bool:
+    """Show what goes, and ask; False where that is nothing, or the answer no.
+
+    Raises SettingError where nobody is there to answer and nobody said --yes.
+    """
+    if not rows:
+        _say(f"nothing to delete in {store.root()}")
+        return False
+    _table(name, count, rows)
+    if yes:
+        return True
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise SettingError(f"nothing was deleted: in a script say --yes to delete this from {store.root()}")
+    total = sum(nbytes for _, _, nbytes in rows)
+    if typer.confirm(f"Delete this, {total / 1e6:,.1f} MB in all, from {store.root()}?"):
+        return True
+    _say("nothing was deleted")
+    return False
+
+
+def _keep(foreign: Sequence[str]) -> None:
+    """Name what is not hfneg's, or behind a link."""
+    if foreign:
+        shown = ", ".join(foreign[:FEW]) + (f" and {len(foreign) - FEW:,} more" if len(foreign) > FEW else "")
+        _say(f"not written by hfneg, or behind a link, and kept: {shown}")
+        out.print()
+
+
+def _age(days: float | None) -> timedelta | None:
+    try:
+        return None if days is None else timedelta(days=days)
+    except (ValueError, OverflowError):
+        raise SettingError(f"--older-than {days:g}: expected a number of days") from None
 
 
 def repair() -> None:
@@ -104,15 +150,18 @@ def register(app: typer.Typer, errors: Callable[[str], AbstractContextManager[No
             float | None,
             typer.Option(metavar="DAYS", min=0, help="Only teachers without a new score for so long."),
         ] = None,
+        yes: Yes = False,
     ) -> None:
         """Delete the scores of the teachers named, or of those not asked for some days; with both, both must hold.
+
+        Says what goes, and asks.
 
         Examples:
 
             hfneg store prune --older-than 30
         """
         with errors(""):
-            prune(teachers, older_than)
+            prune(teachers, older_than, yes)
 
     @commands.command(name="clear")
     def clear_command(
@@ -122,17 +171,19 @@ def register(app: typer.Typer, errors: Callable[[str], AbstractContextManager[No
         older_than: Annotated[
             float | None, typer.Option(metavar="DAYS", min=0, help="Only what was not written to for so long.")
         ] = None,
+        yes: Yes = False,
     ) -> None:
         """Delete vectors, indexes, converted models and the like: what is made again when it is next needed.
 
-        Corpora, anchors and teachers' scores stay. Not while something is mined.
+        Corpora, anchors and teachers' scores stay, and all that hfneg did not write. Says what goes, and asks. Not
+        while something is mined.
 
         Examples:
 
             hfneg store clear vectors --older-than 30
         """
         with errors(""):
-            clear(kinds, older_than)
+            clear(kinds, older_than, yes)
 
     @commands.command(name="repair")
     def repair_command() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import store
+from hfneg.base import disk
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder, refuse_forked_child
 from hfneg.vectors import Vectors
@@ -28,7 +29,7 @@ def cluster_labels(corpus: Corpus, encoder: Encoder, clusters: int, seed: int) -
 
     def fill(folder: Path) -> None:
         refuse_forked_child("cluster the corpus")
-        np.save(folder / "labels.npy", _labels(vectors, clusters, seed))
+        disk.save_array(folder / "labels.npy", _labels(vectors, clusters, seed))
 
     labels: Labels = np.load(store.build("clusters", digest, fill) / "labels.npy", mmap_mode="r")
     return labels

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hfneg import store
 from hfneg.anchors import Anchors
+from hfneg.base import disk
 from hfneg.encoding import Encoder
 from hfneg.errors import SettingError
 from hfneg.hashing import mix
@@ -67,7 +68,7 @@ def similarity_quantile(anchors: Anchors, encoder: Encoder, quantile: float) -> 
     digest = store.digest_of(FORMAT, anchors.digest, vectors.digest, MOST)
 
     def fill(folder: Path) -> None:
-        np.save(folder / "cosines.npy", cosines(vectors, *require_pairs(anchors)))
+        disk.save_array(folder / "cosines.npy", cosines(vectors, *require_pairs(anchors)))
 
     found = np.load(store.build("co_positives", digest, fill) / "cosines.npy")
     return float(np.quantile(found, quantile, method="lower"))

@@ -8,6 +8,7 @@ first appeared; everything inside hfneg speaks of rows and turns them into ids a
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import json_lines, store
+from hfneg.base import disk
 from hfneg.documents import Document, read_documents, refuse_surrogates
 from hfneg.documents import document_text as document_text
 from hfneg.errors import DocumentError, EmptyInputError, InputError
@@ -127,7 +129,7 @@ class Corpus:
                 _copy_kept(scratch, folder, kept)
                 HashIndex.write(folder, "ids", id_hashes, row_of)
                 HashIndex.write(folder, "texts", text_hashes[kept], np.arange(len(kept)))
-                np.save(folder / "hashes.npy", text_hashes[kept])
+                disk.save_array(folder / "hashes.npy", text_hashes[kept])
                 store.write_json(folder / "corpus.json", {"documents": len(kept), "given": len(first)})
 
             store.build("corpus", digest, fill)
@@ -233,7 +235,7 @@ def _write_documents(scratch: Path, documents: Iterable[Document]) -> tuple[Hash
             normal.append(hash_normal_forms(contents))
     if not id_hashes:
         raise EmptyInputError("the corpus is empty: it needs at least one document")
-    np.save(scratch / "normal.npy", np.concatenate(normal))
+    disk.save_array(scratch / "normal.npy", np.concatenate(normal))
     return np.concatenate(id_hashes), np.concatenate(text_hashes)
 
 
@@ -272,7 +274,7 @@ def _refuse_ambiguous_ids(scratch: Path, id_hashes: Hashes, first_text: Rows) ->
 
 def _copy_kept(scratch: Path, folder: Path, kept: Rows) -> None:
     """The kept rows of the scratch files, in blocks, so that RAM holds one block only."""
-    np.save(folder / "normal.npy", np.load(scratch / "normal.npy", mmap_mode="r")[kept])
+    disk.save_array(folder / "normal.npy", np.load(scratch / "normal.npy", mmap_mode="r")[kept])
     for name in ("ids", "texts"):
         strings = open_strings(scratch, name)
         if len(kept) == len(strings):
@@ -285,4 +287,4 @@ def _copy_kept(scratch: Path, folder: Path, kept: Rows) -> None:
 
 def _move(scratch: Path, folder: Path, name: str) -> None:
     for path in scratch.glob(f"{name}.*"):
-        path.rename(folder / path.name)
+        shutil.move(path, folder / path.name)  # the corpora may lie on another disk than the scratch folder

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from hfneg.base import disk
+
 HASH = np.dtype([("high", "<u8"), ("low", "<u8")])
 
 Hashes = npt.NDArray[np.void]
@@ -85,9 +87,9 @@ class HashIndex:
     def write(cls, folder: Path, name: str, hashes: Hashes, rows: Rows) -> None:
         """Sort and save; of equal hashes the first is found."""
         order = np.lexsort((hashes["low"], hashes["high"]))
-        np.save(folder / f"{name}.high.npy", hashes["high"][order])
-        np.save(folder / f"{name}.low.npy", hashes["low"][order])
-        np.save(folder / f"{name}.rows.npy", np.asarray(rows, dtype=np.int64)[order])
+        disk.save_array(folder / f"{name}.high.npy", hashes["high"][order])
+        disk.save_array(folder / f"{name}.low.npy", hashes["low"][order])
+        disk.save_array(folder / f"{name}.rows.npy", np.asarray(rows, dtype=np.int64)[order])
 
     @classmethod
     def open(cls, folder: Path, name: str) -> HashIndex:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hfneg import store
 from hfneg.anchors import Anchors
+from hfneg.base import disk
 from hfneg.candidates import Candidates, is_positive
 
 Rows = npt.NDArray[np.int64]
@@ -120,9 +121,4 @@ def _of_rows(entries: Any, rows: Rows) -> Any:
 
 def save_array(path: Path, values: Any) -> None:
     """As .npy, renamed into place."""
-
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:
-            np.save(file, values)
-
-    store.replace_file(path, write)
+    store.replace_file(path, lambda partial: disk.save_array(partial, values))

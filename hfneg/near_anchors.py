@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import store
+from hfneg.base import disk
 from hfneg.encoding import Encoder, refuse_forked_child
 from hfneg.vectors import Source, Vectors, Vectors32, by_part
 
@@ -54,8 +55,8 @@ class NearAnchors:
         def fill(folder: Path) -> None:
             refuse_forked_child("compare anchors")
             near, cosines = self._search(np.arange(part * PART, min((part + 1) * PART, len(self.vectors))))
-            np.save(folder / "numbers.npy", near.astype(np.int32))
-            np.save(folder / "cosines.npy", cosines)
+            disk.save_array(folder / "numbers.npy", near.astype(np.int32))
+            disk.save_array(folder / "cosines.npy", cosines)
 
         return store.build("near_anchors", digest, fill)
 

@@ -22,10 +22,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
-import shutil
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,13 +31,13 @@ import numpy.typing as npt
 from filelock import Timeout
 
 from hfneg import segments, store
+from hfneg.base import temporary
+from hfneg.base.store_layout import SCORES, TEACHER
 from hfneg.errors import NonFiniteError, SettingError, StoreError
 from hfneg.hashing import HASH, Hashes, mix
 from hfneg.segments import Block, DamagedError, Scores, Segment, writing
 
-KIND = "scores"
 LOCK_SECONDS = 60.0
-LEFTOVER_SECONDS = 3600.0  # an unfinished file nobody has written to for so long belongs to a killed process
 SECOND_HALF = 0x6A09E667F3BCC908  # so that the two halves of a pair's key are unrelated
 
 logger = logging.getLogger(__name__)
@@ -76,7 +72,7 @@ class ScoreStore:
     """
 
     def __init__(self, teacher_digest: str) -> None:
-        if not re.fullmatch(r"[\w-]{1,128}", teacher_digest):
+        if not TEACHER.fullmatch(teacher_digest):
             raise SettingError(f"{teacher_digest!r} cannot name a folder; give a digest (hfneg.store.digest_of)")
         self.teacher_digest = teacher_digest
         self.asked = self.hits = 0
@@ -91,7 +87,7 @@ class ScoreStore:
 
     @property
     def folder(self) -> Path:
-        return store.artefact(KIND, self.teacher_digest)
+        return store.artefact(SCORES, self.teacher_digest)
 
     @property
     def nbytes(self) -> int:
@@ -159,7 +155,8 @@ class ScoreStore:
         """Keep `scores` (float32 [n], raw teacher outputs) of `keys` (HASH [n]); on the disk when this returns.
 
         A key that has a score keeps it, and of equal keys in one call the first counts. Raises NonFiniteError for
-        NaN or infinity, StoreError where the store cannot be written; then nothing of this call was stored.
+        NaN or infinity, DiskFullError or StoreError where the store cannot be written; then nothing of this call was
+        stored.
         """
         block = segments.ordered(self._checked(keys, scores))
         self._commit(self._unknown(block))
@@ -189,9 +186,9 @@ class ScoreStore:
     def _commit(self, block: Block) -> None:
         if not len(block.high):
             return
-        partial = self.folder.with_name(f".{self.teacher_digest}.{uuid.uuid4().hex}.partial")
+        partial = temporary.beside(self.folder)
         with writing(partial):
-            segments.durable_folder(self.folder)
+            self._make_folder()
             segments.write(partial, len(block.high), [block])
             with self._lock():
                 self.folder.mkdir(exist_ok=True)  # it may have been pruned meanwhile
@@ -199,6 +196,16 @@ class ScoreStore:
                 os.rename(partial, self.folder / segments.name_of(number, number))
             segments.fsync_folder(self.folder)
             segments.fsync_folder(self.folder.parent)
+
+    def _make_folder(self) -> None:
+        """With those above it, so that their names survive a power loss."""
+        if not self.folder.is_dir():
+            with self._lock():
+                self.folder.mkdir(exist_ok=True)
+            segments.fsync_folder(self.folder.parent)
+            for folder in (store.root(), store.root().parent):
+                with contextlib.suppress(PermissionError):  # the folder of a team's store may not be ours to open
+                    segments.fsync_folder(folder)
 
     # Merging.
 
@@ -222,7 +229,7 @@ class ScoreStore:
         """Replace neighbours by one; only who holds the merge lock may."""
         for segment in run:
             segment.verify()
-        partial = self.folder.with_name(f".{self.teacher_digest}.merge.partial")
+        partial = temporary.beside(self.folder)
         with writing(partial):
             segments.write(partial, sum(map(len, run)), segments.merged(run))
             with self._lock():
@@ -231,15 +238,10 @@ class ScoreStore:
         self._remove_replaced()
 
     def _remove_replaced(self) -> None:
-        """Delete segments that were merged into others, and what killed processes left unfinished."""
-        with writing():
-            with self._lock():
-                for name in segments.replaced(segments.listing(self.folder)):
-                    os.unlink(self.folder / name)
-            for partial in self.folder.parent.glob(f".{self.teacher_digest}.*.partial"):
-                with contextlib.suppress(FileNotFoundError):
-                    if time.time() - partial.stat().st_mtime > LEFTOVER_SECONDS:
-                        partial.unlink()
+        """Delete segments that were merged into others."""
+        with writing(), self._lock():
+            for name in segments.replaced(segments.listing(self.folder)):
+                os.unlink(self.folder / name)
 
     def repair(self) -> list[Path]:
         """Verify every segment and set damaged ones aside as ``*.damaged``; their new paths.
@@ -262,12 +264,10 @@ class ScoreStore:
     def delete(self) -> None:
         """Remove all scores of this teacher; a put under way in another process goes on and is kept."""
         with writing(), self._lock("merge"):
-            self._remove_replaced()
-            doomed = self.folder.with_name(f".{self.teacher_digest}.{uuid.uuid4().hex}.pruned")
             with self._lock():
-                os.rename(self.folder, doomed)
-            for leftover in (doomed, *doomed.parent.glob(".*.pruned")):
-                shutil.rmtree(leftover, ignore_errors=True)
+                aside = temporary.set_aside(self.folder)
+            if aside is not None:
+                temporary.delete(aside)
 
     @contextlib.contextmanager
     def _lock(self, what: str = "", *, wait: bool = True) -> Iterator[None]:
@@ -275,7 +275,7 @@ class ScoreStore:
 
         Raises Timeout at once where `wait` is False, StoreError after LOCK_SECONDS where it is True.
         """
-        lock = store.lock(KIND, ".".join(filter(None, (self.teacher_digest, what))))
+        lock = store.lock(SCORES, ".".join(filter(None, (self.teacher_digest, what))))
         with writing():
             try:
                 lock.acquire(timeout=LOCK_SECONDS if wait else 0)

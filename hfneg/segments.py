@@ -270,24 +270,17 @@ def replaced(names: Iterable[str]) -> list[str]:
     return sorted(set(names) - set(live(names)))
 
 
-def durable_folder(folder: Path) -> None:
-    """Make `folder` and those above it, and make them survive a power loss."""
-    if not folder.is_dir():
-        durable_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        fsync_folder(folder.parent)
-
-
 @contextlib.contextmanager
 def writing(partial: Path | None = None) -> Iterator[None]:
-    """An OSError inside becomes a StoreError that says what to do; `partial` is gone at the end."""
+    """An OSError inside becomes a DiskFullError or a StoreError that says what to do; `partial` is gone at the end."""
     try:
-        yield
+        with store.disk_full_is_said():
+            yield
     except Timeout:  # an OSError, too
         raise
     except OSError as error:
         raise StoreError(
-            f"cannot write to the store at {store.root()} ({error.strerror or error}); free some space, or set "
+            f"cannot write to the store at {store.root()} ({error.strerror or error}); set "
             f"{store.ENVIRONMENT_VARIABLE} to a folder that can be written. What was stored before is safe"
         ) from error
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.anchors import Anchors
+from hfneg.base import disk
 from hfneg.batches import Lists
 from hfneg.policy import Selection
 
@@ -69,24 +71,24 @@ class Selections:
         promoted = [np.zeros(1, dtype=np.int64)]
         lengths, verdicts = [np.zeros(1, dtype=np.int64)], np.zeros(256, np.int64)
         calls, shortfall = np.zeros(2, np.int64), np.zeros(7, np.int64)
-        files = {name: (gathered / f"{name}.raw").open("wb") for name in dtypes}
-        for part in range(parts):
-            with np.load(folder / f"{part:06d}.npz") as arrays:
-                lengths.append(np.diff(arrays["indptr"]))
-                promoted += [np.diff(arrays["promoted_indptr"])] if "promoted" in dtypes else []
-                verdicts += arrays["verdicts"]
-                calls += arrays["calls"]
-                shortfall += arrays["shortfall"]
-                for name, dtype in dtypes.items():
-                    files[name].write(arrays[name].astype(dtype).tobytes())
-        np.save(gathered / "indptr.npy", np.cumsum(np.concatenate(lengths)))
+        with contextlib.ExitStack() as stack:
+            files = {name: stack.enter_context((gathered / f"{name}.raw").open("wb")) for name in dtypes}
+            for part in range(parts):
+                with np.load(folder / f"{part:06d}.npz") as arrays:
+                    lengths.append(np.diff(arrays["indptr"]))
+                    promoted += [np.diff(arrays["promoted_indptr"])] if "promoted" in dtypes else []
+                    verdicts += arrays["verdicts"]
+                    calls += arrays["calls"]
+                    shortfall += arrays["shortfall"]
+                    for name, dtype in dtypes.items():
+                        files[name].write(arrays[name].astype(dtype).tobytes())
+        disk.save_array(gathered / "indptr.npy", np.cumsum(np.concatenate(lengths)))
         if "promoted" in dtypes:
-            np.save(gathered / "promoted_indptr.npy", np.cumsum(np.concatenate(promoted)))
-        np.save(gathered / "verdicts.npy", verdicts)
-        np.save(gathered / "calls.npy", calls)
-        np.save(gathered / "shortfall.npy", shortfall)
+            disk.save_array(gathered / "promoted_indptr.npy", np.cumsum(np.concatenate(promoted)))
+        disk.save_array(gathered / "verdicts.npy", verdicts)
+        disk.save_array(gathered / "calls.npy", calls)
+        disk.save_array(gathered / "shortfall.npy", shortfall)
         for name, dtype in dtypes.items():
-            files[name].close()
             _as_npy(gathered, name, dtype)
         return cls(gathered, anchors)
 
@@ -132,5 +134,5 @@ def _as_npy(folder: Path, name: str, dtype: Any) -> None:
     """A raw file as .npy, through a map, not through RAM."""
     raw = folder / f"{name}.raw"
     size = raw.stat().st_size // np.dtype(dtype).itemsize
-    np.save(folder / f"{name}.npy", np.memmap(raw, dtype=dtype, mode="r") if size else np.empty(0, dtype=dtype))
+    disk.save_array(folder / f"{name}.npy", np.memmap(raw, dtype=dtype, mode="r") if size else np.empty(0, dtype=dtype))
     raw.unlink()

@@ -8,19 +8,20 @@ its final name is complete, because it was written under another name and rename
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from hfneg.errors import DiskFullError, HfnegError, StoreError
+from hfneg.base import store_layout, temporary
+from hfneg.base.disk import full_disk_in
+from hfneg.base.owners import new_owner
+from hfneg.base.temporary import remove as remove
+from hfneg.errors import DiskFullError, HfnegError, SettingError, StoreError
 
 ENVIRONMENT_VARIABLE = "HFNEG_STORE"
 
@@ -41,11 +42,52 @@ def in_forked_child() -> bool:
 
 
 def root() -> Path:
-    """The store's folder; written back to the environment so that worker processes use the same one."""
-    if ENVIRONMENT_VARIABLE not in os.environ:
+    """The store's folder, absolute; written back to the environment so that worker processes use the same one.
+
+    Raises SettingError where the environment names none.
+    """
+    given = os.environ.get(ENVIRONMENT_VARIABLE)
+    if given is None:
         home = os.environ.get("HF_HOME", os.path.join("~", ".cache", "huggingface"))
-        os.environ[ENVIRONMENT_VARIABLE] = os.path.abspath(os.path.expanduser(os.path.join(home, "hfneg")))
-    return Path(os.environ[ENVIRONMENT_VARIABLE])
+        given = os.path.join(_folder(home, "HF_HOME"), "hfneg")
+    found = _folder(given, ENVIRONMENT_VARIABLE)
+    if found != os.environ.get(ENVIRONMENT_VARIABLE):
+        os.environ[ENVIRONMENT_VARIABLE] = found
+    return Path(found)
+
+
+def _folder(given: str, variable: str) -> str:
+    """`given` as an absolute path, the home folder written out."""
+    found = os.path.expanduser(given)
+    if not found.strip():
+        raise SettingError(f"{variable} is set but empty; name a folder, or unset it for the default")
+    if found.startswith("~"):
+        raise SettingError(f"{variable}={given!r}: there is no such home folder; give the path of a folder")
+    return os.path.abspath(found)
+
+
+_checked: set[Path] = set()
+_swept: set[Path] = set()
+
+
+def checked_root() -> Path:
+    """The store's folder, there or not; raises SettingError or StoreError where it cannot be a store."""
+    folder = root()
+    if folder not in _checked:
+        store_layout.check(folder, ENVIRONMENT_VARIABLE)
+        _checked.add(folder)
+    return folder
+
+
+def _made_root() -> Path:
+    """The store's folder, made if need be; what dead processes left in it is deleted when this process first asks."""
+    folder = checked_root()
+    if not (folder / store_layout.MARKER).is_file():
+        store_layout.make(folder, ENVIRONMENT_VARIABLE)
+    if folder not in _swept:
+        store_layout.sweep(folder)
+    _swept.add(folder)
+    return folder
 
 
 def digest_of(*parts: Any) -> str:
@@ -68,7 +110,7 @@ def digest_of(*parts: Any) -> str:
 
 def artefact(kind: str, digest: str) -> Path:
     """Where the artefact lies, or would lie."""
-    return root() / kind / digest
+    return checked_root() / kind / digest
 
 
 def require(kind: str, digest: str) -> Path:
@@ -87,36 +129,44 @@ def disk_full_is_said() -> Iterator[None]:
     """DiskFullError instead of whatever a library raises when the disk is full."""
     try:
         yield
-    except HfnegError:
+    except DiskFullError:
         raise
     except Exception as error:
-        # safetensors and Arrow have errors of their own, with the system's words in them
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
-        if not full:
+        # an error of ours is for want of space where the system's is its cause
+        full = full_disk_in(error.__cause__ if isinstance(error, HfnegError) else error)
+        if full is None:
             raise
-        where = getattr(error, "filename", None) or f"the output folder or in the store ({root()})"
         raise DiskFullError(
-            f"no space is left on the disk, in {where}; what is finished is kept: make room (hfneg store size says "
-            "what the store holds), then go on with resume=True"
+            f"no space is left on the disk ({_words(full)}), in {_place(full)}; what is finished is kept: make room "
+            "(hfneg store size says what the store holds), then do the same again; long runs go on with resume=True"
         ) from error
+
+
+def _words(error: BaseException) -> str:
+    """What the system said."""
+    return getattr(error, "strerror", None) or str(error).strip().split("\n")[0]
+
+
+def _place(error: BaseException) -> str:
+    """The file, where the error knows it."""
+    if (name := getattr(error, "filename", None)) is not None:
+        return str(name)
+    return f"the output folder or in the store ({os.environ.get(ENVIRONMENT_VARIABLE, 'the default one')})"
 
 
 @disk_full_is_said()
 def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
     """The artefact's folder, filled by `fill(folder)` if it is not there yet.
 
-    One process fills, others wait for it (a file lock). What a killed process left behind is removed
-    by the next one that builds the same artefact.
+    One process fills, others wait for it (a file lock).
     """
     folder = artefact(kind, digest)
     if folder.is_dir():
         return folder
     with lock(kind, digest):
         if not folder.is_dir():
-            for leftover in folder.parent.glob(f".{digest}.*.partial"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            partial = folder.parent / f".{digest}.{os.getpid()}.partial"
-            with scratch_folder(partial) as scratch:
+            temporary.sweep(folder.parent)  # of workers of this run that were killed
+            with scratch_folder(temporary.beside(folder)) as scratch:
                 fill(scratch)
                 os.rename(scratch, folder)
     return folder
@@ -125,48 +175,71 @@ def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
 @contextlib.contextmanager
 def scratch_folder(path: Path | None = None) -> Iterator[Path]:
     """An empty folder inside the store that is gone when the block ends, unless it was renamed."""
-    folder = path or root() / "scratch" / uuid.uuid4().hex
-    try:
+    with _store_is_writable():
+        folder = path or _made_root() / store_layout.SCRATCH / new_owner()
         folder.mkdir(parents=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to the store at {root()} ({error.strerror or error}); set {ENVIRONMENT_VARIABLE} to a "
-            "folder that can be written"
-        ) from error
     try:
-        yield folder
+        with disk_full_is_said():
+            yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(folder)
+
+
+@contextlib.contextmanager
+def _store_is_writable() -> Iterator[None]:
+    """StoreError, or DiskFullError, instead of the system's error."""
+    with disk_full_is_said():
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the store at {root()} ({error.strerror or error}); set {ENVIRONMENT_VARIABLE} to a "
+                "folder that can be written"
+            ) from error
 
 
 def lock(kind: str, digest: str) -> FileLock:
     """The lock under which this artefact is built (a file beside it)."""
-    parent = root() / kind
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write to the store at {root()} ({error.strerror or error}); set {ENVIRONMENT_VARIABLE} to a "
-            "folder that can be written"
-        ) from error
+    with _store_is_writable():
+        parent = _made_root() / kind
+        parent.mkdir(exist_ok=True)
     return FileLock(parent / f".{digest}.lock")
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of all files in a folder and below it."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder and below it; what goes meanwhile counts nothing."""
+    files = [path] if path.is_file() else [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    total = 0
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            total += file.lstat().st_size
+    return total
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` so that a reader sees the old file or the new one, never a part."""
-    replace_file(path, lambda partial: partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n"))
+def write_json(path: Path, value: Any, *, at: Path | None = None) -> None:
+    """Write `value` so that a reader sees the old file or the new one, never a part; `at` as for `replace_file`."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    replace_file(path, lambda partial: partial.write_text(text, encoding="utf-8"), at=at)
 
 
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write(temporary path)` and rename the result to `path`; a kill leaves no part under `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+@disk_full_is_said()
+def replace_file(path: Path, write: Callable[[Path], Any], *, at: Path | None = None) -> None:
+    """Call `write(temporary path)` and rename the result to `path`; a kill leaves no part under `path`.
+
+    The temporary path lies beside `path`, or beside `at`, which must be on the same disk.
+    """
+    partial = temporary.beside(at or path)
+    _sweep_once(partial.parent)
     try:
         write(partial)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _sweep_once(folder: Path) -> None:
+    """What dead processes left in a folder that this process begins to write to."""
+    if folder not in _swept:
+        _swept.add(folder)
+        temporary.sweep(folder)

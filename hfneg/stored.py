@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hfneg import segments, store
+from hfneg.base import store_layout
 from hfneg.errors import SettingError, StoreError
-from hfneg.scores import KIND, ScoreStore
+from hfneg.scores import ScoreStore
 from hfneg.segments import Segment
 
 logger = logging.getLogger(__name__)
@@ -26,26 +27,47 @@ class StoredTeacher(NamedTuple):
 
 
 def stored_teachers() -> list[StoredTeacher]:
-    """All teachers with scores in the store, by digest. Files that cannot be read count as bytes without scores."""
-    folders = sorted(path for path in (store.root() / KIND).glob("[!.]*") if path.is_dir())
-    return [StoredTeacher(folder.name, _count(folder), store.size_of(folder)) for folder in folders]
+    """All teachers with scores in the store, by digest. Files that cannot be read count as bytes without scores.
+
+    Folders that hold anything hfneg did not write are left out.
+    """
+    return list(map(_sized, store_layout.artefacts_in(store.checked_root(), store_layout.SCORES, follow=True)))
+
+
+def prunable(digests: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredTeacher]:
+    """What `prune` deletes.
+
+    Raises SettingError for a teacher that has none, or whose scores lie behind a link, and where no condition is given.
+    """
+    if digests is None and older_than is None:
+        raise SettingError("prune needs the digests of teachers or older_than=; by itself it deletes nothing")
+    there = {path.name: path for path in store_layout.artefacts_in(store.checked_root(), store_layout.SCORES)}
+    chosen = sorted(there if digests is None else set(digests))
+    if unknown := [digest for digest in chosen if digest not in there]:
+        raise SettingError(
+            f"the store {store.root()} has no scores of {unknown} to delete; it has those of {sorted(there)}"
+        )
+    return [_sized(there[digest]) for digest in chosen if older_than is None or _age(there[digest]) > older_than]
 
 
 def prune(digests: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredTeacher]:
     """Delete the scores of the teachers `digests`, or of those that got none for `older_than`, or both conditions.
 
-    Returns what was deleted. Raises SettingError for a teacher that has none, or where no condition is given.
+    Returns what was deleted. Raises as `prunable`, and StoreError where something cannot be deleted.
     """
-    if digests is None and older_than is None:
-        raise SettingError("prune needs the digests of teachers or older_than=; by itself it deletes nothing")
-    there = {teacher.digest: teacher for teacher in stored_teachers()}
-    chosen = sorted(there if digests is None else set(digests))
-    if unknown := [digest for digest in chosen if digest not in there]:
-        raise SettingError(f"the store {store.root()} has no scores of {unknown}; it has those of {sorted(there)}")
-    gone = [there[digest] for digest in chosen if older_than is None or _age(store.artefact(KIND, digest)) > older_than]
+    return delete(prunable(digests, older_than=older_than))
+
+
+def delete(teachers: Iterable[StoredTeacher]) -> list[StoredTeacher]:
+    """Delete what `prunable` found."""
+    gone = list(teachers)
     for teacher in gone:
         ScoreStore(teacher.digest).delete()
     return gone
+
+
+def _sized(folder: Path) -> StoredTeacher:
+    return StoredTeacher(folder.name, _count(folder), store.size_of(folder))
 
 
 def _age(folder: Path) -> timedelta:

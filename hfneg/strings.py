@@ -41,8 +41,8 @@ class StringsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bytes.close()
-        self._offsets.close()
+        with self._offsets:  # closing writes what is left, which a full disk may not take
+            self._bytes.close()
 
     def append(self, strings: Iterable[str]) -> None:
         self._append([string.encode() for string in strings])

@@ -21,6 +21,7 @@ import pyarrow as pa
 from filelock import Timeout
 
 from hfneg import store
+from hfneg.base import disk
 from hfneg.encoding import Encoder, Role
 from hfneg.errors import SettingError, StoreError
 
@@ -105,6 +106,7 @@ class Vectors:
                         missing.remove(i)
                         bar.update(self._length(i))
 
+    @store.disk_full_is_said()
     def build_part(self, i: int, *, wait: bool = True) -> bool:
         """Encode part `i` unless it is there; False if another process holds its lock and `wait` is False.
 
@@ -127,18 +129,19 @@ class Vectors:
         vectors = self.encoder.encode(
             texts, self.role, label=lambda position: self._label(start + position), expected=self._encoded_by
         )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(f".{self._path(i).name}.*.partial"):  # of a killed process
-            leftover.unlink(missing_ok=True)
+        self.folder.mkdir(exist_ok=True)
         self._write_facts(vectors.shape[1])
-        store.replace_file(self._path(i), lambda partial: _save(partial, vectors))
+        store.replace_file(
+            self._path(i), lambda partial: disk.save_array(partial, vectors, durable=True), at=self.folder
+        )
 
     def _write_facts(self, dimensions: int) -> None:
         path = self.folder / "vectors.json"
         with store.lock("vectors", self.digest):  # others write other parts meanwhile
             if not path.exists():
-                facts = {"rows": len(self), "dimensions": dimensions, "part_rows": self.part_rows, "role": self.role}
-                store.write_json(path, {**facts, "weights": self.encoder.weights, "source": self.source.digest})
+                facts: dict[str, Any] = {"rows": len(self), "dimensions": dimensions, "part_rows": self.part_rows}
+                facts |= {"role": self.role, "weights": self.encoder.weights, "source": self.source.digest}
+                store.write_json(path, facts, at=self.folder)
         if dimensions != self.dimensions:
             raise SettingError(f"the encoder gave {dimensions} dimensions and {self.dimensions} before, for {self!r}")
 
@@ -208,10 +211,3 @@ def by_part(rows: Rows, part_rows: int) -> list[tuple[int, Rows]]:
         return []
     groups = np.split(order, np.flatnonzero(np.diff(parts[order])) + 1)
     return [(int(parts[group[0]]), group) for group in groups]
-
-
-def _save(path: Path, vectors: Vectors32) -> None:
-    with path.open("wb") as file:  # a file object: np.save would add ".npy" to a name
-        np.save(file, vectors)
-        file.flush()
-        os.fsync(file.fileno())

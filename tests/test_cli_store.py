@@ -50,7 +50,7 @@ def test_prune_deletes_the_named_teacher_only() -> None:
     """Its scores are gone, the other's are there."""
     fill("aaa", 3)
     fill("bbb", 5)
-    code, shown = hfneg("prune", "aaa")
+    code, shown = hfneg("prune", "aaa", "--yes")
     assert code == 0
     assert "deleted 3 scores of aaa" in shown
     assert (len(ScoreStore("aaa")), len(ScoreStore("bbb"))) == (0, 5)
@@ -61,7 +61,7 @@ def test_prune_by_age_spares_what_is_new() -> None:
     fill("new", 2)
     old = fill("old", 2)
     os.utime(old.folder, (0, 0))
-    code, _ = hfneg("prune", "--older-than", "1")
+    code, _ = hfneg("prune", "--older-than", "1", "--yes")
     assert code == 0
     assert (len(ScoreStore("new")), len(ScoreStore("old"))) == (2, 0)
 
@@ -104,7 +104,7 @@ def test_size_lists_every_kind(mined: Path) -> None:
     assert code == 0
     rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.strip()}
     total = 0
-    for folder in Path(os.environ["HFNEG_STORE"]).iterdir():
+    for folder in (path for path in Path(os.environ["HFNEG_STORE"]).iterdir() if path.is_dir()):
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.parent != folder]
         artefacts = [path for path in folder.iterdir() if path.is_dir()]
         assert rows[folder.name] == [str(len(artefacts)), f"{sum(sizes) / 1e6:.1f}"]
@@ -117,14 +117,14 @@ def test_clear_deletes_what_is_made_again(mined: Path, tmp_path: Path) -> None:
     """The kind named, then all of them; corpus, anchors and scores stay, and mining again gives the same rows."""
     fill("aaa", 3)
     store = Path(os.environ["HFNEG_STORE"])
-    assert hfneg("clear", "vectors", "--older-than", "1")[0] == 0
+    assert hfneg("clear", "vectors", "--older-than", "1", "--yes")[0] == 0
     assert len(list((store / "vectors").iterdir())) > 0
-    code, shown = hfneg("clear", "vectors")
+    code, shown = hfneg("clear", "vectors", "--yes")
     assert code == 0
     assert "deleted 2 artefacts of vectors" in shown
     assert not [path for path in (store / "vectors").iterdir() if path.is_dir()]
     assert [path for path in (store / "bm25").iterdir() if path.is_dir()]
-    assert hfneg("clear")[0] == 0
+    assert hfneg("clear", "--yes")[0] == 0
     assert not [path for path in (store / "bm25").iterdir() if path.is_dir()]
     assert len(ScoreStore("aaa")) == 3
     before = load_dataset(str(mined), split="train")
@@ -136,5 +136,5 @@ def test_clear_deletes_what_is_made_again(mined: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["corpus", "scores", "vektors"])
 def test_clear_refuses_what_stays_and_what_is_not_there(kind: str, mined: Path) -> None:
     """Exit code 2; nothing is deleted, not even of a kind named before it."""
-    assert hfneg("clear", "vectors", kind)[0] == 2
+    assert hfneg("clear", "vectors", kind, "--yes")[0] == 2
     assert [path for path in (Path(os.environ["HFNEG_STORE"]) / "vectors").iterdir() if path.is_dir()]

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from hfneg import scores as scores_module
 from hfneg import segments, store
-from hfneg.errors import NonFiniteError, SettingError, StoreError
+from hfneg.errors import DiskFullError, NonFiniteError, SettingError, StoreError
 from hfneg.hashing import HASH, hash_texts
 from hfneg.scores import ScoreStore, pair_keys
 from hfneg.stored import prune, stored_teachers
@@ -560,7 +560,7 @@ def test_a_store_that_cannot_be_written_can_be_read() -> None:
 
 
 def test_a_full_disk_loses_nothing_committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error of the disk becomes a StoreError; no part of a file stays; earlier scores are there."""
+    """A full disk is a DiskFullError; no part of a file stays; earlier scores are there."""
     scores = filled(0, 10)
 
     def full(handle: int) -> None:
@@ -568,7 +568,7 @@ def test_a_full_disk_loses_nothing_committed(monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(StoreError, match=r"No space left.*HFNEG_STORE"):
+        with pytest.raises(DiskFullError, match=r"no space is left.*hfneg store size"):
             scores.put(numbered(10, 20), values(10, 20))
     assert list(store.root().rglob("*.partial")) == []
     np.testing.assert_array_equal(scores.get(numbered(0, 20)), [*range(10), *[np.nan] * 10])
@@ -695,15 +695,3 @@ def test_a_damaged_folder_can_be_listed(caplog: pytest.LogCaptureFixture) -> Non
     assert stored_teachers() == [(TEACHER, 0, 257)]
     assert "is damaged" in caplog.text
     assert prune([TEACHER]) == [(TEACHER, 0, 257)]
-
-
-def test_what_killed_writers_left_is_removed_after_an_hour(unmerged: None) -> None:
-    """An unfinished file of a living process stays, an old one goes with the next merge."""
-    scores = filled(0, 10)
-    old, new = (scores.folder.with_name(f".{TEACHER}.{name}.partial") for name in ("old", "new"))
-    for path in (old, new):
-        path.write_bytes(b"half")
-    os.utime(old, (time.time() - 4_000,) * 2)
-    scores.compact()
-    assert not old.exists()
-    assert new.exists()

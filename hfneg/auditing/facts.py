@@ -22,6 +22,7 @@ from hfneg.auditing import reading
 from hfneg.auditing.layouts import Layout, is_list
 from hfneg.auditing.reading import Batch
 from hfneg.auditing.spilling import Spill
+from hfneg.base import disk
 from hfneg.batches import Lists, offsets
 from hfneg.hashing import HASH, Hashes, HashIndex, first_occurrences, hash_texts, normal_form
 from hfneg.strings import StringsWriter, open_strings
@@ -267,5 +268,5 @@ def number(parts: list[Hashes], folder: Path) -> tuple[Numbering, list[Numbers]]
     numbers[order] = np.cumsum(new, dtype=np.int32) - np.int32(1)
     del order
     for name, values in (("high", high[new]), ("low", low[new]), ("rows", np.arange(np.count_nonzero(new)))):
-        np.save(folder / f"{NUMBERING}.{name}.npy", values)
+        disk.save_array(folder / f"{NUMBERING}.{name}.npy", values)
     return Numbering(HashIndex.open(folder, NUMBERING)), np.split(numbers, ends[:-1])

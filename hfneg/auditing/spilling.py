@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -26,8 +27,9 @@ class Spill:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file, _ in self._files.values():
-            file.close()
+        with contextlib.ExitStack() as stack:  # all are closed, also where one cannot write what is left
+            for file, _ in self._files.values():
+                stack.enter_context(file)
 
     def append(self, **arrays: npt.NDArray[Any]) -> None:
         for name, values in arrays.items():

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +17,8 @@ from typing import Any, Literal, TypeAlias
 
 from datasets import Dataset, IterableDataset
 
+from hfneg import store
+from hfneg.base import temporary
 from hfneg.columns import NEGATIVES
 from hfneg.errors import InputError, OutputExistsError, SettingError
 from hfneg.formats.converting import Counts, Mined, open_mined, tables
@@ -168,17 +168,19 @@ def replacing(path: str | os.PathLike[str], overwrite: bool, files: Collection[s
     final = Path(path)
     _check_free(final, overwrite, files)
     final.parent.mkdir(parents=True, exist_ok=True)
-    part = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary.sweep(final.parent)
+    part = temporary.beside(final)
     try:
-        yield part
-        if final.is_dir():
-            shutil.rmtree(final)
-        os.replace(part, final)
+        with store.disk_full_is_said():
+            yield part
+            _check_free(final, overwrite, files)  # once more: writing may have taken hours
+            if final.is_dir():
+                temporary.replace_folder(part, final)
+            else:
+                os.replace(part, final)
     finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.remove(part)
 
 
 def _check_free(final: Path, overwrite: bool, files: Collection[str]) -> None:
@@ -186,11 +188,15 @@ def _check_free(final: Path, overwrite: bool, files: Collection[str]) -> None:
         return
     if not overwrite:
         raise OutputExistsError(f"{final} is there already; pass overwrite=True to replace it, or another path")
-    others = sorted({entry.name for entry in final.iterdir()} - set(files)) if final.is_dir() else []
+    others = sorted(entry.name for entry in final.iterdir() if not _is_one_of(entry, files)) if final.is_dir() else []
     if others or final.is_dir() != bool(files):
         held = f" that holds {', '.join(others[:3])}" if others else ""
         kind = f"a folder{held}" if final.is_dir() else "a file, and a folder is to be written"
         raise OutputExistsError(f"{final} is {kind}, which overwrite=True does not replace; choose another path")
+
+
+def _is_one_of(entry: Path, files: Collection[str]) -> bool:
+    return entry.name in files and entry.is_file() and not entry.is_symlink()
 
 
 def _texts(ragged: Ragged) -> list[list[str]]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import store
+from hfneg.base import disk
 from hfneg.corpus import Corpus
 
 Rows = npt.NDArray[np.int64]
@@ -61,13 +62,8 @@ class LiveNegatives:
 
 def publish(folder: Path, version: int, negatives: Rows, facts: Mapping[str, Any]) -> None:
     """Write a version, then name it the current one; a reader sees the old one or the new one."""
-
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:
-            np.save(file, negatives)
-
     folder.mkdir(parents=True, exist_ok=True)
-    store.replace_file(folder / f"{version:06d}.npy", write)
+    store.replace_file(folder / f"{version:06d}.npy", lambda partial: disk.save_array(partial, negatives))
     store.write_json(folder / f"{version:06d}.json", {**facts, "version": version})
     store.write_json(folder / CURRENT, {**facts, "version": version})
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import store
+from hfneg.base import disk
 from hfneg.corpus import Corpus
 from hfneg.hashing import HASH, Hashes, HashIndex, hash_texts
 from hfneg.retrievers import bm25_counting as kernels
@@ -138,17 +139,13 @@ def _write_postings(folder: Path, tokens: npt.NDArray[np.uint32], offsets: Offse
     np.cumsum(frequencies, out=indptr[1:])
     size = max(int(indptr[-1]), 1)
     indices, data = (
-        _create(folder / "indices.npy", np.int32, size),
-        _create(folder / "data.npy", np.float32, size),
+        disk.create_mapped(folder / "indices.npy", np.int32, size),
+        disk.create_mapped(folder / "data.npy", np.float32, size),
     )
     last = np.full(terms, -1, dtype=np.int32)
     kernels.fill_postings(tokens, offsets, last, indptr[:-1].copy(), np.asarray(indices), np.asarray(data))
-    np.save(folder / "indptr.npy", indptr)
+    disk.save_array(folder / "indptr.npy", indptr)
     return indptr
-
-
-def _create(path: Path, dtype: type, size: int) -> Any:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(size,))
 
 
 def _weigh(folder: Path, indptr: Offsets, lengths: npt.NDArray[np.int64], settings: BM25) -> None:
@@ -162,14 +159,18 @@ def _weigh(folder: Path, indptr: Offsets, lengths: npt.NDArray[np.int64], settin
     factor = _select_tfc_scorer(settings.method)
     shape = {"l_avg": lengths.mean(), "k1": settings.k1, "b": settings.b, "delta": settings.delta}
     idf, missing = _term_weights(np.diff(indptr), len(lengths), settings, factor, shape)
-    np.save(folder / "nonoccurrence.npy", missing)
-    data = np.load(folder / "data.npy", mmap_mode="r+")
-    indices = np.load(folder / "indices.npy", mmap_mode="r")
-    for start in range(0, int(indptr[-1]), POSTING_BLOCK):
-        stop = min(start + POSTING_BLOCK, int(indptr[-1]))
-        term = _term_of(indptr, start, stop)
-        weights = idf[term] * factor(tf_array=np.asarray(data[start:stop]), l_d=lengths[indices[start:stop]], **shape)
-        data[start:stop] = weights - missing[term] if settings.method in SHIFTED else weights
+    disk.save_array(folder / "nonoccurrence.npy", missing)
+    counts, indices = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("data", "indices"))
+    with (folder / "data.npy").open("r+b") as file:  # not through the map: a full disk is an error here, there a signal
+        file.seek(counts.offset)
+        for start in range(0, int(indptr[-1]), POSTING_BLOCK):
+            stop = min(start + POSTING_BLOCK, int(indptr[-1]))
+            term = _term_of(indptr, start, stop)
+            weights = idf[term] * factor(
+                tf_array=np.asarray(counts[start:stop]), l_d=lengths[indices[start:stop]], **shape
+            )
+            weights = weights - missing[term] if settings.method in SHIFTED else weights
+            file.write(weights.astype(np.float32).tobytes())
 
 
 def _term_weights(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hfneg import columns, store
+from hfneg.base import disk
 from hfneg.batches import Lists, lists_of, texts_of
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, InputError
@@ -96,8 +97,8 @@ def _write(given: dict[str, tuple[list[str], list[float] | None]]) -> str:
 
     def fill(folder: Any) -> None:
         HashIndex.write(folder, "anchors", hashes, np.arange(len(hashes)))
-        np.save(folder / "indptr.npy", marks.indptr)
-        np.save(folder / "scores.npy", marks.flat)
+        disk.save_array(folder / "indptr.npy", marks.indptr)
+        disk.save_array(folder / "scores.npy", marks.flat)
         with StringsWriter(folder, "candidates") as writer:
             writer.append(flat)
 

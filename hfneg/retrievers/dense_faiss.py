@@ -68,7 +68,9 @@ class ApproximateIndex(DenseIndex):
             raise self._refused(error, f"{len(self.vectors)} documents may be too few for it") from error
         for part in range(self.vectors.n_parts):
             index.add(self.vectors.part(part))
-        faiss.write_index(index, str(folder / "index.faiss"))
+        with (folder / "index.faiss").open("wb") as file:  # FAISS's own does not look whether the end got to the disk
+            writer: Any = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
+            faiss.write_index(index, writer)
 
     def _empty(self) -> Any:
         import faiss
