@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hfneg import mined_folder
+from hfneg import mined_folder, store
 from hfneg.anchors import Anchors
 from hfneg.calibrating import difficulty, estimating, judging, plotting, sample_files, strata, sweeping
 from hfneg.calibrating import frame as frames
@@ -33,6 +33,7 @@ EASIER = (
 )
 
 
+@store.disk_full_is_said()
 def calibrate(
     mined: str | Path,
     *,

@@ -24,6 +24,7 @@ from hfneg import (
     cli_rounds,
     cli_select,
     cli_store,
+    store,
 )
 from hfneg.errors import DiskFullError, HfnegError, OutputError, OutputExistsError, ResumeError
 
@@ -83,7 +84,8 @@ def _errors_as_exit_codes(output: str) -> Iterator[None]:
     `output` names the options with which an output that is there already can be dealt with.
     """
     try:
-        yield
+        with store.disk_full_is_said():
+            yield
     except HfnegError as error:
         hint = _hint(error, output) if isinstance(error, OutputError) else ""
         err.print(f"[bold red]error[/bold red] ({type(error).__name__}): ", end="")

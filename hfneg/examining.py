@@ -27,6 +27,7 @@ from hfneg.teachers.base import Teacher
 Codes = npt.NDArray[np.uint8]
 
 
+@store.disk_full_is_said()
 def examine(
     mined: str | Path,
     teacher: Teacher | None = None,

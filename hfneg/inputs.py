@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hfneg import columns, identified, loading
+from hfneg import columns, identified, loading, store
 from hfneg.corpus import Corpus
 from hfneg.documents import document_text
 from hfneg.errors import (
@@ -59,6 +59,7 @@ class Pairs:
     hidden: str | None = None
 
 
+@store.disk_full_is_said()
 def load_pairs(
     path: str,
     split: str | None = None,
@@ -106,6 +107,7 @@ def load_pairs(
     return Pairs(rows, None, *names)
 
 
+@store.disk_full_is_said()
 def load_corpus(path: str, split: str | None = None, text: str | None = None, id: str | None = None) -> Any:
     """A `Corpus` from a BEIR folder, a file, a saved dataset or a Hub id; `text` and `id` are columns of it."""
     if (Path(path) / "corpus.jsonl").is_file():

@@ -68,6 +68,7 @@ class Reproduction:
         return asdict(self)
 
 
+@store.disk_full_is_said()
 def reproduce(
     repo: str,
     *,

@@ -49,6 +49,7 @@ KEPT = (
 """Of the first run's summary: what does not depend on the policy."""
 
 
+@store.disk_full_is_said()
 def reselect(
     mined: str | Path,
     *,

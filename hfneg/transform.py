@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg import columns
+from hfneg import columns, store
 from hfneg.batches import Lists
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class Transform:
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         raise NotImplementedError
 
+    @store.disk_full_is_said()
     def __call__(self, batch: Any) -> Any:
         """For ``dataset.map(transform, batched=True)``."""
         names = list(batch.column_names) if isinstance(batch, pa.Table) else list(batch.keys())

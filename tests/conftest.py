@@ -22,7 +22,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 # Fixtures; they import no datasets.
-from disk_fixtures import small_disk  # noqa: E402, F401
+from disk_fixtures import large_disk, small_disk  # noqa: E402, F401
 from hub_fixtures import client, hub, hub_client, hub_server  # noqa: E402, F401
 
 

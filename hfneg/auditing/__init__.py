@@ -31,6 +31,7 @@ Mask = npt.NDArray[np.bool_]
 Found = list[tuple[Check, Mask]]
 
 
+@store.disk_full_is_said()
 def audit(
     dataset: Any,
     *,

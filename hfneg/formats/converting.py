@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
+from hfneg import store
 from hfneg.errors import ColumnError, EmptyInputError, InputError, SettingError
 from hfneg.formats.layout import Kind, Layout, column_kinds
 from hfneg.formats.rows import Ints, read_rows
@@ -187,6 +188,7 @@ def tables(ds: Dataset | IterableDataset, layout: Layout, size: int = READ_ROWS)
         yield from ds.select_columns(layout.columns).with_format("arrow").iter(batch_size=size)
 
 
+@store.disk_full_is_said()  # `datasets` writes what it maps
 def _convert(ds: Dataset | IterableDataset, layout: Layout, shape: Shape, split: str | None) -> Any:
     convert, features = Convert(layout, shape), shape.features()
     if isinstance(ds, IterableDataset):

@@ -25,6 +25,7 @@ from hfneg.step import is_whole
 log = logging.getLogger(__name__)
 
 
+@store.disk_full_is_said()
 def publish(
     folder: str | Path,
     repo: str,

@@ -20,6 +20,7 @@ MOST = 2000
 """Anchors of a sample."""
 
 
+@store.disk_full_is_said()
 def report(
     folder: str | Path,
     out: str | Path = "report.html",

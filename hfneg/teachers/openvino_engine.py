@@ -129,24 +129,32 @@ def _convert(model: Any, path: Path) -> None:
     try:
         with first_token_alone(model), _quiet(), torch.no_grad():
             made = openvino.convert_model(Logits().eval(), example_input=tuple(example.values()))
-            _save(made, path, sum(weights.nbytes for weights in model.parameters()))
+            _save(made, path, model)
         apart = _apart(model, path, list(example))
     except OSError:
         raise
     except Exception as error:  # tracing runs the model's own code: it may raise anything
+        _refuse_full_disk(model, path, error)  # OpenVINO does not look whether the end of a file got to the disk
         raise _refused(model, f"cannot be converted ({_first_cause(error)})") from error
     if not apart <= CLOSE:
         raise _refused(model, f"scores otherwise when converted (logits differ by {apart:.1e} of the largest)")
 
 
-def _save(made: Any, path: Path, nbytes: int) -> None:
+def _save(made: Any, path: Path, model: Any) -> None:
     """OpenVINO says "iostream error" where the disk is full."""
     try:
         _openvino().save_model(made, path, compress_to_fp16=False)
     except RuntimeError as error:
-        if shutil.disk_usage(path.parent).free < nbytes:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        _refuse_full_disk(model, path, error)
         raise
+
+
+def _refuse_full_disk(model: Any, path: Path, error: Exception) -> None:
+    """OSError where the model, as large as it is, would not have had room beside what is there of it."""
+    nbytes = sum(weights.nbytes for weights in model.parameters())
+    there = sum(part.stat().st_size for part in path.parent.iterdir())
+    if shutil.disk_usage(path.parent).free + there < nbytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 def _apart(model: Any, path: Path, names: list[str]) -> float:
