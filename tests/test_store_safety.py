@@ -426,7 +426,7 @@ def test_clear_leaves_nothing_of_what_mining_wrote(root: Path, tmp_path: Path) -
     asked = {"query": ["fault"] * 28 + ["number 29", "number 30"], "answer": texts[:30]}
     rows = Dataset.from_dict({**asked, "found": [texts[30:40]] * 30})
     filters = [library.NearAnchorPositives(str(model)), library.PositiveSimilarity(str(model), quantile=0.5)]
-    filters += [library.OtherCluster(str(model), clusters=2)]
+    filters += [library.OtherCluster(str(model), clusters=2), library.BelowPositives(quantile=0.25)]
     found = library.candidates_from(rows, "found", anchor="query")
     corpus = library.Corpus.from_texts(texts)
     recipe = library.Recipe(

@@ -38,13 +38,15 @@ KINDS: Mapping[str, str] = {
 
 SCORES = "scores"
 SCRATCH = "scratch"
+DAMAGED = r"(\.damaged(-[0-9]+)?)?"  # what was set aside
 DIGEST = re.compile(r"[0-9a-f]{32}")
+ARTEFACT = re.compile(DIGEST.pattern + DAMAGED)
 TEACHER = re.compile(r"[\w-]{1,128}")  # what may name a teacher's scores
 LOCK = re.compile(r"\.[\w.-]+\.lock")
-SEGMENT = re.compile(r"\d{12}-\d{12}-[0-9a-f]{8}\.scores(\.damaged)?")
-FILE = re.compile(r".+\.(npy|json|bytes|offsets|bin|xml|faiss|scores|damaged|scratch|sums|partial)", re.DOTALL)
+SEGMENT = re.compile(r"\d{12}-\d{12}-[0-9a-f]{8}\.scores" + DAMAGED)
+FILE = re.compile(r".+\.(npy|json|bytes|offsets|bin|xml|faiss|scores|scratch|partial)" + DAMAGED, re.DOTALL)
 EARLIER: Mapping[bool, re.Pattern[str]] = {
-    False: re.compile(r"\.[\w.-]+\.partial|\.[\w-]+\.[0-9a-f]{32}\.pruned"),
+    False: re.compile(r"\.[\w-]{1,128}\.([0-9]+|[0-9a-f]{32}|merge)\.partial|\.[\w-]{1,128}\.[0-9a-f]{32}\.pruned"),
     True: DIGEST,
 }
 """What hfneg 0.1.0 called what it had not finished: in a kind's folder, in the scratch folder."""
@@ -133,7 +135,7 @@ def artefacts_in(root: Path, kind: str, *, follow: bool = False) -> list[Path]:
 
     None where the kind's folder is a link, unless `follow`.
     """
-    named, files = (TEACHER, SEGMENT) if kind == SCORES else (DIGEST, FILE)
+    named, files = (TEACHER, SEGMENT) if kind == SCORES else (ARTEFACT, FILE)
     return [path for path in _entries(root, kind, follow) if named.fullmatch(path.name) and _is_ours(path, files)]
 
 
