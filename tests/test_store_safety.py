@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -700,3 +701,34 @@ def test_names_as_long_as_a_system_allows(tmp_path: Path) -> None:
     name = "é" * 127
     store.write_json(tmp_path / name, {})
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives up root for a moment")
+def test_a_shared_store_of_which_parts_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's artefact is left out and named; a kind's folder is a typed error; a store of hfneg 0.1.0 whose
+    own folder is somebody else's is used on without a marker."""
+    with tempfile.TemporaryDirectory() as open_to_all:
+        os.chmod(open_to_all, 0o755)
+        root = Path(open_to_all, "store")
+        monkeypatch.setenv("HFNEG_STORE", str(root))
+        folder = index()
+        for path in root.glob("*"):
+            path.chmod(0o777)
+        folder.chmod(0o700)
+        as_of_0_1_0(root)
+        root.chmod(0o755)
+        os.seteuid(65534)
+        try:
+            assert f"bm25/{folder.name}" in artefacts.not_ours()
+            library.Corpus.from_texts(["another"])
+            assert not (root / store_layout.MARKER).exists()
+        finally:
+            os.seteuid(0)
+        (root / "bm25").chmod(0o700)
+        os.seteuid(65534)
+        try:
+            code, said = hfneg("store", "size")
+        finally:
+            os.seteuid(0)
+        assert code == 4
+        assert "cannot read" in said

@@ -111,11 +111,15 @@ def make(root: Path, variable: str) -> None:
     except FileExistsError:
         if not root.is_dir():
             raise
+    earlier = any(root.iterdir())
     try:
         with (root / MARKER).open("x", encoding="utf-8") as file:
             file.write(json.dumps({"what": "a store of hfneg: hfneg store size, clear", "format": FORMAT}) + "\n")
     except FileExistsError:  # another process was first
         return
+    except PermissionError:  # a store of hfneg 0.1.0 whose kinds may be written to all the same
+        if not earlier:
+            raise
 
 
 def is_earlier(root: Path, names: list[str]) -> bool:
@@ -185,7 +189,10 @@ def _entries(root: Path, kind: str, follow: bool = False) -> list[Path]:
     """What lies in the kind's folder; nothing where that is a link."""
     if not (root / kind).is_dir() or (_is_link(root, kind) and not follow):
         return []
-    return sorted((root / kind).iterdir())
+    try:
+        return sorted((root / kind).iterdir())
+    except PermissionError as error:
+        raise StoreError(f"cannot read {root / kind} ({error.strerror}); make it readable") from error
 
 
 def _is_link(root: Path, kind: str) -> bool:
@@ -196,5 +203,8 @@ def _is_ours(folder: Path, files: re.Pattern[str]) -> bool:
     """A folder of files with names such as hfneg gives them, no link and no folder among them."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    with os.scandir(folder) as entries:
-        return all(entry.is_file(follow_symlinks=False) and files.fullmatch(entry.name) for entry in entries)
+    try:
+        with os.scandir(folder) as entries:
+            return all(entry.is_file(follow_symlinks=False) and files.fullmatch(entry.name) for entry in entries)
+    except (FileNotFoundError, PermissionError):  # just deleted; or somebody else's in a store that is shared
+        return False
