@@ -177,14 +177,17 @@ def corpus(): return hfneg.Corpus.from_texts(texts)
 def anchors():
     rows = [{"q": text, "a": text} for text in texts[:1500]]
     return hfneg.Anchors(rows, hfneg.Corpus.from_texts(texts), anchor="q", positive="a")
-def bm25(): return hfneg.BM25().open(hfneg.Corpus.from_texts(texts))
+def bm25(): return hfneg.BM25().open(documents)
 def scores():
     import numpy as np
     from hfneg.hashing import hash_texts
     from hfneg.scores import ScoreStore
     ScoreStore("t" * 32).put(hash_texts(texts), np.ones(len(texts)))
+documents = corpus()
 globals()[work]()  # what it needs besides is loaded
 os.environ["HFNEG_STORE"] = str(root / "store")
+if work == "bm25":
+    documents = corpus()
 ballast = root / "ballast"
 room = os.statvfs(root)
 free = room.f_bavail * room.f_frsize
@@ -305,6 +308,18 @@ def test_a_command_finds_no_room(name: str, leave: int, world: Path, large_disk:
     done = CliRunner().invoke(cli.app, [*words.split(), "--quiet", *more])
     assert done.exit_code in (0, 1), (done.output, done.exception)  # 1: audit has found something
     assert list(large_disk.iterdir())
+
+
+def test_what_no_function_expected_is_said_by_the_commands(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A raw error of the system, from wherever: one line and exit code 3."""
+
+    def full(*given: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/a/cache")
+
+    monkeypatch.setattr("hfneg.mined_folder.open_split", full)
+    done = CliRunner().invoke(cli.app, ["export", str(world / "mined"), "--out", "x.parquet"])
+    assert done.exit_code == 3
+    assert "no space is left on the disk (No space left on device), in /a/cache" in done.output
 
 
 def test_examine_finds_no_room(world: Path, large_disk: Path) -> None:
