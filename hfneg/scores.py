@@ -35,9 +35,9 @@ import numpy.typing as npt
 from filelock import Timeout
 
 from hfneg import segments, store
-from hfneg.errors import NonFiniteError, SettingError, StoreError
+from hfneg.errors import DamagedError, NonFiniteError, SettingError, StoreError
 from hfneg.hashing import HASH, Hashes, mix
-from hfneg.segments import Block, DamagedError, Scores, Segment, writing
+from hfneg.segments import Block, Scores, Segment, writing
 
 KIND = "scores"
 LOCK_SECONDS = 60.0

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -20,9 +21,13 @@ from typing import Any
 
 from filelock import FileLock
 
-from hfneg.errors import DiskFullError, HfnegError, StoreError
+from hfneg.base import checksums, old_files
+from hfneg.base.checksums import Fault
+from hfneg.errors import DamagedError, DiskFullError, HfnegError, StoreError
 
 ENVIRONMENT_VARIABLE = "HFNEG_STORE"
+
+logger = logging.getLogger(__name__)
 
 _forked_children = 0
 
@@ -79,7 +84,51 @@ def require(kind: str, digest: str) -> Path:
             f"the store {root()} has no {kind} {digest}; it was built with another {ENVIRONMENT_VARIABLE}, "
             "or it was deleted: build it again from the data"
         )
+    if (fault := fault_in(folder)) is not None:
+        raise damaged(fault)
     return folder
+
+
+def fault_in(folder: Path) -> Fault | None:
+    """What is wrong with an artefact: sizes at every call, contents at the first in a process; None where it is whole.
+
+    Of an artefact without checksums, which an older version built, only what sizes and headers tell.
+    """
+    with unreadable_is_said():
+        if not folder.is_dir():
+            return Fault(folder, "it is no folder") if os.path.lexists(folder) else None
+        manifest = folder / checksums.MANIFEST
+        return checksums.fault(manifest, folder) if checksums.there(manifest) else old_files.fault(folder)
+
+
+@contextlib.contextmanager
+def unreadable_is_said() -> Iterator[None]:
+    """StoreError for a file that may not be read: it is somebody else's, not damaged."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot read {error.filename or 'the store'} ({error.strerror or error}); make it readable, or set "
+            f"{ENVIRONMENT_VARIABLE} to another folder"
+        ) from error
+
+
+def damaged(fault: Fault) -> DamagedError:
+    """The error for an artefact that only the user's data can make again."""
+    return DamagedError(
+        f"{fault}. Call again with the data what made it (Corpus.from_dataset, Anchors, a retriever's open, mine), and "
+        "it is set aside and made anew; hfneg store verify says what else is damaged, hfneg store repair sets it aside"
+    )
+
+
+def set_aside(fault: Fault, path: Path) -> Path:
+    """Rename the damaged artefact (or part of one) at `path`, with a warning; its new path."""
+    try:
+        aside = checksums.set_aside(path)
+    except OSError as error:
+        raise StoreError(f"{fault}, and cannot be set aside ({error.strerror or error})") from error
+    logger.warning("%s; it is made again, and what was there is %s now", fault, aside)
+    return aside
 
 
 @contextlib.contextmanager
@@ -103,21 +152,24 @@ def disk_full_is_said() -> Iterator[None]:
 
 @disk_full_is_said()
 def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
-    """The artefact's folder, filled by `fill(folder)` if it is not there yet.
+    """The artefact's folder, filled by `fill(folder)` if it is not there yet, or damaged.
 
     One process fills, others wait for it (a file lock). What a killed process left behind is removed
-    by the next one that builds the same artefact.
+    by the next one that builds the same artefact, and what is damaged is set aside with a warning.
     """
     folder = artefact(kind, digest)
-    if folder.is_dir():
+    if folder.is_dir() and fault_in(folder) is None:
         return folder
     with lock(kind, digest):
+        if (fault := fault_in(folder)) is not None:
+            set_aside(fault, folder)
         if not folder.is_dir():
             for leftover in folder.parent.glob(f".{digest}.*.partial"):
                 shutil.rmtree(leftover, ignore_errors=True)
             partial = folder.parent / f".{digest}.{os.getpid()}.partial"
             with scratch_folder(partial) as scratch:
                 fill(scratch)
+                checksums.write_folder(scratch)
                 os.rename(scratch, folder)
     return folder
 
