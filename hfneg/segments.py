@@ -71,6 +71,8 @@ class Segment:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             raise
+        except IsADirectoryError as error:
+            raise self._damaged("it is no file") from error
         except OSError as error:
             raise StoreError(f"cannot read {path} ({error.strerror or error})") from error
         starts = _offsets(self._capacity)

@@ -122,12 +122,12 @@ def damaged(fault: Fault) -> DamagedError:
 
 
 def set_aside(fault: Fault, path: Path) -> Path:
-    """Rename the damaged artefact (or part of one) at `path`, with a warning; its new path."""
+    """Rename a damaged artefact (or part of one), so that it is made again, with a warning; its new path."""
     try:
         aside = checksums.set_aside(path)
     except OSError as error:
         raise StoreError(f"{fault}, and cannot be set aside ({error.strerror or error})") from error
-    logger.warning("%s; it is made again, and what was there is %s now", fault, aside)
+    logger.warning("%s; set aside as %s", fault, aside)
     return aside
 
 

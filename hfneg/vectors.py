@@ -126,7 +126,7 @@ class Vectors:
         return True
 
     def _is_whole(self, i: int, *, set_aside: bool = False) -> bool:
-        """Whether part `i` is there, as it was written; with `set_aside` (under its lock) a damaged one is moved away."""
+        """Whether part `i` is there and whole; with `set_aside` (under its lock) a damaged one is moved away."""
         path = self._path(i)
         if not os.path.lexists(path):
             return False

@@ -27,7 +27,7 @@ from hfneg import vectors as vectors_module
 from hfneg.anchors import Anchors
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
-from hfneg.errors import NonFiniteError, ProcessError, RetrieverError, SettingError, StoreError
+from hfneg.errors import NonFiniteError, ProcessError, RetrieverError, SettingError
 from hfneg.retrievers.dense import Dense
 from hfneg.vectors import Vectors
 

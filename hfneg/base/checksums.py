@@ -80,6 +80,11 @@ def remember(status: os.stat_result, digest: str) -> None:
         _whole.add(_key(status, digest))
 
 
+def forget() -> None:
+    """From now on everything is read again once."""
+    _whole.clear()
+
+
 def _key(status: os.stat_result, digest: str) -> tuple[Any, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, digest
 
@@ -159,6 +164,12 @@ def faults(manifest: Path, root: Path, *, below: str = "", content: bool = True)
     for name, allowed in sums.items():
         if name.startswith(below) and (what := _fault_of(root / name, allowed, content)) is not None:
             yield Fault(root / name, what)
+
+
+def file_fault(path: Path, written: Sum) -> Fault | None:
+    """What is wrong with one file; None where it is as it was written."""
+    what = _fault_of(path, [written], content=True)
+    return None if what is None else Fault(path, what)
 
 
 def fault(manifest: Path, root: Path, *, below: str = "", content: bool = True) -> Fault | None:

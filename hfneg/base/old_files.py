@@ -15,8 +15,10 @@ from hfneg.base.checksums import Fault
 def fault(folder: Path) -> Fault | None:
     """The first file of a folder that cannot be what its name says; contents may still differ from what was written."""
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.name.startswith("."):
+        if path.name.startswith("."):
             continue
+        if path.is_dir():
+            return Fault(path, "it is no file")
         if (found := _file_fault(path)) is not None:
             return found
     return None
