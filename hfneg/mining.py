@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import ledger, mined_folder, progress, rows, statistics_of, store
+from hfneg import ledger, mined_folder, part_files, progress, rows, statistics_of, store
 from hfneg.anchors import Anchors
 from hfneg.errors import RecipeError, SettingError
 from hfneg.executors.base import Executor
@@ -274,7 +274,7 @@ class _Run:
 
 def _leave_statistics(out: Path) -> None:
     """Last, because they are read from the finished folder; a run that was killed here has only them to make."""
-    if not (out / statistics_of.FILE).exists():
+    if part_files.load_facts(out / statistics_of.FILE) is None:
         for leftover in out.glob(f".{statistics_of.FILE}.*.partial"):  # of a killed process
             leftover.unlink()
         statistics_of.write(out)

@@ -62,6 +62,8 @@ class RunFolder:
             if self.complete or _identity_of(self.finished / SUMMARY) is not None:
                 self._move()
                 self._refuse_damaged()
+            for name in ("recipe.yaml", "README.md", MANIFEST, SUMMARY):  # written last, and so again
+                _remove(self.finished / name)
             return
         try:
             _remove(self.work)  # what lies there without the record of a run is of a run that was being removed

@@ -14,7 +14,7 @@ import os
 import pickle
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,10 @@ BY_DIGEST: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 """How a worker, or a transform that was pickled, uses it: what makes the object, and what is asked of it."""
 
 
+def say(facts: Mapping[str, Any]) -> None:
+    os.write(1, (json.dumps(facts) + "\n").encode())
+
+
 def outcome(use: Callable[[], Any], expected: Any, path: Path) -> str:
     try:
         found = use()
@@ -138,7 +142,7 @@ def main() -> None:
         without_checksums(work / "store")
         untouched = {path: path.stat().st_mtime_ns for path in (work / "store").rglob("*") if path.is_file()}
         assert {kind: use() for kind, use in USES.items()} == expected
-        print(json.dumps({"untouched": all(path.stat().st_mtime_ns == time for path, time in untouched.items())}))
+        say({"untouched": all(path.stat().st_mtime_ns == time for path, time in untouched.items())})
     for kind in USES:
         one_kind(work, kind, expected[kind], pickled.get(kind), draw, old)
 
@@ -151,13 +155,13 @@ def one_kind(work: Path, kind: str, expected: Any, pickled: bytes | None, draw: 
         for fault in (*faults.SIZE, "a folder") if old else faults.ALL:
             case = {"kind": kind, "file": path.name, "fault": fault}
             if faults.damage(path, fault, draw):
-                print(json.dumps({**case, "begun": True}), flush=True)
+                say({**case, "begun": True})
                 if pickled is not None:
                     _, ask = BY_DIGEST[kind]
                     case["by_digest"] = outcome(lambda ask=ask: ask(pickle.loads(pickled)), expected, path)
                 case["in_a_run"] = outcome(USES[kind], expected, path)
                 case["aside"] = len(list(folder.rglob("*.damaged*")))
-                print(json.dumps(case), flush=True)
+                say(case)
             faults.restore(folder, pristine)
 
 
