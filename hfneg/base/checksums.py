@@ -5,8 +5,9 @@ a file that stands alone, such as a part of vectors: the digest of all before it
 **signed**: it has a key ``checksum``. Each is written before the file or folder is renamed into place.
 
 Sizes are compared at every opening, contents at their first use in a process: a file that was found whole is not read
-again while its inode, size and time of change stay. Reading and hashing takes a small share of what follows
-(`recipes/benchmarks/checksums.py` measures it). What has no checksum, for an older version wrote it, passes.
+again while its inode, size and time of change stay. There is no limit of size, because it is cheap beside what follows:
+in CPU time 1/6 of reading all texts once, 1/36 of a BM25 search and 1/105 of an exact dense search for 1,000 queries
+over 100,000 documents (`recipes/benchmarks/checksums.py`). What has no checksum, for an older version wrote it, passes.
 """
 
 from __future__ import annotations
