@@ -111,6 +111,14 @@ def load_facts(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def read_facts(path: Path, otherwise: str) -> dict[str, Any]:
+    """What `save_facts` has written. Raises DamagedError, which says what to do `otherwise`."""
+    try:
+        return checksums.unsigned(json.loads(path.read_bytes()))
+    except (OSError, ValueError, AttributeError) as error:
+        raise DamagedError(f"{Fault(path, str(error))}; {otherwise}") from error
+
+
 def finish(done: Path, root: Path, files: Iterable[Path]) -> None:
     """Say in the file `done` that a stage is finished, whose results are `files`, all below `root`."""
     checksums.write(done, root, files)

@@ -138,12 +138,13 @@ def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
     if not path.is_dir() or not any(path.iterdir()):
         return
     finished = _identity_of(path / SUMMARY) is not None
-    if not finished and (path / MANIFEST).is_file() and not (path / WORK).is_dir() and not overwrite:
+    lost = not finished and not (path / WORK).is_dir() and _lists_recipe(path / MANIFEST)
+    if lost and not overwrite:
         raise OutputError(
             f"{path / SUMMARY} is missing or damaged, and with it what the folder was mined for; overwrite=True mines "
             "again, or copy the whole folder from where it was made"
         )
-    if not finished and not (path / WORK).is_dir() and not (path / MANIFEST).is_file():
+    if not finished and not lost and not (path / WORK).is_dir():
         raise OutputExistsError(f"{path} holds files that hfneg did not write; give a new or empty folder")
     if not resume and not overwrite:
         state = "a finished run" if finished else "a run that was cut off"
@@ -157,6 +158,14 @@ def _identity_of(summary: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, AttributeError):
         return None
     return identity if isinstance(identity, dict) else None
+
+
+def _lists_recipe(manifest: Path) -> bool:
+    """Whether it is that of a finished folder, and not a file of somebody else."""
+    try:
+        return "recipe.yaml" in checksums.names(manifest)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def fault_in(folder: Path, below: str = "", *, content: bool = True) -> Fault | None:

@@ -24,6 +24,7 @@ from word_teacher import WordTeacher
 import hfneg
 from hfneg import cli, examining, stages, upkeep
 from hfneg.base import checksums, old_files
+from hfneg.looping import live, record
 from hfneg.run_folder import RunFolder
 from hfneg.scores import ScoreStore
 
@@ -421,6 +422,53 @@ def test_what_users_change_is_no_damage(command: str, simple: Path, tmp_path: Pa
         del facts["checksum"]
         (out / name).write_text(json.dumps(facts))
     run(out, tmp_path)
+
+
+def test_a_folder_whose_summary_is_damaged_can_be_mined_again(simple: Path, tmp_path: Path) -> None:
+    """With overwrite; a folder with a file of somebody else's by the name of our list of checksums is refused."""
+    out = Path(shutil.copytree(simple, tmp_path / "mined"))
+    rot(out / "summary.json")
+    with pytest.raises(hfneg.OutputError, match=r"summary\.json is missing or damaged.*overwrite"):
+        mine(out, SIMPLE, resume=True)
+    assert mine(out, SIMPLE, overwrite=True) == contents(simple)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for content in ("{}", json.dumps(checksums.signed({"files": {"a": []}})), "no JSON"):
+        (foreign / checksums.MANIFEST).write_text(content)
+        with pytest.raises(hfneg.OutputExistsError, match="hfneg did not write"):
+            mine(foreign, SIMPLE, overwrite=True)
+        assert (foreign / checksums.MANIFEST).read_text() == content
+
+
+def test_a_recipe_that_is_not_what_was_mined_with_is_said(
+    simple: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A recipe in a mined folder may be edited and used, but not without a word."""
+    out = Path(shutil.copytree(simple, tmp_path / "mined"))
+    assert hfneg.Recipe.load(out / "recipe.yaml").k == 8
+    assert not caplog.records
+    (out / "recipe.yaml").write_text((out / "recipe.yaml").read_text().replace("k: 8", "k: 9"))
+    assert hfneg.Recipe.load(out / "recipe.yaml").k == 9
+    assert f"{out / 'recipe.yaml'} is damaged (its checksum differs), or was edited" in caplog.text
+
+
+def test_damaged_records_and_negatives_of_a_training_are_named(tmp_path: Path) -> None:
+    """Negatives that a trainer reads, and what is recorded of a round."""
+    live.publish(tmp_path, 1, np.arange(40).reshape(20, 2), {"step": 0})
+    corpus = hfneg.Corpus.from_texts(small.documents(60))
+    reader = live.LiveNegatives(tmp_path, corpus, "q", "a", 2)
+    batch = {"q": ["x"], "a": ["y"], live.ROW: [3]}
+    assert reader(batch)["negative_2"] == [corpus.texts([7])[0].as_py()]
+    rot(tmp_path / "000001.npy")
+    with pytest.raises(hfneg.DamagedError, match=r"000001\.npy is damaged"):
+        live.LiveNegatives(tmp_path, corpus, "q", "a", 2)(batch)
+    done = record.Round(1, tmp_path / "round-001", "model", "digest", SIMPLE)
+    done.folder.mkdir()
+    done.write()
+    assert done.read()["number"] == 1
+    rot(done.folder / "round.json")
+    with pytest.raises(hfneg.DamagedError, match=r"round\.json is damaged"):
+        done.read()
 
 
 def test_an_examination_that_is_cut_off_leaves_a_whole_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
