@@ -24,6 +24,7 @@ _HOMES = {
     "hfneg.errors": [
         "AccessError",
         "ColumnError",
+        "DamagedError",
         "DiskFullError",
         "DocumentError",
         "EmptyInputError",
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     from hfneg.diffing import diff as diff
     from hfneg.errors import AccessError as AccessError
     from hfneg.errors import ColumnError as ColumnError
+    from hfneg.errors import DamagedError as DamagedError
     from hfneg.errors import DiskFullError as DiskFullError
     from hfneg.errors import DocumentError as DocumentError
     from hfneg.errors import EmptyInputError as EmptyInputError

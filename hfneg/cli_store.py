@@ -1,4 +1,4 @@
-"""``hfneg store size | prune | clear | repair``: what the store holds, and how to be rid of it."""
+"""``hfneg store size | prune | clear | verify | repair``: what the store holds, and how to be rid of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hfneg import store
-from hfneg.errors import SettingError
+from hfneg.errors import DamagedError, SettingError
 
 out = Console()
 
@@ -107,14 +107,46 @@ def _age(days: float | None) -> timedelta | None:
         raise SettingError(f"--older-than {days:g}: expected a number of days") from None
 
 
-def repair() -> None:
-    """Set damaged files of all teachers aside; their scores are computed again when they are next asked for."""
-    from hfneg.scores import ScoreStore
-    from hfneg.stored import stored_teachers
+def verify(add: bool) -> None:
+    """Compare everything with its checksums; where something is damaged, say what, and raise DamagedError."""
+    from hfneg import upkeep
 
-    aside = [path for teacher in stored_teachers() for path in ScoreStore(teacher.digest).repair()]
-    for path in aside:
-        _say(f"set aside: {path}")
+    if add:
+        _say(f"checksums added to {_several(upkeep.add_checksums(), 'artefact')}")
+    checked = upkeep.verify_store()
+    table = Table(box=None, pad_edge=False)
+    for name in ("kind", "artefacts", "MB", "without checksums", "damaged files"):
+        table.add_column(name, no_wrap=True, justify="left" if name == "kind" else "right")
+    for kind in checked:
+        megabytes = f"{kind.nbytes / 1e6:,.1f}"
+        table.add_row(kind.kind, f"{kind.artefacts:,}", megabytes, f"{kind.without:,}", f"{len(kind.faults):,}")
+    if checked:
+        out.print(table)
+    faults = [fault for kind in checked for fault in kind.faults]
+    for fault in faults:
+        _say(str(fault))
+    if without := sum(kind.without for kind in checked):
+        _say(
+            f"{_several(without, 'artefact')} of an earlier version without checksums: only sizes and headers were "
+            "looked at (hfneg store verify --add gives them checksums of what they are now)"
+        )
+    if before := len(upkeep.set_aside_before()):
+        _say(f"{before:,} set aside earlier (*.damaged), which nothing reads: delete them when you like")
+    if faults:
+        raise DamagedError(
+            f"{_several(len(faults), 'damaged file')} in {store.root()}: hfneg store repair sets them aside, and so "
+            "does the next run that needs them, which makes them again"
+        )
+    _say("all is as it was written")
+
+
+def repair() -> None:
+    """Set aside what is damaged, and say when it is made again."""
+    from hfneg.upkeep import repair_store
+
+    aside = repair_store()
+    for moved in aside:
+        _say(f"set aside: {moved.path} ({moved.again})")
     _say(_several(len(aside), "damaged file"))
 
 
@@ -187,7 +219,7 @@ def register(app: typer.Typer, errors: Callable[[str], AbstractContextManager[No
 
     @commands.command(name="repair")
     def repair_command() -> None:
-        """Set damaged files aside; their scores are asked again when they are needed.
+        """Verify everything and set damaged files aside (NAME.damaged), to be made again; says when each is.
 
         Examples:
 
@@ -195,5 +227,21 @@ def register(app: typer.Typer, errors: Callable[[str], AbstractContextManager[No
         """
         with errors(""):
             repair()
+
+    @commands.command(name="verify")
+    def verify_command(
+        add: Annotated[
+            bool,
+            typer.Option("--add", metavar="", help="First give what an earlier version wrote the checksums it lacks."),
+        ] = False,
+    ) -> None:
+        """Read everything in the store and compare it with its checksums; exit code 4 where something is damaged.
+
+        Examples:
+
+            hfneg store verify
+        """
+        with errors(""):
+            verify(add)
 
     app.add_typer(commands, name="store")

@@ -23,6 +23,7 @@
     ├── PublishError                 the Hub, or what it holds, does not let a round be published or read
     │   └── AccessError              no token, a wrong one, or one without the rights
     ├── StoreError                   an artefact is missing, damaged or of a newer version
+    │   └── DamagedError             a file of the store or of an unfinished run is not what was written
     ├── ProcessError                 work was started in a process that cannot do it
     │   └── WorkerDiedError          a worker process ended before its unit was finished
     └── MissingExtraError (ImportError)   an optional part is not installed
@@ -38,6 +39,7 @@ from collections.abc import Iterable
 __all__ = [
     "AccessError",
     "ColumnError",
+    "DamagedError",
     "DiskFullError",
     "DocumentError",
     "EmptyInputError",
@@ -146,6 +148,10 @@ class AccessError(PublishError):
 
 class StoreError(HfnegError):
     """An artefact of the store is missing, damaged, or written by a newer version."""
+
+
+class DamagedError(StoreError):
+    """A file of the store, or of an unfinished run, is not what was written: its size or its checksum differs."""
 
 
 class ProcessError(HfnegError):

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfneg import mined_folder, run_folder, statistics_of, store, verdicts
+from hfneg import mined_folder, part_files, run_folder, statistics_of, store, verdicts
 from hfneg.anchors import Anchors
+from hfneg.base import checksums
 from hfneg.batches import Lists
 from hfneg.errors import SettingError
 from hfneg.mined_ledger import LedgerBlock, MinedLedger
@@ -61,6 +62,7 @@ def examine(
         InputError: no mined folder, or without a ledger.
     """
     source = MinedLedger(mined)
+    mined_folder.refuse_damaged(source.folder)
     asked = _teacher(source, teacher, trust)
     anchors = reopen_anchors(source, corpus)
     work = _Examination(source, anchors, asked, dropped, trust)
@@ -109,6 +111,7 @@ class _Examination:
                 writer.write_table(table)
             if writer is not None:
                 writer.close()
+            checksums.allow(self.source.folder / checksums.MANIFEST, f"ledger/{path.name}", partial)
 
         store.replace_file(path, write)
         return counts
@@ -159,6 +162,7 @@ def _summarize(source: MinedLedger, counts: npt.NDArray[np.int64], scorer: Score
     digest = mined_folder.content_digest(source.folder)
     text = mined_folder.card(summary, list(summary["rows"]), digest, source.folder)
     store.replace_file(source.folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
-    store.write_json(source.folder / run_folder.SUMMARY, summary)
+    part_files.save_facts(source.folder / run_folder.SUMMARY, summary)
+    checksums.settle(source.folder / checksums.MANIFEST, source.folder)
     statistics_of.write(source.folder)
     return summary

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfneg import store
 from hfneg.anchors import Anchors
-from hfneg.base import disk
 from hfneg.candidates import Candidates, is_positive
+from hfneg.part_files import finish, is_finished, open_array
+from hfneg.part_files import save_array as save_array
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 ENTRY = np.dtype([("row", "<i8"), ("rank", "<i8"), ("hash", "<u8")])
+DONE = "done"
 HELD = 4_000_000
 """Entries of a tally that are sorted at once."""
 
@@ -50,13 +51,13 @@ def write_cuts(tallies: Sequence[Path], most: int | npt.NDArray[np.int32], docum
     limits = np.broadcast_to(np.asarray(most, dtype=np.int32), (documents,))
     counts = np.zeros(documents, dtype=np.int32)
     for path in tallies:
-        rows, times = np.unique(_open(path)["row"], return_counts=True)
+        rows, times = np.unique(open_array(path)["row"], return_counts=True)
         counts[rows] += times.astype(np.int32)
     hubs = np.flatnonzero(counts > limits)
     ranks, hashes = np.zeros(len(hubs), dtype=np.int64), np.zeros(len(hubs), dtype=np.uint64)
     for some in _groups(counts[hubs]):
         rows = hubs[some]
-        entries = np.concatenate([_of_rows(_open(path), rows) for path in tallies])
+        entries = np.concatenate([_of_rows(open_array(path), rows) for path in tallies])
         entries = entries[np.lexsort((entries["hash"], entries["rank"], entries["row"]))]
         starts = np.searchsorted(entries["row"], rows)
         last = entries[starts + np.maximum(limits[rows], 1) - 1]
@@ -65,6 +66,7 @@ def write_cuts(tallies: Sequence[Path], most: int | npt.NDArray[np.int32], docum
     left = np.maximum(limits - counts, 0).astype(np.int32)
     for name, values in (("rows", hubs), ("ranks", ranks), ("hashes", hashes), ("left", left)):
         save_array(folder / f"{name}.npy", values)
+    finish(folder / DONE, folder, folder.glob("*.npy"))
 
 
 class Cuts:
@@ -76,7 +78,7 @@ class Cuts:
     @staticmethod
     def there(folder: Path) -> bool:
         """Whether they were written to the end."""
-        return (folder / "left.npy").exists()
+        return is_finished(folder / DONE, folder)
 
     @cached_property
     def left(self) -> npt.NDArray[np.int32]:
@@ -96,11 +98,7 @@ class Cuts:
         return closed
 
     def _array(self, name: str) -> Any:
-        return np.load(self._folder / f"{name}.npy", mmap_mode="r")
-
-
-def _open(path: Path) -> Any:
-    return np.load(path, mmap_mode="r")
+        return open_array(self._folder / f"{name}.npy")
 
 
 def _groups(counts: npt.NDArray[np.int32]) -> Iterator[slice]:
@@ -117,8 +115,3 @@ def _of_rows(entries: Any, rows: Rows) -> Any:
     found = np.ascontiguousarray(entries["row"])
     low, high = np.searchsorted(found, rows[0]), np.searchsorted(found, rows[-1], "right")
     return entries[low:high][np.isin(found[low:high], rows)]
-
-
-def save_array(path: Path, values: Any) -> None:
-    """As .npy, renamed into place."""
-    store.replace_file(path, lambda partial: disk.save_array(partial, values))

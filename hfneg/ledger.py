@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.candidates import Candidates
+from hfneg.part_files import load_table
 from hfneg.policy import Selection
 
 ROW_GROUP = 4096
@@ -79,6 +80,6 @@ def compact(parts: Sequence[Path], folder: Path) -> None:
         size += part.stat().st_size
     for i, group in enumerate(groups):
         path = folder / f"anchors-{i:05d}-of-{len(groups):05d}.parquet"
-        with pq.ParquetWriter(path, pq.read_schema(group[0])) as writer:
+        with pq.ParquetWriter(path, load_table(group[0]).schema) as writer:
             for part in group:
-                writer.write_table(pq.read_table(part))
+                writer.write_table(load_table(part))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfneg.errors import InputError
+from hfneg.mined_folder import refuse_damaged
 from hfneg.mined_ledger import MinedLedger
 
 
@@ -16,6 +17,7 @@ def anchor_texts(ledger: MinedLedger) -> Iterator[pa.StringArray]:
 
     Raises InputError where a file of the ledger is damaged.
     """
+    refuse_damaged(ledger.folder, "ledger/")
     for path in sorted((ledger.folder / "ledger").glob("*.parquet")):
         try:
             for batch in pq.ParquetFile(path).iter_batches(4096, columns=["anchor"]):

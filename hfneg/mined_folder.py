@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from hfneg import store
+from hfneg import part_files, store
+from hfneg.base import checksums
+from hfneg.base.checksums import Fault
 from hfneg.cards import Readme, read_samples, render, without_paths
 from hfneg.errors import InputError, OutputError, near_miss
-from hfneg.run_folder import SUMMARY
+from hfneg.run_folder import SUMMARY, fault_in
 
 if TYPE_CHECKING:
     import datasets
@@ -61,8 +63,9 @@ def record(folder: str | Path, **facts: Any) -> None:
     """Add to what ``summary.json`` and the card of a mined folder say, each replaced at once."""
     path = Path(folder)
     summary = {**open_summary(path), **facts}
+    refuse_damaged(path)
     text = card(summary, list(summary["rows"]), content_digest(path), path)
-    store.write_json(path / SUMMARY, summary)
+    part_files.save_facts(path / SUMMARY, summary)
     store.replace_file(path / "README.md", lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
@@ -78,20 +81,35 @@ def open_rows(out: Path, several: bool) -> datasets.Dataset | datasets.DatasetDi
 
     if not any((out / "data").glob("*.parquet")):
         raise OutputError(f"{out} has lost its rows (data/*.parquet); overwrite it, or mine into another folder")
+    refuse_damaged(out, "data/")
     loaded = datasets.load_dataset(str(out), "default")
     return loaded if several else next(iter(loaded.values()))
 
 
 def open_summary(folder: str | Path) -> dict[str, Any]:
-    """The counts and settings of a mined folder (its ``summary.json``).
+    """The counts and settings of a mined folder (its ``summary.json``); the sizes of all its files are checked.
 
-    Raises InputError where the folder was not mined, or not to the end.
+    Raises InputError where the folder was not mined, or not to the end, or a file of it is damaged.
     """
     path = Path(folder) / SUMMARY
     if not path.is_file():
         raise InputError(f"{folder} is no mined folder: it has no {SUMMARY}; mine into it first (hfneg mine)")
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        facts = checksums.unsigned(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError) as error:
+        raise _damaged(Fault(path, str(error))) from error
+    refuse_damaged(Path(folder), content=False)
     return facts
+
+
+def refuse_damaged(folder: Path, below: str = "", *, content: bool = True) -> None:
+    """Raise InputError naming the first damaged file, of those `below` a folder; without `content` by sizes alone."""
+    if (fault := fault_in(folder, below, content=content)) is not None:
+        raise _damaged(fault)
+
+
+def _damaged(fault: Fault) -> InputError:
+    return InputError(f"{fault}; copy the whole folder from where it was made, or mine again")
 
 
 def open_split(folder: Path, split: str | None) -> tuple[Any, str, str]:

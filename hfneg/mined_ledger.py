@@ -22,7 +22,7 @@ from hfneg import verdicts
 from hfneg.batches import Lists, offsets
 from hfneg.candidates import Candidates
 from hfneg.errors import InputError
-from hfneg.mined_folder import open_summary
+from hfneg.mined_folder import open_summary, refuse_damaged
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -218,7 +218,8 @@ class MinedLedger:
             raise InputError(f"{path} cannot be read ({error}); copy the whole folder, or mine again") from error
 
     def _groups(self, path: Path, columns: list[str] | None) -> Iterator[pa.Table]:
-        """Row group by row group."""
+        """Row group by row group; the first in a process compares the file's checksum."""
+        refuse_damaged(self.folder, f"ledger/{path.name}")
         file = self._open(path)
         absent = [name for name in columns or self._columns if name not in file.schema_arrow.names]
         if absent:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import ledger, mined_folder, progress, rows, statistics_of, store
+from hfneg import ledger, mined_folder, part_files, progress, rows, statistics_of, store
 from hfneg.anchors import Anchors
 from hfneg.errors import RecipeError, SettingError
 from hfneg.executors.base import Executor
@@ -20,7 +20,7 @@ from hfneg.loading import BEIR_ANCHOR, BEIR_POSITIVE, as_corpus, is_beir, load_b
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, check, clear
-from hfneg.selections import Selections
+from hfneg.selections import Selections, are_gathered, mark_gathered
 from hfneg.sources import origins
 from hfneg.splits import check_columns, refuse_empty, splits_of
 from hfneg.stages import Choose, Deeper, Encode, Examine, Found, Parts, Search, Span, Tally
@@ -215,17 +215,17 @@ class _Run:
     def _choose(self) -> Selections:
         """All parts of ledger and selection, then both gathered."""
         gathered = self.folder.folder("gathered")
-        if (gathered / "done").exists():
+        if are_gathered(gathered):
             return Selections(gathered, self.anchors)
         found = self._search()
         deeper = None if self.transform.deeper is None else self._search_deeper(found)
         entries, selected = self.folder.folder("ledger"), self.folder.folder("selected")
-        work, missing = Choose(found, deeper, entries, selected), self.parts.missing(selected, ".npz")
-        self._run(work, missing, "Selecting", " anchors", len(self.anchors), self._size)
+        work = Choose(found, deeper, entries, selected)
+        self._run(work, work.missing(self.parts), "Selecting", " anchors", len(self.anchors), self._size)
         taught = self.transform.select.policy.teacher is not None
         selections = Selections.gather(selected, len(self.parts), gathered, self.anchors, taught=taught)
         ledger.compact(sorted(entries.glob("*.parquet")), self.folder.folder("finished", "ledger"))
-        (gathered / "done").touch()
+        mark_gathered(gathered)
         return selections
 
     def _run(self, work: Any, units: list[Any], desc: str, unit: str, total: int, size: Any) -> None:
@@ -263,7 +263,7 @@ class _Run:
                 size = rows.row_bytes(split, self.anchors, self.recipe.sampler.n)
                 writer = rows.RowWriter(self.transform, selections, split, self.hidden)
                 for shard in rows.shards_of(name, self._rows_of(name), size):
-                    if not (counts / shard.name).with_suffix(".json").exists():
+                    if not rows.is_written(shard, folder, counts):
                         writer.write(shard, folder, counts)
                     bar.update(shard.stop - shard.start)
         return rows.load_counts(sorted(counts.glob("*.json")))
@@ -274,7 +274,7 @@ class _Run:
 
 def _leave_statistics(out: Path) -> None:
     """Last, because they are read from the finished folder; a run that was killed here has only them to make."""
-    if not (out / statistics_of.FILE).exists():
+    if part_files.load_facts(out / statistics_of.FILE) is None:
         for leftover in out.glob(f".{statistics_of.FILE}.*.partial"):  # of a killed process
             leftover.unlink()
         statistics_of.write(out)

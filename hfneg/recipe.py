@@ -20,6 +20,7 @@ with ``trust=True``, because loading it runs its code.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,15 @@ from hfneg.pipeline import Mine
 from hfneg.promotion import Promote
 from hfneg.retrieve import Retrieve, source_names
 from hfneg.retrievers import BM25
+from hfneg.run_folder import fault_in
 from hfneg.sampling import Sampler, TakeTop
 from hfneg.select import Select
 from hfneg.short import Keep, Short
 from hfneg.step import Step
 from hfneg.step_text import parse_setting, parse_step, parse_yaml, replaced, step_text
 from hfneg.teachers import Teacher
+
+log = logging.getLogger(__name__)
 
 
 class Recipe(BaseModel):
@@ -113,6 +117,9 @@ class Recipe(BaseModel):
         file = Path(path)
         if not file.is_file():
             raise RecipeError(f"there is no recipe file {str(path)!r}")
+        fault = fault_in(file.parent, file.name)
+        if fault is not None and fault.path == file:
+            log.warning("%s, or was edited: it is not what %s was mined with", fault, file.parent)
         try:
             return cls.from_yaml(file.read_text(encoding="utf-8"), trust=trust)
         except UnicodeDecodeError as error:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from hfneg import mined_folder
 from hfneg.anchors import Anchors
 from hfneg.corpus import Corpus
-from hfneg.errors import InputError, StoreError
+from hfneg.errors import DamagedError, InputError, StoreError
 from hfneg.loading import as_corpus
 from hfneg.mined_ledger import MinedLedger
+
+log = logging.getLogger(__name__)
 
 
 def reopen_anchors(ledger: MinedLedger, corpus: Any = None) -> Anchors:
@@ -24,6 +27,8 @@ def reopen_anchors(ledger: MinedLedger, corpus: Any = None) -> Anchors:
     try:
         return Anchors.reopen(wanted, **names)
     except StoreError as error:
+        if isinstance(error, DamagedError):
+            log.warning("%s", error)
         documents = as_corpus(corpus)
         if documents is None:
             documents = _stored_corpus(ledger)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import yaml
 
 from hfneg import columns, ledger, mined_folder, rows, statistics_of, store, verdicts
@@ -15,6 +14,7 @@ from hfneg.errors import RecipeError, SettingError, near_miss
 from hfneg.filters import FILTERS, Filter
 from hfneg.guard import Guard
 from hfneg.mined_ledger import MinedLedger
+from hfneg.part_files import save_arrays, save_table, whole
 from hfneg.pipeline import Mine
 from hfneg.provenance import models_of
 from hfneg.recipe import SLOTS, Recipe
@@ -23,9 +23,8 @@ from hfneg.replaying import LedgerRetrieve, LedgerTeacher, Replay, needs_teacher
 from hfneg.run_folder import RunFolder, check, clear
 from hfneg.sampling import Sampler
 from hfneg.select import Select
-from hfneg.selections import Selections, arrays_of
+from hfneg.selections import Selections, are_gathered, arrays_of, mark_gathered
 from hfneg.short import Fill, Short
-from hfneg.stages import save_arrays
 from hfneg.summary import summarize
 
 if TYPE_CHECKING:
@@ -239,7 +238,7 @@ class _Run:
     def _choose(self) -> Selections:
         """A part of ledger and selection per block, then both gathered."""
         gathered = self.folder.folder("gathered")
-        if (gathered / "done").exists():
+        if are_gathered(gathered):
             return Selections(gathered, self.anchors)
         from datasets.utils import tqdm
 
@@ -247,12 +246,12 @@ class _Run:
         part = -1
         with tqdm(total=len(self.source), desc="Selecting", unit=" anchors", unit_scale=True) as bar:
             for part, block in enumerate(self.source.blocks()):
-                if not (selected / f"{part:06d}.npz").exists():
+                if not all(whole([selected / f"{part:06d}.npz", entries / f"{part:06d}.parquet"])):
                     self._choose_part(part, block, entries, selected)
                 bar.update(len(block.numbers))
         selections = Selections.gather(selected, part + 1, gathered, self.anchors, taught=self.source.taught)
         ledger.compact(sorted(entries.glob("*.parquet")), self.folder.folder("finished", "ledger"))
-        (gathered / "done").touch()
+        mark_gathered(gathered)
         return selections
 
     def _choose_part(self, part: int, block: Any, entries: Path, selected: Path) -> None:
@@ -260,7 +259,7 @@ class _Run:
         chosen = self.replay.run(block)
         deeper = block.candidates.deeper_positive_scores is not None
         table = ledger.table(self.anchors, block.candidates, with_all_scores(chosen, block), deeper=deeper)
-        store.replace_file(entries / f"{part:06d}.parquet", lambda path: pq.write_table(table, path))
+        save_table(entries / f"{part:06d}.parquet", table)
         missing = np.diff(chosen.negatives.indptr) < self.policy.sampler.n
         relaxed = chosen.negatives.owners[chosen.negative_verdicts == verdicts.RELAXED]
         short = np.union1d(np.flatnonzero(missing), relaxed)
@@ -275,7 +274,7 @@ class _Run:
             size = rows.row_bytes(split, self.anchors, self.policy.sampler.n)
             writer = rows.RowWriter(self.transform, selections, split, hidden)
             for shard in rows.shards_of(name, split.num_rows, size):
-                if not (counts / shard.name).with_suffix(".json").exists():
+                if not rows.is_written(shard, folder, counts):
                     writer.write(shard, folder, counts)
         return rows.load_counts(sorted(counts.glob("*.json")))
 

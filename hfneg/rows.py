@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from hfneg import columns, store
+from hfneg import columns, part_files, store
 from hfneg.anchors import Anchors
+from hfneg.base import checksums
+from hfneg.base.checksums import Fault
 from hfneg.batches import lists_of
 from hfneg.errors import ColumnError
 from hfneg.pipeline import Mine
@@ -70,7 +71,7 @@ class RowWriter:
         self.hidden = hidden
 
     def write(self, shard: Shard, folder: Path, counted: Path) -> None:
-        """The shard, then its counts as JSON: where the counts are, the shard is finished."""
+        """The shard, then its counts and its checksum as JSON: where these are, the shard is finished."""
         counts = HiddenCount()
 
         def fill(path: Path) -> None:
@@ -81,7 +82,8 @@ class RowWriter:
                     writer.write_table(self._mined(batch, counts).cast(schema))
 
         store.replace_file(folder / shard.name, fill)
-        store.write_json((counted / shard.name).with_suffix(".json"), counts.__dict__)
+        facts = {"counts": counts.__dict__, "file": checksums.sum_of(folder / shard.name)}
+        part_files.save_facts(_facts_of(shard, counted), facts)
 
     def _batches(self, shard: Shard) -> Iterator[pa.Table]:
         if hasattr(self.split, "num_rows"):
@@ -175,9 +177,26 @@ def content_digest(split: Any) -> str | None:
     return state.hexdigest()
 
 
+def is_written(shard: Shard, folder: Path, counted: Path) -> bool:
+    """Whether `RowWriter.write` has finished the shard, and it is as it was left; if not it is set aside."""
+    facts = part_files.load_facts(_facts_of(shard, counted))
+    if facts is None or "file" not in facts:  # of an earlier version
+        return False
+    fault = checksums.file_fault(folder / shard.name, checksums.Sum(*facts["file"]))
+    part_files.give_up([] if fault is None else [fault])
+    return fault is None
+
+
+def _facts_of(shard: Shard, counted: Path) -> Path:
+    return (counted / shard.name).with_suffix(".json")
+
+
 def load_counts(paths: list[Path]) -> HiddenCount:
     """The sum over shards."""
     total = HiddenCount()
     for path in paths:
-        total.add(HiddenCount(**json.loads(path.read_text())))
+        facts = part_files.load_facts(path)
+        if facts is None:
+            raise part_files.damaged(Fault(path, "it was whole a moment ago"))
+        total.add(HiddenCount(**facts["counts"]))
     return total

@@ -8,19 +8,24 @@ its files are renamed to their places, ``summary.json`` last: a folder with a su
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hfneg import store
+from hfneg import part_files
+from hfneg.base import checksums
+from hfneg.base.checksums import MANIFEST, Fault
 from hfneg.errors import OutputError, OutputExistsError, ResumeError, SettingError
+
+log = logging.getLogger(__name__)
 
 WORK = ".hfneg"
 RUN = "run.json"
 SUMMARY = "summary.json"
-PUBLIC = ("data", "ledger", "recipe.yaml", "README.md", "statistics.json", SUMMARY)
+PUBLIC = ("data", "ledger", "recipe.yaml", "README.md", "statistics.json", MANIFEST, SUMMARY)
 
 
 class RunFolder:
@@ -42,7 +47,8 @@ class RunFolder:
     def begin(self) -> None:
         """Make the work area, or find that it belongs to this run, and end what a kill left to be moved.
 
-        Raises ResumeError naming what changed, OutputError where the folder cannot be written.
+        Raises ResumeError naming what changed, OutputError where the folder cannot be written, or is finished and
+        damaged.
         """
         before = self._recorded()
         if before is not None:
@@ -53,22 +59,32 @@ class RunFolder:
                     f"({_difference(before, self.identity, changed[0])}); give the same inputs, or overwrite, or "
                     "another output folder"
                 )
-            if self.complete or (self.finished / SUMMARY).is_file():
+            if self.complete or _identity_of(self.finished / SUMMARY) is not None:
                 self._move()
+                self._refuse_damaged()
+            for name in ("recipe.yaml", "README.md", MANIFEST, SUMMARY):  # written last, and so again
+                _remove(self.finished / name)
             return
         try:
             _remove(self.work)  # what lies there without the record of a run is of a run that was being removed
             self.work.mkdir(parents=True)
-            store.write_json(self.work / RUN, self.identity)
+            part_files.save_facts(self.work / RUN, self.identity)
         except OSError as error:
             raise OutputError(f"cannot write to {self.out}: {error.strerror or error}") from error
+
+    def _refuse_damaged(self) -> None:
+        if (fault := fault_in(self.out)) is not None:
+            raise OutputError(f"{fault}; overwrite=True mines again, or copy the whole folder from where it was made")
 
     def _recorded(self) -> dict[str, Any] | None:
         if self.complete:
             return _identity_of(self.out / SUMMARY)
         if not (self.work / RUN).is_file():
             return None
-        return _read_json(self.work / RUN)
+        recorded = part_files.load_facts(self.work / RUN)
+        if recorded is None:  # nobody knows what its parts belong to
+            log.warning("the run in %s begins anew; its parts are in %s now", self.out, checksums.set_aside(self.work))
+        return recorded
 
     def folder(self, *names: str) -> Path:
         """A folder of the work area."""
@@ -88,7 +104,9 @@ class RunFolder:
         """Move what is finished to its place; a kill in between leaves the rest to the next `begin`."""
         for leftover in self.finished.rglob(".*.partial"):  # of a killed process
             leftover.unlink()
-        store.write_json(self.finished / SUMMARY, {**summary, "identity": self.identity})
+        files = [self.finished / "recipe.yaml", *self.finished.glob("data/*"), *self.finished.glob("ledger/*")]
+        checksums.write(self.finished / MANIFEST, self.finished, sorted(files))
+        part_files.save_facts(self.finished / SUMMARY, {**summary, "identity": self.identity})
         self._move()
 
     def _move(self) -> None:
@@ -120,7 +138,13 @@ def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
     if not path.is_dir() or not any(path.iterdir()):
         return
     finished = _identity_of(path / SUMMARY) is not None
-    if not finished and not (path / WORK).is_dir():
+    lost = not finished and not (path / WORK).is_dir() and _lists_recipe(path / MANIFEST)
+    if lost and not overwrite:
+        raise OutputError(
+            f"{path / SUMMARY} is missing or damaged, and with it what the folder was mined for; overwrite=True mines "
+            "again, or copy the whole folder from where it was made"
+        )
+    if not finished and not lost and not (path / WORK).is_dir():
         raise OutputExistsError(f"{path} holds files that hfneg did not write; give a new or empty folder")
     if not resume and not overwrite:
         state = "a finished run" if finished else "a run that was cut off"
@@ -128,18 +152,28 @@ def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def _identity_of(summary: Path) -> dict[str, Any] | None:
-    """What a finished run depended on; None where the file is not there or not hfneg's."""
-    identity = _read_json(summary).get("identity") if summary.is_file() else None
+    """What a finished run depended on; None where the file is not there, damaged, or not hfneg's."""
+    try:
+        identity = checksums.unsigned(json.loads(summary.read_bytes())).get("identity")
+    except (OSError, ValueError, AttributeError):
+        return None
     return identity if isinstance(identity, dict) else None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a file, empty where there is none."""
+def _lists_recipe(manifest: Path) -> bool:
+    """Whether it is that of a finished folder, and not a file of somebody else."""
     try:
-        value = json.loads(path.read_bytes())
-    except ValueError:  # not JSON, or not UTF-8: written by somebody else
-        return {}
-    return value if isinstance(value, dict) else {}
+        return "recipe.yaml" in checksums.names(manifest)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+
+
+def fault_in(folder: Path, below: str = "", *, content: bool = True) -> Fault | None:
+    """What is damaged of the rows, the ledger and the recipe of a finished folder, or of what lies `below` one in it.
+
+    None for a folder of a version that kept no checksums. Cards may be edited, and other files are nobody's business.
+    """
+    return checksums.fault(folder / MANIFEST, folder, below=below, content=content)
 
 
 def clear(out: str | Path) -> None:

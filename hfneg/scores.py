@@ -33,9 +33,9 @@ from filelock import Timeout
 from hfneg import segments, store
 from hfneg.base import temporary
 from hfneg.base.store_layout import SCORES, TEACHER
-from hfneg.errors import NonFiniteError, SettingError, StoreError
+from hfneg.errors import DamagedError, NonFiniteError, SettingError, StoreError
 from hfneg.hashing import HASH, Hashes, mix
-from hfneg.segments import Block, DamagedError, Scores, Segment, writing
+from hfneg.segments import Block, Scores, Segment, writing
 
 LOCK_SECONDS = 60.0
 SECOND_HALF = 0x6A09E667F3BCC908  # so that the two halves of a pair's key are unrelated

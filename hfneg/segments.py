@@ -27,7 +27,8 @@ import xxhash
 from filelock import Timeout
 
 from hfneg import store
-from hfneg.errors import StoreError
+from hfneg.base import checksums
+from hfneg.errors import DamagedError, StoreError
 from hfneg.hashing import Halves, Rows
 
 VERSION = 1
@@ -36,15 +37,10 @@ HEADER = struct.Struct("<8sIIQQQQQ")  # magic, version, 0, count, capacity, chec
 HEADER_BYTES = 64  # HEADER and its own checksum
 NAME = re.compile(r"(\d{12})-(\d{12})-[0-9a-f]{8}\.scores(\.damaged)?")
 ENTRY_BYTES = 20
-VERIFY_BYTES = 16 << 20  # files up to this size are verified whole when they are opened: milliseconds
 FEW = 4  # fewer segments than this are not merged
 MERGE_ENTRIES = 1 << 18  # a merge holds about this many entries in memory, however many it merges
 
 Scores = npt.NDArray[np.float32]
-
-
-class DamagedError(StoreError):
-    """A file whose size or checksum is not what was written; `ScoreStore.repair` sets it aside."""
 
 
 class Block(NamedTuple):
@@ -58,6 +54,8 @@ class Block(NamedTuple):
 class Segment:
     """One file, mapped: ``high``, ``low``, ``scores``, read-only; of the puts ``first`` to ``last``.
 
+    Its header is checked whenever it is opened, the rest when it is opened for the first time in a process.
+
     Raises FileNotFoundError where it is gone (a merge replaced it), DamagedError, or StoreError where it cannot be
     read or was written by a newer version.
     """
@@ -67,19 +65,24 @@ class Segment:
         self.first, self.last = span(path.name)
         try:
             with path.open("rb") as file:
-                self.nbytes = os.fstat(file.fileno()).st_size
+                status = os.fstat(file.fileno())
+                self.nbytes = status.st_size
                 count, self._capacity, *self._sums = self._read_header(file)
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             raise
+        except IsADirectoryError as error:
+            raise self._damaged("it is no file") from error
         except OSError as error:
             raise StoreError(f"cannot read {path} ({error.strerror or error})") from error
         starts = _offsets(self._capacity)
         self.high: Halves = np.frombuffer(mapped, "<u8", count, starts[0])
         self.low: Halves = np.frombuffer(mapped, "<u8", count, starts[1])
         self.scores: Scores = np.frombuffer(mapped, "<f4", count, starts[2])
-        if self.nbytes <= VERIFY_BYTES:
+        digest = "".join(f"{number:016x}" for number in self._sums)
+        if not checksums.is_known(status, digest):
             self.verify()
+            checksums.remember(status, digest)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -111,7 +114,8 @@ class Segment:
     def _damaged(self, what: str) -> DamagedError:
         return DamagedError(
             f"{self.path} is damaged ({what}). Its scores are lost, those in other files are not: "
-            f"hfneg.scores.ScoreStore({self.path.parent.name!r}).repair() sets it aside, and its pairs are scored again"
+            f"hfneg.scores.ScoreStore({self.path.parent.name!r}).repair() (hfneg store repair) sets it aside, and its "
+            "pairs are scored again"
         )
 
     def find(self, high: Halves, low: Halves) -> Rows:

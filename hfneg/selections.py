@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hfneg.anchors import Anchors
 from hfneg.base import disk
 from hfneg.batches import Lists
+from hfneg.part_files import finish, is_finished, load_arrays
 from hfneg.policy import Selection
 
 Rows = npt.NDArray[np.int64]
@@ -20,6 +21,7 @@ PER_NEGATIVE = {"rows": np.int64, "scores": np.float32, "sources": np.uint8, "ne
 PER_POSITIVE = {"positive_scores": np.float32}
 TAUGHT = {"teacher_scores": np.float32, "positive_teacher_scores": np.float32}  # per negative, per positive
 PROMOTED = {"promoted": np.int64}  # lists of their own
+DONE = "done"
 
 
 def arrays_of(chosen: Selection, calls: Rows) -> dict[str, Any]:
@@ -66,22 +68,21 @@ class Selections:
     def gather(cls, folder: Path, parts: int, gathered: Path, anchors: Anchors, *, taught: bool) -> Selections:
         """Append the parts, in order, to one file per array."""
         dtypes: dict[str, Any] = {**PER_NEGATIVE, **PER_POSITIVE, **(TAUGHT if taught else {})}
-        with np.load(folder / f"{0:06d}.npz") as arrays:
-            dtypes |= PROMOTED if "promoted" in arrays else {}
+        dtypes |= PROMOTED if "promoted" in load_arrays(folder / f"{0:06d}.npz") else {}
         promoted = [np.zeros(1, dtype=np.int64)]
         lengths, verdicts = [np.zeros(1, dtype=np.int64)], np.zeros(256, np.int64)
         calls, shortfall = np.zeros(2, np.int64), np.zeros(7, np.int64)
         with contextlib.ExitStack() as stack:
             files = {name: stack.enter_context((gathered / f"{name}.raw").open("wb")) for name in dtypes}
             for part in range(parts):
-                with np.load(folder / f"{part:06d}.npz") as arrays:
-                    lengths.append(np.diff(arrays["indptr"]))
-                    promoted += [np.diff(arrays["promoted_indptr"])] if "promoted" in dtypes else []
-                    verdicts += arrays["verdicts"]
-                    calls += arrays["calls"]
-                    shortfall += arrays["shortfall"]
-                    for name, dtype in dtypes.items():
-                        files[name].write(arrays[name].astype(dtype).tobytes())
+                arrays = load_arrays(folder / f"{part:06d}.npz")
+                lengths.append(np.diff(arrays["indptr"]))
+                promoted += [np.diff(arrays["promoted_indptr"])] if "promoted" in dtypes else []
+                verdicts += arrays["verdicts"]
+                calls += arrays["calls"]
+                shortfall += arrays["shortfall"]
+                for name, dtype in dtypes.items():
+                    files[name].write(arrays[name].astype(dtype).tobytes())
         disk.save_array(gathered / "indptr.npy", np.cumsum(np.concatenate(lengths)))
         if "promoted" in dtypes:
             disk.save_array(gathered / "promoted_indptr.npy", np.cumsum(np.concatenate(promoted)))
@@ -128,6 +129,17 @@ class Selections:
             return None
         indptr = self._arrays["promoted_indptr"]
         return Lists.gather(self._arrays["promoted"], indptr[numbers], indptr[numbers + 1])
+
+
+def mark_gathered(gathered: Path) -> None:
+    """Both are finished: what `Selections.gather` has left, and the compacted ledger in the same work area."""
+    work = gathered.parent
+    finish(gathered / DONE, work, [*gathered.glob("*.npy"), *work.glob("finished/ledger/*.parquet")])
+
+
+def are_gathered(gathered: Path) -> bool:
+    """Whether both are finished and whole; what is not is set aside."""
+    return is_finished(gathered / DONE, gathered.parent)
 
 
 def _as_npy(folder: Path, name: str, dtype: Any) -> None:

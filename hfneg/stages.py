@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
-from hfneg import ledger, store
+from hfneg import ledger
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.candidates import Candidates
 from hfneg.deepening import longer_lists
-from hfneg.hubs import Cuts, save_array, tally
+from hfneg.hubs import Cuts, tally
 from hfneg.outcome import Outcome
+from hfneg.part_files import load_arrays, save_array, save_arrays, save_table, whole
 from hfneg.pipeline import Mine
 from hfneg.pool import Mask, Pool
 from hfneg.scoring import Scorer
@@ -57,8 +57,7 @@ class Parts:
 
     def numbers(self, part: int) -> Rows:
         if self.short is not None:
-            with np.load(self.short / f"{part:06d}.npz") as arrays:
-                numbers: Rows = arrays["short"]
+            numbers: Rows = load_arrays(self.short / f"{part:06d}.npz")["short"]
             return numbers
         return np.arange(part * PART, min((part + 1) * PART, self.anchors))
 
@@ -68,7 +67,9 @@ class Parts:
         return min(span.last * PART, self.anchors) - span.first * PART
 
     def missing(self, folder: Path, suffix: str) -> list[int]:
-        return [part for part in range(len(self)) if not (folder / f"{part:06d}{suffix}").exists()]
+        """Parts without a whole file in the folder."""
+        there = whole([folder / f"{part:06d}{suffix}" for part in range(len(self))])
+        return [part for part in range(len(self)) if not there[part]]
 
     def spans(self, missing: list[int], anchors: int, workers: int) -> list[Span]:
         """Runs of missing parts, of no more than `anchors` (or one part), and shared out among the workers."""
@@ -124,8 +125,8 @@ class Search:
 
 def load_hits(path: Path) -> SourceHits:
     """One part of one source."""
-    with np.load(path) as arrays:
-        return SourceHits(Lists(arrays["indptr"], arrays["rows"]), arrays["scores"], arrays["positive_scores"])
+    arrays = load_arrays(path)
+    return SourceHits(Lists(arrays["indptr"], arrays["rows"]), arrays["scores"], arrays["positive_scores"])
 
 
 @dataclass(frozen=True)
@@ -186,11 +187,11 @@ class Deeper:
     def outcome(self, part: int) -> tuple[Outcome, Rows]:
         """As `Examine` has left it, and the calls of the teacher that it took."""
         pool = Pool(self.first.transform.anchors, self.first.candidates(part))
-        with np.load(self.examined / f"{part:06d}.npz") as arrays:
-            if "teacher_scores" in arrays:
-                pool.teacher_scores = arrays["teacher_scores"]
-                pool.positive_teacher_scores = arrays["positive_teacher_scores"]
-            return Outcome(pool, arrays["verdicts"], arrays["turns"].astype(np.int64)), arrays["calls"]
+        arrays = load_arrays(self.examined / f"{part:06d}.npz")
+        if "teacher_scores" in arrays:
+            pool.teacher_scores = arrays["teacher_scores"]
+            pool.positive_teacher_scores = arrays["positive_teacher_scores"]
+        return Outcome(pool, arrays["verdicts"], arrays["turns"].astype(np.int64)), arrays["calls"]
 
     def longer(self, part: int) -> Candidates:
         """The lists of the short anchors with what the deeper search has found behind them."""
@@ -230,6 +231,10 @@ class Choose:
     ledger: Path
     folder: Path
 
+    def missing(self, parts: Parts) -> list[int]:
+        """Parts that lack a whole file of either."""
+        return sorted({*parts.missing(self.folder, ".npz"), *parts.missing(self.ledger, ".parquet")})
+
     def __call__(self, part: int) -> None:
         transform = self.found.transform
         scorer = transform.select.scorer
@@ -245,7 +250,7 @@ class Choose:
             short, outcome = len(transform.short_anchors(outcome)), transform.complete(outcome)
         chosen = transform.select.policy.selection(outcome)
         entries = ledger.table(transform.anchors, outcome.pool.candidates, chosen, deeper=self.deeper is not None)
-        store.replace_file(self.ledger / f"{part:06d}.parquet", lambda path: pq.write_table(entries, path))
+        save_table(self.ledger / f"{part:06d}.parquet", entries)
         arrays = arrays_of(chosen, before + calls.made + deepening.made + completing.made)
         arrays["shortfall"] = np.array([deepened, appended, *deepening.made, short, *completing.made])
         save_arrays(self.folder / f"{part:06d}.npz", arrays)
@@ -271,13 +276,3 @@ class _Calls:
     def __exit__(self, *error: object) -> None:
         if self._scorer is not None:
             self.made = self._scorer.calls - self._before
-
-
-def save_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """As .npz, renamed into place."""
-
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-
-    store.replace_file(path, write)

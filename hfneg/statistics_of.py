@@ -7,6 +7,7 @@ and the report of a million anchors are made of a few kilobytes.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,9 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfneg import store
+from hfneg import part_files
+from hfneg.base import checksums
+from hfneg.base.checksums import Fault
 from hfneg.histograms import Histogram
 from hfneg.mined_ledger import LedgerBlock, MinedLedger
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 FILE = "statistics.json"
@@ -265,16 +270,19 @@ def write(folder: str | Path) -> None:
     """Leave the statistics of a finished mined folder in it, as ``statistics.json``."""
     ledger = MinedLedger(folder)
     facts = {"format": FORMAT, "ledger": _ledger_of(ledger), **of(ledger).as_dict()}
-    store.write_json(ledger.folder / FILE, facts)
+    part_files.save_facts(ledger.folder / FILE, facts)
 
 
 def _kept(ledger: MinedLedger) -> Statistics | None:
-    """What lies in the folder, where it is of this ledger and of this version."""
+    """What lies in the folder, where it is whole, of this ledger and of this version."""
     try:
-        facts = json.loads((ledger.folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        facts = checksums.unsigned(json.loads((ledger.folder / FILE).read_bytes()))
+    except FileNotFoundError:
         return None
-    if not isinstance(facts, dict) or (facts.get("format"), facts.get("ledger")) != (FORMAT, _ledger_of(ledger)):
+    except (OSError, ValueError, AttributeError) as error:
+        log.warning("%s; it is counted again", Fault(ledger.folder / FILE, str(error)))
+        return None
+    if (facts.get("format"), facts.get("ledger")) != (FORMAT, _ledger_of(ledger)):
         return None
     return Statistics.from_dict(facts)
 

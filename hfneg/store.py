@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,13 +18,16 @@ from typing import Any
 
 from filelock import FileLock
 
-from hfneg.base import store_layout, temporary
+from hfneg.base import checksums, old_files, store_layout, temporary
+from hfneg.base.checksums import Fault
 from hfneg.base.disk import full_disk_in
 from hfneg.base.owners import new_owner
 from hfneg.base.temporary import remove as remove
-from hfneg.errors import DiskFullError, HfnegError, SettingError, StoreError
+from hfneg.errors import DamagedError, DiskFullError, HfnegError, SettingError, StoreError
 
 ENVIRONMENT_VARIABLE = "HFNEG_STORE"
+
+logger = logging.getLogger(__name__)
 
 _forked_children = 0
 
@@ -121,7 +125,51 @@ def require(kind: str, digest: str) -> Path:
             f"the store {root()} has no {kind} {digest}; it was built with another {ENVIRONMENT_VARIABLE}, "
             "or it was deleted: build it again from the data"
         )
+    if (fault := fault_in(folder)) is not None:
+        raise damaged(fault)
     return folder
+
+
+def fault_in(folder: Path) -> Fault | None:
+    """What is wrong with an artefact: sizes at every call, contents at the first in a process; None where it is whole.
+
+    Of an artefact without checksums, which an older version built, only what sizes and headers tell.
+    """
+    with unreadable_is_said():
+        if not folder.is_dir():
+            return Fault(folder, "it is no folder") if os.path.lexists(folder) else None
+        manifest = folder / checksums.MANIFEST
+        return checksums.fault(manifest, folder) if checksums.there(manifest) else old_files.fault(folder)
+
+
+@contextlib.contextmanager
+def unreadable_is_said() -> Iterator[None]:
+    """StoreError for a file that may not be read: it is somebody else's, not damaged."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot read {error.filename or 'the store'} ({error.strerror or error}); make it readable, or set "
+            f"{ENVIRONMENT_VARIABLE} to another folder"
+        ) from error
+
+
+def damaged(fault: Fault) -> DamagedError:
+    """The error for an artefact that only the user's data can make again."""
+    return DamagedError(
+        f"{fault}. Call again with the data what made it (Corpus.from_dataset, Anchors, a retriever's open, mine), and "
+        "it is set aside and made anew; hfneg store verify says what else is damaged, hfneg store repair sets it aside"
+    )
+
+
+def set_aside(fault: Fault, path: Path) -> Path:
+    """Rename a damaged artefact (or part of one), so that it is made again, with a warning; its new path."""
+    try:
+        aside = checksums.set_aside(path)
+    except OSError as error:
+        raise StoreError(f"{fault}, and cannot be set aside ({error.strerror or error})") from error
+    logger.warning("%s; set aside as %s", fault, aside)
+    return aside
 
 
 @contextlib.contextmanager
@@ -156,18 +204,21 @@ def _place(error: BaseException) -> str:
 
 @disk_full_is_said()
 def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
-    """The artefact's folder, filled by `fill(folder)` if it is not there yet.
+    """The artefact's folder, filled by `fill(folder)` if it is not there yet, or damaged.
 
-    One process fills, others wait for it (a file lock).
+    One process fills, others wait for it (a file lock); what is damaged is set aside with a warning.
     """
     folder = artefact(kind, digest)
-    if folder.is_dir():
+    if folder.is_dir() and fault_in(folder) is None:
         return folder
     with lock(kind, digest):
+        if (fault := fault_in(folder)) is not None:
+            set_aside(fault, folder)
         if not folder.is_dir():
             temporary.sweep(folder.parent)  # of workers of this run that were killed
             with scratch_folder(temporary.beside(folder)) as scratch:
                 fill(scratch)
+                checksums.write_folder(scratch)
                 os.rename(scratch, folder)
     return folder
 

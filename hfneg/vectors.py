@@ -3,7 +3,8 @@
 They are written in parts of fixed row ranges, one ``.npy`` file each. A part is encoded whole, in one
 call over its rows, so its values depend neither on who asked for which rows nor on the order; a killed
 run keeps its finished parts, and several processes build different parts at once. Unlike other artefacts
-the folder is there before it is full: each FILE in it is complete.
+the folder is there before it is full: each FILE in it is complete, and ends with its own checksum (a seal,
+`hfneg.base.checksums`). A part that is damaged is set aside and encoded again when it is first read.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ import pyarrow as pa
 from filelock import Timeout
 
 from hfneg import store
-from hfneg.base import disk
+from hfneg.base import checksums, disk
+from hfneg.base.checksums import Fault
+from hfneg.base.old_files import part_fault
 from hfneg.encoding import Encoder, Role
-from hfneg.errors import SettingError, StoreError
+from hfneg.errors import SettingError
 
 FORMAT = 1
 PART_ROWS: dict[Role, int] = {"document": 8_192, "query": 1_024}
@@ -113,15 +116,32 @@ class Vectors:
         Raises ProcessError in a forked child, NonFiniteError naming the text, SettingError where the
         weights have changed since this object was made.
         """
-        if self._path(i).exists():
+        if self._is_whole(i):
             return True
         try:
             with store.lock("vectors", f"{self.digest}.{i % LOCKS}").acquire(timeout=-1 if wait else 0):
-                if not self._path(i).exists():
+                if not self._is_whole(i, set_aside=True):
                     self._write_part(i)
         except Timeout:
             return False
         return True
+
+    def _is_whole(self, i: int, *, set_aside: bool = False) -> bool:
+        """Whether part `i` is there and whole; with `set_aside` (under its lock) a damaged one is moved away."""
+        path = self._path(i)
+        if not os.path.lexists(path):
+            return False
+        with store.unreadable_is_said():
+            fault = part_fault(path) or self._misshapen(path, i)
+        if fault is not None and set_aside:
+            store.set_aside(fault, path)
+        return fault is None
+
+    def _misshapen(self, path: Path, i: int) -> Fault | None:
+        vectors, expected = np.load(path, mmap_mode="r"), (self._length(i), self.dimensions)
+        if vectors.shape == expected and vectors.dtype == np.float32:
+            return None
+        return Fault(path, f"it holds {vectors.dtype} {vectors.shape} instead of float32 {expected}")
 
     def _write_part(self, i: int) -> None:
         start, stop = self.bounds(i)
@@ -131,19 +151,31 @@ class Vectors:
         )
         self.folder.mkdir(exist_ok=True)
         self._write_facts(vectors.shape[1])
-        store.replace_file(
-            self._path(i), lambda partial: disk.save_array(partial, vectors, durable=True), at=self.folder
-        )
+        store.replace_file(self._path(i), lambda partial: _save(partial, vectors), at=self.folder)
 
     def _write_facts(self, dimensions: int) -> None:
-        path = self.folder / "vectors.json"
         with store.lock("vectors", self.digest):  # others write other parts meanwhile
-            if not path.exists():
-                facts: dict[str, Any] = {"rows": len(self), "dimensions": dimensions, "part_rows": self.part_rows}
-                facts |= {"role": self.role, "weights": self.encoder.weights, "source": self.source.digest}
-                store.write_json(path, facts, at=self.folder)
-        if dimensions != self.dimensions:
-            raise SettingError(f"the encoder gave {dimensions} dimensions and {self.dimensions} before, for {self!r}")
+            facts = self._read_facts(set_aside=True)
+            if facts is None:
+                facts = {"rows": len(self), "dimensions": dimensions, "part_rows": self.part_rows, "role": self.role}
+                facts |= {"weights": self.encoder.weights, "source": self.source.digest}
+                store.write_json(self._facts, checksums.signed(facts), at=self.folder)
+        if dimensions != facts["dimensions"]:
+            known = facts["dimensions"]
+            raise SettingError(f"the encoder gave {dimensions} dimensions and {known} before, for {self!r}")
+
+    def _read_facts(self, *, set_aside: bool = False) -> dict[str, Any] | None:
+        """None where they are missing or damaged; with `set_aside` (under the lock) damaged ones are moved away."""
+        if not os.path.lexists(self._facts):
+            return None
+        try:
+            return checksums.unsigned(json.loads(self._facts.read_bytes()))
+        except PermissionError:
+            raise
+        except (OSError, ValueError, AttributeError) as error:
+            if set_aside:
+                store.set_aside(Fault(self._facts, str(error)), self._facts)
+            return None
 
     def _label(self, row: int) -> str:
         ids = getattr(self.source, "ids", None)
@@ -154,10 +186,16 @@ class Vectors:
     @cached_property
     def dimensions(self) -> int:
         """d; builds the first part where nothing is there yet."""
-        path = self.folder / "vectors.json"
-        if not path.exists():
-            self.build_part(0)
-        return int(json.loads(path.read_text())["dimensions"])
+        facts = self._read_facts()
+        if facts is None:
+            whole = (path for path in map(self._path, range(self.n_parts)) if path.exists() and not part_fault(path))
+            path = next(whole, None)
+            if path is None:
+                self.build_part(0)
+            else:
+                self._write_facts(np.load(path, mmap_mode="r").shape[-1])
+            facts = self._read_facts() or {}
+        return int(facts["dimensions"])
 
     @property
     def nbytes(self) -> int:
@@ -165,21 +203,9 @@ class Vectors:
         return len(self) * self.dimensions * 4
 
     def part(self, i: int) -> Vectors32:
-        """float32 [rows of the part, d], mapped; encoded first if it is missing.
-
-        Raises StoreError naming the file where it is damaged.
-        """
+        """float32 [rows of the part, d], mapped; encoded first if it is missing or damaged."""
         self.build_part(i)
-        path, expected = self._path(i), (self._length(i), self.dimensions)
-        try:
-            vectors: Any = np.load(path, mmap_mode="r")
-        except (ValueError, EOFError, OSError) as error:
-            raise StoreError(f"{path} is damaged ({error}); delete this file, and it is encoded again") from error
-        if vectors.shape != expected or vectors.dtype != np.float32:
-            raise StoreError(
-                f"{path} holds {vectors.dtype} {vectors.shape} instead of float32 {expected}; delete this file, and it "
-                "is encoded again"
-            )
+        vectors: Any = np.load(self._path(i), mmap_mode="r")
         return vectors.view(np.ndarray)  # type: ignore[no-any-return]
 
     def rows(self, numbers: Sequence[int] | Rows) -> Vectors32:
@@ -193,6 +219,10 @@ class Vectors:
             out = np.empty((len(wanted), self.dimensions), dtype=np.float32) if out is None else out
             out[positions] = part[wanted[positions] - i * self.part_rows]
         return np.empty((0, self.dimensions), dtype=np.float32) if out is None else out
+
+    @property
+    def _facts(self) -> Path:
+        return self.folder / "vectors.json"
 
     def _path(self, i: int) -> Path:
         return self.folder / f"part-{i:06d}.npy"
@@ -211,3 +241,8 @@ def by_part(rows: Rows, part_rows: int) -> list[tuple[int, Rows]]:
         return []
     groups = np.split(order, np.flatnonzero(np.diff(parts[order])) + 1)
     return [(int(parts[group[0]]), group) for group in groups]
+
+
+def _save(path: Path, vectors: Vectors32) -> None:
+    disk.save_array(path, vectors)
+    checksums.seal(path)

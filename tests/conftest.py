@@ -39,6 +39,7 @@ def pytest_unconfigure() -> None:
 
 # Scripts of tests.
 collect_ignore = [
+    "damage_the_store.py",
     "map_and_say.py",
     "mine_in_parts.py",
     "mine_with_teacher.py",

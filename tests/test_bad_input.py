@@ -1397,8 +1397,10 @@ def test_a_cut_off_run_goes_on(cut_off: World) -> None:
 
 
 def test_a_finished_folder_that_lost_its_rows_says_so(finished: World) -> None:
-    """A summary without rows is an OutputError, not another library's."""
+    """A summary without rows is an OutputError, not another library's; also in a folder without checksums."""
     shutil.rmtree(finished.out / "data")
+    refused(finished, lambda w: w.mine(resume=True), Output, ("parquet is damaged (it is missing)", "overwrite"))
+    (finished.out / "checksums.json").unlink()
     refused(finished, lambda w: w.mine(resume=True), Output, ("lost its rows", "overwrite"))
 
 

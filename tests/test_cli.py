@@ -155,6 +155,7 @@ def test_a_beir_folder_is_mined(beir: Path, tmp_path: Path) -> None:
         "data",
         "ledger",
         "README.md",
+        "checksums.json",
         "recipe.yaml",
         "statistics.json",
         "summary.json",

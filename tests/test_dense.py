@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import logging
 import os
@@ -26,7 +27,7 @@ from hfneg import vectors as vectors_module
 from hfneg.anchors import Anchors
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
-from hfneg.errors import NonFiniteError, ProcessError, RetrieverError, SettingError, StoreError
+from hfneg.errors import NonFiniteError, ProcessError, RetrieverError, SettingError
 from hfneg.retrievers.dense import Dense
 from hfneg.vectors import Vectors
 
@@ -325,22 +326,25 @@ def test_two_builders_share_the_work() -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_a_damaged_part_is_named() -> None:
-    """A truncated file is an error that names it; once deleted, that part alone is encoded again."""
+def test_a_damaged_part_is_encoded_again(caplog: pytest.LogCaptureFixture) -> None:
+    """That part alone, when it is first read, with a warning that names it; what was there is set aside."""
     stub = Stub(np.random.default_rng(8).normal(size=(25, 4)).astype(np.float32))
     vectors = Vectors(numbered(25), Encoder(stub), "document")
     vectors.build()
     path = vectors.folder / "part-000001.npy"
-    for damage in (path.read_bytes()[:-16], b"", path.read_bytes()[:128]):
+    whole = path.read_bytes()
+    other = io.BytesIO()
+    np.save(other, np.zeros((9, 4), np.float32))
+    damages = whole[:-16], b"", whole[:128], whole[:200] + b"\0" * 8 + whole[208:], other.getvalue()
+    for count, damage in enumerate(damages, start=1):
         path.write_bytes(damage)
-        with pytest.raises(StoreError, match=r"part-000001\.npy.*delete this file"):
-            vectors.rows([12])
-    np.save(path, np.zeros((9, 4), np.float32))
-    with pytest.raises(StoreError, match=r"instead of float32 \(10, 4\)"):
-        vectors.rows([12])
-    path.unlink()
-    np.testing.assert_array_equal(vectors.rows([12]), stub.matrix[[12]])
-    assert len(stub.calls) == 4
+        caplog.clear()
+        np.testing.assert_array_equal(vectors.rows([3, 12]), stub.matrix[[3, 12]])
+        (said,) = (record.getMessage() for record in caplog.records)
+        assert f"{path} is damaged" in said
+        assert len(stub.calls) == 3 + count
+        assert path.read_bytes() == whole
+    assert len(list(vectors.folder.glob("*.damaged*"))) == len(damages)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -22,11 +22,12 @@ LAYERS = """
 errors
 base
 columns progress histograms difference json_lines sources step store strings hashing verdicts compiling
+part_files
 batches documents models near_kernels dense_products run_folder segments
 near dense_kernels corpus encoding transform scores
 stored artefacts
 pairs loading vectors model_step
-anchors clusters identified near_anchors similarity
+anchors clusters identified near_anchors similarity upkeep
 candidates splits inputs co_positives
 pool
 outcome

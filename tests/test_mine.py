@@ -62,10 +62,11 @@ def corpus() -> hfneg.Corpus:
 
 
 def test_layout(folder: Path) -> None:
-    """Exactly data/, ledger/, recipe.yaml, README.md, and two files of numbers; no work area is left."""
+    """Exactly data/, ledger/, recipe.yaml, README.md, checksums, and two files of numbers; no work area is left."""
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     assert files == [
         "README.md",
+        "checksums.json",
         "data/train-00000-of-00001.parquet",
         "ledger/anchors-00000-of-00001.parquet",
         "recipe.yaml",

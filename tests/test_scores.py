@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from hfneg import scores as scores_module
 from hfneg import segments, store
+from hfneg.base import checksums
 from hfneg.errors import DiskFullError, NonFiniteError, SettingError, StoreError
 from hfneg.hashing import HASH, hash_texts
 from hfneg.scores import ScoreStore, pair_keys
@@ -511,11 +512,11 @@ def test_a_damaged_segment_costs_no_new_score(unmerged: None) -> None:
     np.testing.assert_array_equal(ScoreStore(TEACHER).get(numbered(10, 20)), values(10, 20))
 
 
-def test_a_large_damaged_segment_is_noticed_before_it_is_merged(
+def test_a_segment_that_was_whole_before_is_verified_again_before_it_is_merged(
     unmerged: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files that are too large to be verified when opened are verified before they are merged; nothing is removed."""
-    monkeypatch.setattr(segments, "VERIFY_BYTES", 0)
+    """Also what this process has verified already, for it goes into a file with a true checksum; nothing is removed."""
+    monkeypatch.setattr(checksums, "is_known", lambda *file: True)
     filled(0, 10, 20)
     damage(files()[0], "flipped score")
     with pytest.raises(StoreError, match="the checksum of its 10 scores differs"):

@@ -90,6 +90,7 @@ def open_source(dataset: Any, split: str | None = None) -> Source:
 def _open_path(path: str, split: str | None) -> Source:
     if (Path(path) / SUMMARY).is_file():
         recipe = str(mined_folder.open_summary(path).get("recipe", ""))
+        mined_folder.refuse_damaged(Path(path))
         rows, anchor, positive = mined_folder.open_split(Path(path), split)
         return _checked(Source(path, rows, anchor, positive, recipe))
     return _checked(Source(path, _one_split(loading.load_any(path, split), path, None)))

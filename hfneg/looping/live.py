@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfneg import store
-from hfneg.base import disk
+from hfneg import part_files, store
 from hfneg.corpus import Corpus
 
 Rows = npt.NDArray[np.int64]
@@ -55,7 +54,7 @@ class LiveNegatives:
         stamp = os.stat(path).st_mtime_ns
         if stamp != self._seen[0]:
             version = json.loads(path.read_text(encoding="utf-8"))["version"]
-            self._seen = (stamp, np.load(self.folder / f"{version:06d}.npy", mmap_mode="r"))
+            self._seen = (stamp, part_files.open_array(self.folder / f"{version:06d}.npy"))
         negatives: Rows = self._seen[1]
         return negatives
 
@@ -63,7 +62,7 @@ class LiveNegatives:
 def publish(folder: Path, version: int, negatives: Rows, facts: Mapping[str, Any]) -> None:
     """Write a version, then name it the current one; a reader sees the old one or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
-    store.replace_file(folder / f"{version:06d}.npy", lambda partial: disk.save_array(partial, negatives))
+    part_files.save_array(folder / f"{version:06d}.npy", negatives)
     store.write_json(folder / f"{version:06d}.json", {**facts, "version": version})
     store.write_json(folder / CURRENT, {**facts, "version": version})
 
@@ -81,7 +80,7 @@ def forget_after(folder: Path, step: int) -> int | None:
         if facts["step"] > step:
             path.with_suffix(".json").unlink()
             path.unlink(missing_ok=True)
-        elif path.is_file():
+        elif part_files.whole([path])[0]:
             last = facts
     if last is not None:
         store.write_json(folder / CURRENT, last)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from hfneg import mined_folder, store
+from hfneg import mined_folder, part_files, store
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
 from hfneg.errors import OutputExistsError, ResumeError, SettingError, TrainingError
@@ -121,7 +120,7 @@ class _Loop:
         if there and resume:
             _refuse_changed(self.out, _read(record), identity)
         self.out.mkdir(parents=True, exist_ok=True)
-        store.write_json(record, identity)
+        part_files.save_facts(record, identity)
 
     def run(
         self,
@@ -249,8 +248,7 @@ def _start(start: str | Path | None) -> tuple[int, str | None, str | None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return facts
+    return part_files.read_facts(path, "nobody knows what the rounds beside it belong to: overwrite=True begins anew")
 
 
 def _refuse_changed(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
 from hfneg.hashing import uniform
+from hfneg.mined_folder import refuse_damaged
 
 if TYPE_CHECKING:
     from hfneg.looping.record import Round
@@ -44,6 +45,7 @@ def narrowed(before: Round, corpus: Any, model: Any) -> tuple[Corpus, dict[str, 
 
 def _named_rows(before: Round) -> Rows:
     """Rows of all candidates and positives of the round, each once."""
+    refuse_damaged(before.mined_folder, "ledger/")
     found: Rows = np.empty(0, dtype=np.int64)
     for path in sorted((before.mined_folder / "ledger").glob("*.parquet")):
         for batch in pq.ParquetFile(path).iter_batches(4_096, columns=["rows", "positive_rows"]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -12,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfneg import mined_folder, store
+from hfneg import mined_folder, part_files, store
 from hfneg.encoding import Encoder
 from hfneg.errors import NonFiniteError, OutputError, TrainingError
 from hfneg.recipe import Recipe
@@ -167,7 +166,7 @@ class Round:
 
     def write(self) -> None:
         """``round.json``, replaced at once."""
-        store.write_json(
+        part_files.save_facts(
             self.folder / RECORD,
             {
                 "number": self.number,
@@ -182,7 +181,7 @@ class Round:
         )
 
     def read(self) -> Mapping[str, Any]:
-        """What an earlier run has recorded of it; empty where it has recorded nothing."""
+        """What an earlier run has recorded of it; empty where it has recorded nothing. Raises DamagedError."""
         path = self.folder / RECORD
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return facts
+        lost = "nobody knows what this round's training left: rename its folder to do the round again"
+        return part_files.read_facts(path, lost) if path.exists() else {}

@@ -74,6 +74,7 @@ def publish(
     formats = check_formats(formats)
     _check_settings(round, tag)
     summary = mined_folder.open_summary(folder)
+    mined_folder.refuse_damaged(Path(folder))
     hub = HubRepository(repo, revision, token)
     if dry_run is None and hub.token is None:
         raise AccessError(f"there is no token to write to {repo} with; log in with `hf auth login`, or set HF_TOKEN")

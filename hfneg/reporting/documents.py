@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,12 +13,15 @@ import pyarrow.parquet as pq
 
 from hfneg import columns
 from hfneg.corpus import Corpus
-from hfneg.errors import StoreError
+from hfneg.errors import DamagedError, StoreError
 from hfneg.hashing import normal_form
+from hfneg.mined_folder import refuse_damaged
 from hfneg.mined_ledger import LedgerBlock, MinedLedger
 from hfneg.reopening import reopen_anchors
 from hfneg.reporting.choosing import Chosen
 from hfneg.statistics_of import NEGATIVE
+
+log = logging.getLogger(__name__)
 
 Rows = npt.NDArray[np.int64]
 Key = tuple[float, ...]
@@ -67,7 +71,9 @@ def open_documents(ledger: MinedLedger, corpus: Any, chosen: Chosen, blocks: lis
     found = Corpus(ledger.summary["corpus"])
     try:
         _ = len(found)
-    except StoreError:
+    except StoreError as error:
+        if isinstance(error, DamagedError):
+            log.warning("%s", error)
         if corpus is None:
             return _from_rows(ledger, chosen, blocks)
         found = reopen_anchors(ledger, corpus).corpus
@@ -139,6 +145,7 @@ def _rows_of(ledger: MinedLedger, wanted: set[str]) -> dict[str, dict[str, Any]]
 
 
 def _row_groups(ledger: MinedLedger) -> Iterator[tuple[pq.ParquetFile, int]]:
+    refuse_damaged(ledger.folder, "data/")
     for path in sorted((ledger.folder / "data").glob("*.parquet")):
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):

@@ -22,8 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import store
+from hfneg.base import checksums
+from hfneg.base.checksums import Fault
 from hfneg.corpus import Corpus
-from hfneg.errors import SettingError, StoreError, near_miss
+from hfneg.errors import DamagedError, SettingError, StoreError, near_miss
 from hfneg.hashing import HashIndex
 from hfneg.retrievers.base import Retriever, Rows, Scores
 from hfneg.step import check, check_choice
@@ -198,12 +200,26 @@ class BM25Index:
 
     @cached_property
     def _folder(self) -> Any:
-        return store.require("bm25", self.digest)
+        try:
+            return store.require("bm25", self.digest)
+        except DamagedError:
+            self.settings.open(self.corpus)  # sets it aside and builds it again
+            return store.require("bm25", self.digest)
 
     @cached_property
     def _postings(self) -> Postings:
         indptr, indices, data = (self._array(name) for name in ("indptr", "indices", "data"))
-        return Postings(indptr.view(np.uint64), indices.view(np.uint32), data)
+        postings = Postings(indptr.view(np.uint64), indices.view(np.uint32), data)
+        if not checksums.there(self._folder / checksums.MANIFEST):  # of an earlier version
+            self._refuse_outside(postings)
+        return postings
+
+    def _refuse_outside(self, postings: Postings) -> None:
+        """The kernels do not look whether a row or a posting exists: a wrong one would end the process."""
+        indptr, indices, data = postings
+        inside = indptr[0] == 0 and not (indptr[1:] < indptr[:-1]).any() and indptr[-1] <= len(indices) == len(data)
+        if not inside or (len(indices) and indices[: indptr[-1]].max(initial=0) >= len(self.corpus)):
+            raise store.damaged(Fault(self._folder, "its postings point outside of it"))
 
     @cached_property
     def _nonoccurrence(self) -> npt.NDArray[np.float32]:

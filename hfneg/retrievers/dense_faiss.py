@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from hfneg import store
+from hfneg.base.checksums import Fault
 from hfneg.encoding import Vectors32
 from hfneg.errors import SettingError
 from hfneg.retrievers.base import Rows, Scores
 from hfneg.retrievers.dense import DenseIndex
 
 FORMAT = 1
+FILE = "index.faiss"
 SEED = 0
 TRAINING_ROWS = 262_144
 EXTRA = 32  # candidates beyond k, because quantised scores order them roughly
@@ -51,10 +53,17 @@ class ApproximateIndex(DenseIndex):
         if self._faiss is None:
             self._empty()  # a wrong string is refused before anything is encoded
             self.vectors.build()
-            path = str(store.build("faiss", self.digest, self._fill) / "index.faiss")
-            self._faiss = _read(path)
+            self._faiss = self._read()
             self._set_parameters(self._faiss)
         return self._faiss
+
+    def _read(self) -> Any:
+        folder = store.build("faiss", self.digest, self._fill)
+        try:
+            return _read(str(folder / FILE))
+        except RuntimeError as error:  # of an earlier version, without checksums
+            store.set_aside(Fault(folder / FILE, str(error).splitlines()[0]), folder)
+            return _read(str(store.build("faiss", self.digest, self._fill) / FILE))
 
     def _fill(self, folder: Path) -> None:
         import faiss
@@ -68,7 +77,7 @@ class ApproximateIndex(DenseIndex):
             raise self._refused(error, f"{len(self.vectors)} documents may be too few for it") from error
         for part in range(self.vectors.n_parts):
             index.add(self.vectors.part(part))
-        with (folder / "index.faiss").open("wb") as file:  # FAISS's own does not look whether the end got to the disk
+        with (folder / FILE).open("wb") as file:  # FAISS's own does not look whether the end got to the disk
             writer: Any = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
             faiss.write_index(index, writer)
 
