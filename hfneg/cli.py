@@ -18,6 +18,7 @@ from hfneg import (
     __version__,
     cli_audit,
     cli_calibrate,
+    cli_last_resort,
     cli_push,
     cli_report,
     cli_reproduce,
@@ -26,6 +27,7 @@ from hfneg import (
     cli_store,
 )
 from hfneg.errors import DiskFullError, HfnegError, OutputError, OutputExistsError, ResumeError
+from hfneg.scrubbing import scrubbed_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -69,7 +71,9 @@ def _speak(quiet: bool) -> None:
     log = logging.getLogger("hfneg")
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     if not log.handlers:
-        log.addHandler(RichHandler(console=err, show_path=False, show_time=False, show_level=False))
+        handler = RichHandler(console=err, show_path=False, show_time=False, show_level=False)
+        handler.addFilter(scrubbed_line)
+        log.addHandler(handler)
     if quiet:
         import datasets
 
@@ -83,7 +87,8 @@ def _errors_as_exit_codes(output: str) -> Iterator[None]:
     `output` names the options with which an output that is there already can be dealt with.
     """
     try:
-        yield
+        with cli_last_resort.unforeseen(err):
+            yield
     except HfnegError as error:
         hint = _hint(error, output) if isinstance(error, OutputError) else ""
         err.print(f"[bold red]error[/bold red] ({type(error).__name__}): ", end="")

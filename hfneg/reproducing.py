@@ -19,6 +19,7 @@ from hfneg.errors import InputError, PublishError, RecipeError, SettingError, ne
 from hfneg.mined_ledger import MinedLedger
 from hfneg.mining import mine
 from hfneg.publishing import Provenance, read_card
+from hfneg.publishing.hub import errors
 from hfneg.publishing.ids import IdRows
 from hfneg.publishing.layout import round_name
 from hfneg.publishing.named import Named
@@ -272,7 +273,9 @@ def _rows_of_both(
     for split in summary["rows"]:
         path = work / f"{split}.parquet"
         writer.write(split, path)
-        published = datasets.load_dataset(card.repo, name, revision=card.commit, split=split).with_format("arrow")
+        with errors(card.repo):
+            loaded = datasets.load_dataset(card.repo, name, revision=card.commit, split=split)
+        published = loaded.with_format("arrow")
         ours = pq.ParquetFile(path)
         if ours.metadata.num_rows != len(published):
             raise PublishError(

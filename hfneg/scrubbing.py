@@ -9,6 +9,7 @@ It stands below `errors` and imports nothing of hfneg.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import traceback
@@ -203,9 +204,17 @@ def _or_instead(error: BaseException) -> BaseException:
     return error if scrub(said) == said else RuntimeError(f"{type(error).__name__}: {scrub(said)}")
 
 
-def traceback_of(error: BaseException) -> str:
-    """The whole traceback with all chained errors, scrubbed."""
-    return scrub("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+def traceback_to_scrub(error: BaseException) -> str | None:
+    """The whole traceback with all chained errors, scrubbed; None where there is nothing to take out of it."""
+    whole = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    shown = scrub(whole)
+    return None if shown == whole else shown
+
+
+def scrubbed_line(record: logging.LogRecord) -> bool:
+    """A filter for handlers of `logging`: every line that is logged passes the scrubber."""
+    record.msg, record.args = scrub(record.getMessage()), ()
+    return True
 
 
 @cache
