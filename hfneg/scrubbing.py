@@ -86,6 +86,9 @@ _IN_MESSAGES = (
     (r"(\bB(?:earer|EARER)\s+)(?!token\b|auth)[^\s'\",;)}]{4,}", rf"\1{MASK}"),
 )
 
+_USERS = re.compile(
+    r"((?:/home|/Users|/export/home|\b[A-Za-z]:\\{1,2}(?:Users|Documents and Settings))[/\\]{1,2})[^\s/\\'\"<>|]+"
+)
 _OURS = re.compile(r"(HF|HFNEG|HUGGING|HUGGINGFACE)_.*TOKEN$")
 _NAMED = re.compile(r"(TOKEN|API_?KEY|SECRET|SECRET_?KEY|ACCESS_?KEY|PASSWORD|PASSWD)$")
 _PROXIES = re.compile(r"(?i)_proxy$")
@@ -146,9 +149,7 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
 
     Of web addresses go user, password and query too. Doing it twice changes nothing.
     """
-    for secret in (*(secret for secret in secrets if secret), *own_secrets()):
-        for way in written(secret):
-            text = text.replace(way, MASK)
+    text = _without(text, [*secrets, *own_secrets()])
     for pattern, instead in _in_messages():
         text = pattern.sub(instead, text)
     return masked(text)
@@ -156,7 +157,19 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
 
 def masked(text: str) -> str:
     """`text` with ``***`` for what has the form of a secret, and nothing else changed."""
-    return _any().sub(MASK, text) if _any().search(text) else text
+    return _any().sub(MASK, text)
+
+
+def masked_example(text: str) -> str:
+    """A text of the data as it is shown in a card: ``***`` for all secrets, and for the names of users in paths."""
+    return _USERS.sub(rf"\1{MASK}", masked(_without(text, own_secrets())))
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        for way in written(secret):
+            text = text.replace(way, MASK)
+    return text
 
 
 def form_of(text: str) -> tuple[str, str] | None:
