@@ -80,7 +80,7 @@ _IN_MESSAGES = (
     (r"(://)[^\s/?#@'\"<>]+@", rf"\1{MASK}@"),
     (r"(://[^\s?#'\"<>]*\?)[^\s#'\"<>)]+", rf"\1{MASK}"),
     (
-        r"(?i)(\bauthorization\b\\?['\"]?\s*[:=]\s*\\?['\"]?(?:(?:bearer|basic|token)\s+)?)[^\s'\",;)}]{4,}",
+        r"(?i)(\bauthorization\b\\?['\"]?\s*[:=]\s*\\?['\"]?(?:(?:bearer|basic|token)\s+)?)(?!(?:bearer|basic|token)\b)[^\s'\",;)}]{4,}",
         rf"\1{MASK}",
     ),
     (r"(\bB(?:earer|EARER)\s+)(?!token\b|auth)[^\s'\",;)}]{4,}", rf"\1{MASK}"),

@@ -87,6 +87,4 @@ def _short(text: Any) -> str:
     """One line that neither breaks a table nor is read as Markdown or HTML."""
     line = " ".join(masked_example(str(text)).split())  # before it is cut: half a token has no form
     line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-    for character in "\\`*_[]|<>#":
-        line = line.replace(character, f"&#{ord(character)};")
-    return line
+    return line.translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]|<>#"})
