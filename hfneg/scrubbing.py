@@ -67,7 +67,7 @@ FORMS = (
     Form("a key of a service", _SERVICES),
     Form("a private key", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[^-]{0,9}", anywhere=True),
     Form("a JSON web token", r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
-    Form("a password in a URL", r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@'\"<>]*:[^\s/?#@'\"<>{}$*]+@"),
+    Form("a password in a URL", r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@'\"<>\[\]]*:[^\s/?#@'\"<>{}$*\[\]]+@"),
     Form("a bearer token", r"[Bb]earer[ +]+[A-Za-z0-9._~+/-]{20,}"),
     Form("a key in a URL", rf"[?&](?:{_QUERY_KEYS})=[A-Za-z0-9%._~+/-]{{16,}}", anywhere=True),
 )

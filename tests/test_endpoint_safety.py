@@ -13,13 +13,16 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 import hfneg
-from hfneg import EndpointTeacher
+from hfneg import EndpointTeacher, reproducing
 from hfneg.errors import EndpointError, HfnegError, SettingError
+from hfneg.publishing import Provenance
 from hfneg.teachers import connection, requests
 
 TOKEN = "s3cr3t-token/of+somebody=1"  # no form by which it could be known
@@ -481,3 +484,61 @@ def test_the_command_line_prints_no_token(
     whole = done.output + done.stderr + out.getvalue() + err.getvalue()
     assert "answered 500" in whole
     assert TOKEN not in whole
+
+
+def reranker(name: str) -> Say:
+    """A server that knows its model, and scores texts by their length."""
+
+    def say(client: socket.socket, request: bytes) -> None:
+        body = request.partition(b"\r\n\r\n")[2]
+        texts = json.loads(body)["texts"] if body else []
+        info = {"model_id": name, "model_sha": "1" * 40}
+        scores = [{"index": i, "score": len(text) / 100} for i, text in enumerate(texts)]
+        client.sendall(answer(json.dumps(scores if texts else info).encode()))
+
+    return say
+
+
+def test_what_is_published_names_the_model_and_not_the_server(serve: Callable[[Say], Raw], tmp_path: Path) -> None:
+    """No file of a dry run holds host, port or token; the model is as the server named it; `reproduce` asks for it."""
+    server = serve(reranker("lab/reranker"))
+    corpus = hfneg.Corpus.from_texts([f"alpha w{i} v{i * 7} u{i * 11}" for i in range(12)])
+    rows = Dataset.from_list([{"q": f"alpha w{i}", "a": corpus.texts([i])[0].as_py()} for i in range(4)])
+    recipe = hfneg.Recipe(k=6, teacher=EndpointTeacher(server.url), filters=[hfneg.Margin(absolute=0.0)])
+    hfneg.mine(rows, corpus, recipe, out=tmp_path / "mined", anchor="q", positive="a")
+    hfneg.publish(tmp_path / "mined", "org/x", dry_run=tmp_path / "dry", audit=False, formats=["rows"])
+    files = [path for path in (tmp_path / "dry").rglob("*") if path.is_file()]
+    for path in [*files, tmp_path / "mined" / "README.md"]:
+        content = path.read_bytes()
+        assert b"127.0.0.1" not in content, path
+        assert f":{server.port}".encode() not in content, path
+        assert TOKEN.encode() not in content, path
+    card = (tmp_path / "dry" / "README.md").read_text()
+    assert "EndpointTeacher(url='local:server')" in card
+    assert "| EndpointTeacher | lab/reranker |" in card
+    facts = json.loads((tmp_path / "dry" / "round-001" / "provenance.json").read_text())
+    published = Provenance("org/x", "0" * 40, 1, facts)
+    with pytest.raises(hfneg.InputError, match=r"server whose address is not published.*--model server=URL"):
+        reproducing._recipe(published, {}, False)
+    again = reproducing._recipe(published, {"server": server.url}, False)
+    assert again.teacher == recipe.teacher
+    reproducing._check_models(published, again)
+    other = reproducing._recipe(published, {"server": serve(reranker("lab/other")).url}, False)
+    with pytest.raises(hfneg.InputError, match="the model of EndpointTeacher is another one"):
+        reproducing._check_models(published, other)
+
+
+@pytest.mark.parametrize("name", ["/data/anna/reranker", "s3cr3t-token/of+somebody=1"])
+def test_a_server_that_names_no_model(serve: Callable[[Say], Raw], tmp_path: Path, name: str) -> None:
+    """A path is named by its last part; a server that calls its model by the token does not get it into a card."""
+    server = serve(reranker(name))
+    corpus = hfneg.Corpus.from_texts([f"alpha w{i} v{i * 7} u{i * 11}" for i in range(12)])
+    rows = Dataset.from_list([{"q": f"alpha w{i}", "a": corpus.texts([i])[0].as_py()} for i in range(4)])
+    recipe = hfneg.Recipe(k=6, teacher=EndpointTeacher(server.url), filters=[hfneg.Margin(absolute=0.0)])
+    hfneg.mine(rows, corpus, recipe, out=tmp_path / "mined", anchor="q", positive="a")
+    if name == TOKEN:
+        with pytest.raises(hfneg.PublishError, match=r"a token or password of yours \(s3cr\.\.\.\)"):
+            hfneg.publish(tmp_path / "mined", "org/x", dry_run=tmp_path / "dry", audit=False)
+    else:
+        hfneg.publish(tmp_path / "mined", "org/x", dry_run=tmp_path / "dry", audit=False)
+        assert "| EndpointTeacher | reranker |" in (tmp_path / "dry" / "README.md").read_text()

@@ -413,6 +413,27 @@ def test_the_command_line_of_it(tmp_path: Path) -> None:
     assert look.exists()
 
 
+def test_a_round_that_is_not_the_newest_is_looked_at_too(tmp_path: Path) -> None:
+    """Its provenance is no part of the card, and is published all the same."""
+    from hfneg.cards import Readme
+    from hfneg.publishing.carding import write_card
+    from hfneg.publishing.layout import Staged
+
+    entry = {"round": 2, "tag": "round-002", "parent": None, "content": "0"}
+    readme = Readme({"hfneg": {"round": 2, "rounds": [entry]}}).text()
+    facts = {"round": 1, "tag": "round-001", "parent": None, "content": "1", "recipe": f"k: {SECRETS['npm']}"}
+    with pytest.raises(PublishError, match="the YAML of the card would hold a token of npm"):
+        write_card(readme, "org/x", tmp_path, {}, facts, Staged(), license=None, token=None)
+
+
+def test_what_is_refused_leaves_no_repository(tmp_path: Path, client: Callable[..., Any], hub: Any) -> None:
+    """Nothing is sent where the data hold a secret: the Hub is only read."""
+    folder = mined(tmp_path / "mined", SECRETS["Google"])
+    with pytest.raises(PublishError, match="a key of Google"):
+        client(hfneg.publish, folder, "org/no-secrets", audit=False)
+    assert ("dataset", "org/no-secrets") not in hub.repositories
+
+
 # In what is said.
 
 
