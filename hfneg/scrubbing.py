@@ -46,6 +46,10 @@ _SERVICES = (
     r"|xai-[A-Za-z0-9]{32,}|r8_[A-Za-z0-9]{32,}|dapi[0-9a-f]{32}|do[opr]_v1_[0-9a-f]{40,}|dckr_pat_[A-Za-z0-9_-]{20,}"
     r"|nvapi-[A-Za-z0-9_-]{30,}|pplx-[A-Za-z0-9]{32,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|AccountKey=[A-Za-z0-9+/]{60,}"
 )
+_KEY_BLOCK = (  # to its end; where that is cut off, all that may belong to it
+    r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:[\s\S]*?-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=\s\\]*)"
+)
 _QUERY_KEYS = (
     r"api[_-]?key|access[_-]?token|auth[_-]?token|client[_-]?secret|X-Amz-(?:Signature|Security-Token)|X-Goog-Signature"
 )
@@ -65,7 +69,7 @@ FORMS = (
     Form("a token of npm", r"npm_[A-Za-z0-9]{30,}"),
     Form("a token of PyPI", r"pypi-(?:AgE[A-Za-z0-9_-]{16,}|[A-Za-z0-9_-]{60,})"),
     Form("a key of a service", _SERVICES),
-    Form("a private key", r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----[^-]{0,9}", anywhere=True),
+    Form("a private key", _KEY_BLOCK, anywhere=True),
     Form("a JSON web token", r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
     Form("a password in a URL", r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@'\"<>\[\]]*:[^\s/?#@'\"<>{}$*\[\]]+@"),
     Form("a bearer token", r"[Bb]earer[ +]+[A-Za-z0-9._~+/-]{20,}"),
@@ -74,15 +78,22 @@ FORMS = (
 ANY = "|".join(f"(?:{form.whole})" for form in FORMS)
 """All of them, for `re` and RE2: whether a text holds any."""
 
-# In messages alone, where too much costs nothing: any user, any query, any header and key block to its end.
+_SCHEME = "(?:bearer|basic|token|digest)"
+_NAMES = r"token|password|passwd|secret|api[_-]?key|access[_-]?key|session[_-]?key"
+
+# In messages, where too much costs nothing: before and after what is known by its form any user, query and header, and
+# whatever is called a password or the like.
 _IN_MESSAGES = (
-    (r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*-----|$)", MASK),
-    (r"(://)[^\s/?#@'\"<>]+@", rf"\1{MASK}@"),
+    (r"(://)[^\s/?#'\"<>]+@", rf"\1{MASK}@"),
     (r"(://[^\s?#'\"<>]*\?)[^\s#'\"<>)]+", rf"\1{MASK}"),
     (
-        r"(?i)(\bauthorization\b\\?['\"]?\s*[:=]\s*\\?['\"]?(?:(?:bearer|basic|token)\s+)?)(?!(?:bearer|basic|token)\b)[^\s'\",;)}]{4,}",
+        rf"(?i)(\bauthorization\\?['\"]?\s*[:=]\s*\\?['\"]?(?:{_SCHEME}\s+)?)(?!{_SCHEME}\b)[^\s'\",;)}}]{{4,}}",
         rf"\1{MASK}",
     ),
+    (f"(?a:{ANY})", MASK),
+    (r"(?i)(\b(?:set-)?cookie\\?['\"]?\s*:\s*)[^\r\n'\"]+", rf"\1{MASK}"),
+    (rf"(?i)((?:{_NAMES})=\\?['\"]?)(?!true\b|false\b|none\b)[^\s'\",;)}}&]{{4,}}", rf"\1{MASK}"),
+    (rf"(?i)((?:{_NAMES})\\?['\"]\s*:\s*\\?['\"])[^'\"\\]{{4,}}", rf"\1{MASK}"),
     (r"(\bB(?:earer|EARER)\s+)(?!token\b|auth)[^\s'\",;)}]{4,}", rf"\1{MASK}"),
 )
 
@@ -152,7 +163,7 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     text = _without(text, [*secrets, *own_secrets()])
     for pattern, instead in _in_messages():
         text = pattern.sub(instead, text)
-    return masked(text)
+    return text
 
 
 def masked(text: str) -> str:
@@ -168,7 +179,7 @@ def masked_example(text: str) -> str:
 def _without(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         for way in written(secret):
-            text = text.replace(way, MASK)
+            text = re.sub(re.escape(way), MASK, text, flags=re.IGNORECASE)
     return text
 
 
