@@ -18,6 +18,7 @@ from hfneg import (
     __version__,
     cli_audit,
     cli_calibrate,
+    cli_last_resort,
     cli_push,
     cli_report,
     cli_reproduce,
@@ -27,6 +28,7 @@ from hfneg import (
     store,
 )
 from hfneg.errors import DiskFullError, HfnegError, OutputError, OutputExistsError, ResumeError
+from hfneg.scrubbing import scrubbed_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,7 +72,9 @@ def _speak(quiet: bool) -> None:
     log = logging.getLogger("hfneg")
     log.setLevel(logging.ERROR if quiet else logging.INFO)
     if not log.handlers:
-        log.addHandler(RichHandler(console=err, show_path=False, show_time=False, show_level=False))
+        handler = RichHandler(console=err, show_path=False, show_time=False, show_level=False)
+        handler.addFilter(scrubbed_line)
+        log.addHandler(handler)
     if quiet:
         import datasets
 
@@ -84,7 +88,7 @@ def _errors_as_exit_codes(output: str) -> Iterator[None]:
     `output` names the options with which an output that is there already can be dealt with.
     """
     try:
-        with store.disk_full_is_said():
+        with cli_last_resort.unforeseen(err), store.disk_full_is_said():
             yield
     except HfnegError as error:
         hint = _hint(error, output) if isinstance(error, OutputError) else ""

@@ -39,6 +39,14 @@ def push(
     no_audit: Annotated[
         bool, typer.Option("--no-audit", metavar="", help="Do not look for leaks, and say nothing of it.")
     ] = False,
+    allow_secrets: Annotated[
+        bool,
+        typer.Option(
+            "--allow-secrets",
+            metavar="",
+            help="The texts may hold what looks like keys, tokens or passwords; your own tokens never.",
+        ),
+    ] = False,
     dry_run: Annotated[
         Path | None, _option("FOLDER", "Write the repository into a new folder to look at, and send nothing.")
     ] = None,
@@ -73,6 +81,7 @@ def push(
         license=license,
         corpus=None if corpus is None else as_corpus(corpus),
         audit=not no_audit,
+        allow_secrets=allow_secrets,
         dry_run=dry_run,
     )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -28,13 +28,15 @@
     │   └── WorkerDiedError          a worker process ended before its unit was finished
     └── MissingExtraError (ImportError)   an optional part is not installed
 
-Each message says what was given, what was expected and what to do next.
+Each message says what was given, what was expected and what to do next; secrets are taken out of it.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+from hfneg.scrubbing import scrub
 
 __all__ = [
     "AccessError",
@@ -67,7 +69,13 @@ __all__ = [
 
 
 class HfnegError(Exception):
-    """The root: ``except hfneg.HfnegError`` catches everything raised on purpose."""
+    """The root: ``except hfneg.HfnegError`` catches everything raised on purpose.
+
+    No message holds a token, a password or the query of a web address, whatever it was made of: see `hfneg.scrubbing`.
+    """
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(scrub(part) if isinstance(part, str) else part for part in said))
 
 
 class InputError(HfnegError, ValueError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hfneg import columns, json_lines, store
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError, near_miss
+from hfneg.scrubbing import scrubbed
 
 if TYPE_CHECKING:
     import datasets
@@ -154,10 +155,10 @@ def load_any(path: str, split: str | None = None) -> Any:
     except Exception as error:  # many kinds, from datasets, huggingface_hub, pyarrow, the network
         wanted = f"expected a file ({', '.join(FILE_TYPES)}), a saved dataset or the id of a dataset on the Hub"
         if location.exists():
-            raise InputError(f"cannot load {path!r}: {_reason(error)}; {wanted}") from error
+            raise InputError(f"cannot load {path!r}: {_reason(error)}; {wanted}") from scrubbed(error)
         raise InputError(
             f"there is no file or folder {path!r}, and as a Hub id it cannot be loaded: {_reason(error)}; {wanted}"
-        ) from error
+        ) from scrubbed(error)
     return _split_of(loaded, given, split)
 
 

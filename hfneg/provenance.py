@@ -59,6 +59,8 @@ def _model(step: Any) -> dict[str, Any]:
             found["revision"] = _commit(model, getattr(step, "revision", None))
     elif model is not None:
         found["model"] = name_of(model)
+    elif getattr(step, "served", None):  # by a server, which has said what it is
+        found["model"] = PurePath(step.served).name if looks_like_path(step.served) else step.served
     elif getattr(step, "id", None):
         found["model"] = str(step.id)
     digest = getattr(getattr(step, "encoder", step), "digest", None)

@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfneg import inputs, loading, mined_folder, provenance, store
+from hfneg.cards.paths import SERVER
 from hfneg.corpus import Corpus
 from hfneg.errors import InputError, PublishError, RecipeError, SettingError, near_miss
 from hfneg.mined_ledger import MinedLedger
 from hfneg.mining import mine
 from hfneg.publishing import Provenance, read_card
+from hfneg.publishing.hub import errors
 from hfneg.publishing.ids import IdRows
 from hfneg.publishing.layout import round_name
 from hfneg.publishing.named import Named
@@ -94,7 +96,7 @@ def reproduce(
         revision, round, token: as for `read_card`.
         pairs, corpus: the data, where it did not come from the Hub: as for `mine`, or a path.
         models: name -> folder of models that were never published; the recipe has them as ``local:NAME``. Each must
-            match the digest in the card.
+            match the digest in the card. A server in a private network is ``local:server``: "server" -> its url.
         trust: load components that the recipe names by import path.
         tolerance: by how much a score may differ.
         resume, overwrite: as for `mine`.
@@ -143,6 +145,11 @@ def _recipe(card: Provenance, models: Mapping[str, str], trust: bool) -> Recipe:
     if missing:
         digests = {str(model.get("model")): model.get("digest") for model in card.facts.get("models", [])}
         name = missing[0]
+        if re.fullmatch(rf"{SERVER}(-\d+)?", name):
+            raise InputError(
+                f"{_name(card)} was mined with a teacher behind a server whose address is not published: give that of "
+                f"one that serves the same model, models={{{name!r}: 'http://host:8080'}} (--model {name}=URL)"
+            )
         raise InputError(
             f"{_name(card)} was mined with the model {name!r}, which is not on the Hub: give its folder, "
             f"models={{{name!r}: path}} (--model {name}=PATH); its digest is {digests.get(name)}"
@@ -273,7 +280,9 @@ def _rows_of_both(
     for split in summary["rows"]:
         path = work / f"{split}.parquet"
         writer.write(split, path)
-        published = datasets.load_dataset(card.repo, name, revision=card.commit, split=split).with_format("arrow")
+        with errors(card.repo):
+            loaded = datasets.load_dataset(card.repo, name, revision=card.commit, split=split)
+        published = loaded.with_format("arrow")
         ours = pq.ParquetFile(path)
         if ours.metadata.num_rows != len(published):
             raise PublishError(

@@ -19,6 +19,7 @@ from hfneg import errors
 ROOT = Path(hfneg.__file__).parent
 
 LAYERS = """
+scrubbing
 errors
 base
 columns progress histograms difference json_lines sources step store strings hashing verdicts compiling
@@ -53,7 +54,7 @@ calibration
 publishing
 looping reproducing
 showing_audit showing_diff showing_calibration
-cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
+cli_last_resort cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
 cli_store
 cli
 """

@@ -6,6 +6,7 @@ Functions named ``...ed`` or ``...ing`` at the top run in the client's process (
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import os
 import re
@@ -742,14 +743,18 @@ def test_a_card_with_a_secret_is_refused(tmp_path: Path, secret: str, said: str)
 
 
 def test_a_secret_in_the_rows_is_not_shown(tmp_path: Path) -> None:
-    """Rows are published as they are, but one with a token is no sample of the card."""
+    """A row with a token is refused; where it is said to belong there it is published, and masked in the card."""
     token = "hf_" + "y" * 30
     rows = pairs().select(range(8)).map(lambda row, i: {"query": f"{token} {row['query']}"} if i == 1 else {},
                                         with_indices=True)  # fmt: skip
     hfneg.mine(rows, documents(40), hfneg.Recipe(k=5), out=tmp_path / "mined", **NAMES)
-    hfneg.publish(tmp_path / "mined", "org/rows", dry_run=tmp_path / "dry", audit=False)
+    with pytest.raises(hfneg.PublishError, match=r"queries/.*, row 1 .*a token of Hugging Face \(hf_y\.\.\.\)"):
+        hfneg.publish(tmp_path / "mined", "org/rows", dry_run=tmp_path / "dry", audit=False)
+    assert not (tmp_path / "dry").exists()
+    hfneg.publish(tmp_path / "mined", "org/rows", dry_run=tmp_path / "dry", audit=False, allow_secrets=True)
     _, body = card_of(tmp_path / "dry")
-    assert token not in body
+    assert token not in html.unescape(body)
+    assert "*** " in html.unescape(body)
     assert "| positive |" in body
 
 

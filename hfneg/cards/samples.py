@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfneg import columns
+from hfneg.scrubbing import masked_example
 
 LONGEST = 240
 ROWS = 5
@@ -84,8 +85,6 @@ def _at(values: list[Any], i: int) -> Any:
 
 def _short(text: Any) -> str:
     """One line that neither breaks a table nor is read as Markdown or HTML."""
-    line = " ".join(str(text).split())
+    line = " ".join(masked_example(str(text)).split())  # before it is cut: half a token has no form
     line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-    for character in "\\`*_[]|<>#":
-        line = line.replace(character, f"&#{ord(character)};")
-    return line
+    return line.translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]|<>#"})

@@ -17,6 +17,7 @@ from hfneg.publishing.carding import PROVENANCE, README, provenance, write_card
 from hfneg.publishing.hub import Head, HubRepository
 from hfneg.publishing.layout import CORPUS, QUERIES, Earlier, Staged, round_name, stage_formats, stage_round
 from hfneg.publishing.licences import licence_for
+from hfneg.publishing.secrets import check_files
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Assembly:
 
     Attributes:
         content: digest of its rows and ledger: what makes two folders the same round.
+        allow_secrets: whether its texts may hold what looks like a secret.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Assembly:
     formats: Sequence[str]
     license: str | None
     content: str
+    allow_secrets: bool = False
 
     @property
     def sources(self) -> Sequence[Mapping[str, str]]:
@@ -77,6 +80,7 @@ class Assembly:
         earlier = Earlier(parts[QUERIES], parts[CORPUS])
         staged = stage_round(self.folder, self.summary, self.anchors, plan.number, work, earlier)
         stage_formats(staged, self.folder, self.summary, plan.number, work, plan.formats)
+        check_files(staged.files, allow=self.allow_secrets)
         for config in staged.configs:
             log.info("%s: %s rows, %s MB", config.name, f"{config.rows:,}", f"{config.size / 1e6:,.1f}")
         return staged

@@ -14,7 +14,7 @@ from hfneg.cards.words import seeds_of
 from hfneg.errors import PublishError
 from hfneg.publishing.hub import HubRepository
 from hfneg.publishing.layout import CORPUS, LEDGER, QUERIES, Config, Staged, round_name
-from hfneg.publishing.secrets import check_clean, is_clean
+from hfneg.publishing.secrets import check_clean
 
 KEY = "hfneg"
 FORMAT = 1
@@ -90,6 +90,7 @@ def write_card(
     The newest round is the default config and what the body and the key ``hfneg`` tell of; of others the head lists
     what there is. Whatever else `readme` holds is kept.
     """
+    check_clean({"the YAML": facts}, token)
     before = Readme.parse(readme or "", f"the README of {repo}")
     rounds = _rounds(before.head, facts)
     newest = facts["round"] == max(entry["round"] for entry in rounds)
@@ -135,9 +136,8 @@ def _body(
         "short": short,
     }
     clean = {**summary, **{name: facts[name] for name in ("recipe", "teacher", "audit") if name in facts}}
-    check_clean({"the body": render(clean, **shown), "the YAML": dict(facts)}, token)
-    samples = [s for s in read_samples(folder, summary["columns"]) if is_clean(repr(s), token)]
-    return render(clean, **shown, samples=samples)
+    check_clean({"the body": render(clean, **shown)}, token)
+    return render(clean, **shown, samples=read_samples(folder, summary["columns"]))
 
 
 def _negatives(summary: Mapping[str, Any]) -> tuple[int, bool]:

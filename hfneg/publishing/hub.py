@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfneg.base.credentials import usable_token
 from hfneg.errors import AccessError, HfnegError, PublishError, SettingError
+from hfneg.scrubbing import scrubbed
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -76,7 +78,8 @@ class HubRepository:
             right = False
         if not right:
             raise SettingError(f"repo={name!r}: expected the id of a dataset on the Hub, like 'org/name'")
-        self.name, self.branch, self.token = name, branch or MAIN, token or get_token()
+        self.name, self.branch = name, branch or MAIN
+        self.token = usable_token(token, "token=") or usable_token(get_token(), "HF_TOKEN, or the stored login")
         self.api: HfApi = HfApi(token=self.token)
 
     def head(self) -> Head | None:
@@ -192,8 +195,8 @@ def errors(repo: str) -> Iterator[None]:
         raise
     except theirs.LocalTokenNotFoundError:
         raise AccessError(_no_token(repo)) from None
-    except (http, OSError, RuntimeError) as error:
-        raise _translated(error, repo) from error
+    except (http, OSError, RuntimeError, UnicodeError) as error:
+        raise _translated(error, repo) from scrubbed(error)
 
 
 def _translated(error: BaseException, repo: str) -> HfnegError:

@@ -38,6 +38,7 @@ def publish(
     license: str | None = None,
     corpus: Any = None,
     audit: bool = True,
+    allow_secrets: bool = False,
     token: str | None = None,
     dry_run: str | Path | None = None,
 ) -> Published:
@@ -62,6 +63,8 @@ def publish(
         license: as on the Hub ("cc-by-4.0"). None: that of the README, or of the datasets it was mined from.
         corpus: what was given to `mine`, needed only where the store no longer has it.
         audit: run `hfneg.audit` over the rows and say in the card what it found.
+        allow_secrets: the texts may hold what looks like a key, a token, a password or a folder of this machine. Your
+            own tokens are refused even then, and the card never shows any.
         token: None takes the one that is logged in.
         dry_run: a new folder to write the repository into, as for a first push; nothing is sent.
 
@@ -69,7 +72,8 @@ def publish(
         InputError and its kinds: no mined folder, settings that make no sense; nothing was sent.
         AccessError: no token, a wrong one, or no rights.
         PublishError: the round or the tag is there with other content; a repository of another kind; a licence that
-            has to be said; the Hub failed. Nothing is half published then: the same call goes on where it was.
+            has to be said; a secret in data or card; the Hub failed. Nothing is half published then: the same call
+            goes on where it was.
     """
     formats = check_formats(formats)
     _check_settings(round, tag)
@@ -84,7 +88,7 @@ def publish(
     anchors = _anchors(path, corpus)
     if audit:
         summary = {**summary, "audit": audited(path, summary)}
-    assembly = Assembly(path, summary, anchors, hub, formats, license, mined_folder.content_digest(path))
+    assembly = Assembly(path, summary, anchors, hub, formats, license, mined_folder.content_digest(path), allow_secrets)
     if dry_run is not None:
         return _dry(assembly, round or 1, tag, _new_folder(dry_run))
     return Push(assembly, round, private, tag).work()

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hfneg.errors import SettingError
+from hfneg.scrubbing import scrubbed
 from hfneg.store import digest_of
 
 SEPARATOR = r"[^\pL\pM\pN_]+"  # what stands between words: everything but letters, marks, digits, underscore
@@ -154,7 +155,7 @@ def _load(name: str) -> Any:
     except (OSError, ValueError) as error:
         raise SettingError(
             f"BM25(tokenizer={name!r}): no Hugging Face tokenizer could be loaded under this name: {error}"
-        ) from error
+        ) from scrubbed(error)
     if not getattr(tokenizer, "is_fast", False):
         raise SettingError(
             f"BM25(tokenizer={name!r}): a {type(tokenizer).__name__} is no fast tokenizer; give one that has a "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from hfneg.teachers.requests import Server, at_most
 
 FORMAT = 1
 ENGINE = "text-embeddings-inference"
+LONGEST_NAME = 500  # characters of a model's name or commit
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,13 +41,15 @@ class EndpointTeacher(Teacher):
         truncate: cut texts that are too long; otherwise the server refuses them.
         batch_size: texts per request; the server's limit is 32 unless it was started with another.
         concurrency: requests under way at once.
-        timeout: seconds to wait for an answer.
+        timeout: seconds for a request as a whole, until the last byte of its answer.
         retries: how often a request is tried again.
         scale: "probability" (the default), "logit", or "from_zero".
 
-    The environment variable HFNEG_ENDPOINT_TOKEN is sent as bearer token.
+    The environment variable HFNEG_ENDPOINT_TOKEN is sent as bearer token: to this url's scheme, host and port and
+    nowhere else, for a redirect to another origin is refused. It is in no repr, recipe, digest, pickle or message.
 
-    Raises SettingError: a url that is none, or that holds a password. EndpointError: see `score`.
+    Raises SettingError: a url that is none, or that holds a password; a token that no header can hold. EndpointError:
+    see `score`.
     """
 
     url: str
@@ -61,9 +66,9 @@ class EndpointTeacher(Teacher):
 
     def __post_init__(self) -> None:
         url = self.url.rstrip("/") if isinstance(self.url, str) else ""
-        right = re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url) is not None
-        shown = re.sub(r"//.*@", "//***@", self.url) if isinstance(self.url, str) else self.url
-        check(right, self, "url", shown, "like 'http://host:8080', without user, password or query")
+        check(
+            _is_address(url), self, "url", _shown(self.url), "like 'http://host:8080', without user, password or query"
+        )
         object.__setattr__(self, "url", url)
         for setting in ("model", "id"):
             given = getattr(self, setting)
@@ -91,20 +96,34 @@ class EndpointTeacher(Teacher):
     def _identity(self) -> str:
         if self.id is not None:
             return store.digest_of(FORMAT, ENGINE, "id", self.id, self.truncate)
-        info = self._server.get("/info")
-        name, commit = (info.get("model_id"), info.get("model_sha")) if isinstance(info, dict) else (None, None)
+        server = self._server
+        info = server.get("/info")
+        info = info if isinstance(info, dict) else {}
+        name, commit = (_text(info.get(key)) for key in ("model_id", "model_sha"))
         if self.model is not None and name != self.model:
-            raise EndpointError(
+            raise server.error(
                 f"{self.url} serves {name!r}, not {self.model!r}; start it with that model, or change model="
             )
         if not name or not commit:
-            raise EndpointError(
+            raise server.error(
                 f"{self.url}/info does not say which weights are served (model_id={name!r}, model_sha={commit!r}); "
                 "scores are stored by weights: pass id='...', a name of your own that you change whenever the server's "
                 "model changes"
             )
         rest = [info.get(key) for key in ("model_dtype", "max_input_length" if self.truncate else "")]
+        if any(isinstance(value, list | dict) for value in rest):
+            raise server.error(
+                f"{self.url}/info answered {server.shown(rest)} for precision and longest input; a text and a number "
+                "were expected: is this a text-embeddings-inference server?"
+            )
+        object.__setattr__(self, "_served", name)
         return store.digest_of(FORMAT, ENGINE, name, commit, rest, self.truncate)
+
+    @property
+    def served(self) -> str | None:
+        """The model, as given or as the server has said; None before it was asked, or with an `id`."""
+        said: str | None = self.__dict__.get("_served")
+        return self.model or said
 
     @property
     def _server(self) -> Server:
@@ -122,7 +141,7 @@ class EndpointTeacher(Teacher):
         def ask(positions: list[int]) -> tuple[list[int], list[float]]:
             texts = [documents[position] for position in positions]
             body = {"query": anchors[positions[0]], "texts": texts, "raw_scores": True, "truncate": self.truncate}
-            return positions, _scores(server.post("/rerank", body), len(texts), self.url)
+            return positions, _scores(server.post("/rerank", body), len(texts), server)
 
         at_most(
             self.concurrency,
@@ -131,6 +150,29 @@ class EndpointTeacher(Teacher):
             take=lambda answer: done(*answer),
             stop=server.stop,
         )
+
+
+def _is_address(url: str) -> bool:
+    """Whether it is http or https, with a host, perhaps a port and a path, and nothing else."""
+    if re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", url) is None:
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none
+        return False
+
+
+def _shown(given: Any) -> Any:
+    """The url for a message: without user, password, query or fragment, wherever they stand."""
+    if not isinstance(given, str):
+        return given
+    bare, mark, _ = re.sub(r"^([^/@]*//)?.*@", r"\1***@", given, flags=re.DOTALL).partition("?")
+    return f"{bare}?***" if mark else bare.partition("#")[0]
+
+
+def _text(given: Any) -> str | None:
+    return given if isinstance(given, str) and len(given) <= LONGEST_NAME else None
 
 
 def _requests(anchors: list[str], batch_size: int) -> Iterator[list[int]]:
@@ -143,15 +185,19 @@ def _requests(anchors: list[str], batch_size: int) -> Iterator[list[int]]:
             yield group[start : start + batch_size]
 
 
-def _scores(answer: Any, n: int, url: str) -> list[float]:
+def _scores(answer: Any, n: int, server: Server) -> list[float]:
     """``[{"index": 1, "score": 0.3}, ..]`` in the order of the texts; a score of null is NaN."""
-    try:
+    indices: list[int] | None = None
+    with contextlib.suppress(TypeError, KeyError, ValueError, OverflowError):
         found = {row["index"]: np.nan if row["score"] is None else float(row["score"]) for row in answer}
-    except (TypeError, KeyError, ValueError):
+        indices = sorted(found)
+    if indices is None:
+        raise server.error(
+            f"{server.url}/rerank answered {server.shown(answer)!r}; a list of {{'index': .., 'score': ..}} was "
+            "expected: is this a text-embeddings-inference server?"
+        )
+    if len(answer) != n or indices != list(range(n)):
         raise EndpointError(
-            f"{url}/rerank answered {str(answer)[:80]!r}; a list of {{'index': .., 'score': ..}} was expected: is "
-            "this a text-embeddings-inference server?"
-        ) from None
-    if len(answer) != n or sorted(found) != list(range(n)):
-        raise EndpointError(f"{url}/rerank returned {len(answer)} scores for {n} texts; one per text was expected")
+            f"{server.url}/rerank returned {len(answer)} scores for {n} texts; one per text was expected"
+        )
     return [found[i] for i in range(n)]
