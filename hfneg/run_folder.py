@@ -7,20 +7,27 @@ its files are renamed to their places, ``summary.json`` last: a folder with a su
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hfneg import store
-from hfneg.errors import OutputError, OutputExistsError, ResumeError, SettingError
+from hfneg.base import holding, leftovers
+from hfneg.errors import InUseError, OutputError, OutputExistsError, ResumeError, SettingError
 
 WORK = ".hfneg"
 RUN = "run.json"
 SUMMARY = "summary.json"
 PUBLIC = ("data", "ledger", "recipe.yaml", "README.md", "statistics.json", SUMMARY)
+OWN_FILES = re.compile(r"[\w.]+-[0-9]{5,}-of-[0-9]{5,}\.parquet")
+"""In ``data/`` and ``ledger/``; anything else there is somebody else's."""
+
+PATTERNS = re.compile(r"[*?\[\]]|::")
+"""What `load_dataset` does not read as a part of a path: it would find nothing there, or other folders' rows."""
 
 
 class RunFolder:
@@ -42,8 +49,10 @@ class RunFolder:
     def begin(self) -> None:
         """Make the work area, or find that it belongs to this run, and end what a kill left to be moved.
 
-        Raises ResumeError naming what changed, OutputError where the folder cannot be written.
+        Only while the folder is `taken`. Raises ResumeError naming what changed, OutputError where the folder cannot be written.
         """
+        leftovers.sweep(self.out)
+        leftovers.sweep(self.work, deep=True)
         before = self._recorded()
         if before is not None:
             changed = [name for name in self.identity if before.get(name) != self.identity[name]]
@@ -78,16 +87,14 @@ class RunFolder:
 
     def leave_if_idle(self) -> None:
         """Remove the work area again where no part of any work was finished in it: nothing is lost, nothing left."""
-        if any(path.is_file() and path.name != RUN for path in self.work.rglob("*")):
+        files = (path for path in self.work.rglob("*") if path.is_file() and not leftovers.is_one(path))
+        if any(path.name != RUN for path in files):
             return
-        shutil.rmtree(self.work, ignore_errors=True)
-        if self.out.is_dir() and not any(self.out.iterdir()):
-            self.out.rmdir()
+        leftovers.remove(self.work)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Move what is finished to its place; a kill in between leaves the rest to the next `begin`."""
-        for leftover in self.finished.rglob(".*.partial"):  # of a killed process
-            leftover.unlink()
+        leftovers.sweep(self.finished, deep=True)  # of a worker that was killed
         store.write_json(self.finished / SUMMARY, {**summary, "identity": self.identity})
         self._move()
 
@@ -97,15 +104,47 @@ class RunFolder:
             if source.exists():
                 _remove(self.out / name)
                 os.replace(source, self.out / name)
-        shutil.rmtree(self.work, ignore_errors=True)
+        leftovers.remove(self.work)
 
 
-def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
+@contextlib.contextmanager
+def taken(out: str | Path, *, resume: bool, overwrite: bool, wait: bool) -> Iterator[None]:
+    """The output folder for one run alone, checked before and, as another may have ended meanwhile, after."""
+    check(out, resume=resume, overwrite=overwrite, wait=wait)
+    with holding.held(Path(out), wait=wait):
+        _check_state(Path(out), resume=resume, overwrite=overwrite)
+        yield
+
+
+def check(out: str | Path, *, resume: bool, overwrite: bool, wait: bool = False) -> None:
     """Refuse an output folder that cannot be used, before any work."""
-    if not isinstance(out, str | os.PathLike) or not str(out) or "\0" in str(out):
-        raise SettingError(f"out={out!r}: expected the path of a folder")
+    _check_place(out)
     if resume and overwrite:
         raise SettingError("resume and overwrite were both asked for; say one of them")
+    owner = holding.holder(Path(out))
+    if owner is None:
+        _check_state(Path(out), resume=resume, overwrite=overwrite)
+    elif not wait:
+        raise InUseError(
+            f"{out} is in use by {owner}; wait for its end (wait=True), or give another folder. Nothing was changed"
+        )
+
+
+def refuse_patterns(path: str | Path) -> None:
+    """Raise OutputError for a folder in which `load_dataset` would not find its rows, or would find others."""
+    found = PATTERNS.search(os.path.abspath(path)) or re.match(r"(file|local):", str(path))
+    if found is not None:
+        raise OutputError(
+            f"{path}: load_dataset, which opens the folder afterwards, reads {found.group()!r} in {os.path.abspath(path)} as "
+            "a pattern or as the name of a file system; give a folder without *, ?, [, ] and ::"
+        )
+
+
+def _check_place(out: str | Path) -> None:
+    """What can be said of the path alone."""
+    if not isinstance(out, str | os.PathLike) or not str(out) or "\0" in str(out):
+        raise SettingError(f"out={out!r}: expected the path of a folder")
+    refuse_patterns(out)
     path = Path(out)
     try:
         if path.exists() and not path.is_dir():
@@ -117,7 +156,11 @@ def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
         raise OutputError(f"cannot write to {path}: {parent} is a file; give a path whose parents are folders")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {path}: no permission in {parent}; give another folder")
-    if not path.is_dir() or not any(path.iterdir()):
+
+
+def _check_state(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """What lies there must be of hfneg, and somebody must have said what becomes of it."""
+    if not holding.entries(path):
         return
     finished = _identity_of(path / SUMMARY) is not None
     if not finished and not (path / WORK).is_dir():
@@ -125,6 +168,19 @@ def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
     if not resume and not overwrite:
         state = "a finished run" if finished else "a run that was cut off"
         raise OutputExistsError(f"{path} holds {state}; say resume to go on with it, or overwrite to start anew")
+    if overwrite or not finished:
+        _refuse_foreign(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """What somebody has put between hfneg's files would go with them, or be read as rows of theirs."""
+    inside = (file for name in ("data", "ledger") for file in sorted((path / name).glob("*")))
+    foreign = [file for file in inside if not OWN_FILES.fullmatch(file.name) and not leftovers.is_one(file)]
+    if foreign:
+        raise OutputExistsError(
+            f"{path} holds files that hfneg did not write, among its own: {', '.join(str(file) for file in foreign[:3])}; "
+            "move them elsewhere first"
+        )
 
 
 def _identity_of(summary: Path) -> dict[str, Any] | None:
@@ -143,7 +199,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def clear(out: str | Path) -> None:
-    """Remove what an earlier run left in `out`, and nothing else.
+    """Remove what an earlier run left in `out`, and nothing else; while it is `taken`, and so checked.
 
     The summary goes first and the work area last: cut off in between, the folder is that of a run that has done
     nothing yet, never a finished one with missing files.
@@ -156,10 +212,7 @@ def clear(out: str | Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    leftovers.remove(path)
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> str:

@@ -268,6 +268,12 @@ def write(folder: str | Path) -> None:
     store.write_json(ledger.folder / FILE, facts)
 
 
+def leave(folder: Path) -> None:
+    """`write`, where a run that was killed at its end has not come to it."""
+    if not (folder / FILE).exists():
+        write(folder)
+
+
 def _kept(ledger: MinedLedger) -> Statistics | None:
     """What lies in the folder, where it is of this ledger and of this version."""
     try:

@@ -20,6 +20,7 @@ ROOT = Path(hfneg.__file__).parent
 
 LAYERS = """
 errors
+base
 columns progress histograms difference json_lines sources step store strings hashing verdicts compiling
 batches documents models near_kernels dense_products run_folder segments
 near dense_kernels corpus encoding transform scores
