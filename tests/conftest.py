@@ -44,4 +44,5 @@ collect_ignore = [
     "mine_with_teacher.py",
     "refresh_ranks.py",
     "rounds_until_killed.py",
+    "stopped_command.py",
 ]
