@@ -1,4 +1,4 @@
-"""How a command ends: done, with a typed error, or stopped by a signal; one line on stderr and an exit code for each."""
+"""How a command ends: done, with a typed error, or stopped by a signal; one line and an exit code for each."""
 
 from __future__ import annotations
 

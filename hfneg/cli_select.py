@@ -65,8 +65,16 @@ def select(
     from hfneg.reselecting import reselect
 
     began = time.perf_counter()
-    how = {"resume": resume, "overwrite": overwrite, "wait": wait}
-    reselect(mined, out=to, settings=set_ or [], corpus=corpus, trust=trust, **how)
+    reselect(
+        mined,
+        out=to,
+        settings=set_ or [],
+        corpus=corpus,
+        trust=trust,
+        resume=resume,
+        overwrite=overwrite,
+        wait=wait,
+    )
     showing.summary(console, to, time.perf_counter() - began)
 
 

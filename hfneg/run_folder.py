@@ -17,7 +17,7 @@ from typing import Any
 
 from hfneg import store
 from hfneg.base import holding, leftovers
-from hfneg.errors import InUseError, OutputError, OutputExistsError, ResumeError, SettingError
+from hfneg.errors import OutputError, OutputExistsError, ResumeError, SettingError
 
 WORK = ".hfneg"
 RUN = "run.json"
@@ -49,7 +49,8 @@ class RunFolder:
     def begin(self) -> None:
         """Make the work area, or find that it belongs to this run, and end what a kill left to be moved.
 
-        Only while the folder is `taken`. Raises ResumeError naming what changed, OutputError where the folder cannot be written.
+        Only while the folder is `taken`. Raises ResumeError naming what changed, OutputError where the folder cannot be
+        written.
         """
         leftovers.sweep(self.out)
         leftovers.sweep(self.work, deep=True)
@@ -118,16 +119,14 @@ def taken(out: str | Path, *, resume: bool, overwrite: bool, wait: bool) -> Iter
 
 def check(out: str | Path, *, resume: bool, overwrite: bool, wait: bool = False) -> None:
     """Refuse an output folder that cannot be used, before any work."""
-    _check_place(out)
+    check_place(out)
     if resume and overwrite:
         raise SettingError("resume and overwrite were both asked for; say one of them")
     owner = holding.holder(Path(out))
     if owner is None:
         _check_state(Path(out), resume=resume, overwrite=overwrite)
     elif not wait:
-        raise InUseError(
-            f"{out} is in use by {owner}; wait for its end (wait=True), or give another folder. Nothing was changed"
-        )
+        raise holding.in_use(out, owner)
 
 
 def refuse_patterns(path: str | Path) -> None:
@@ -135,12 +134,12 @@ def refuse_patterns(path: str | Path) -> None:
     found = PATTERNS.search(os.path.abspath(path)) or re.match(r"(file|local):", str(path))
     if found is not None:
         raise OutputError(
-            f"{path}: load_dataset, which opens the folder afterwards, reads {found.group()!r} in {os.path.abspath(path)} as "
-            "a pattern or as the name of a file system; give a folder without *, ?, [, ] and ::"
+            f"{path}: load_dataset, which opens the folder afterwards, takes {found.group()!r} in "
+            f"{os.path.abspath(path)} for a pattern or a file system; give a folder without *, ?, [, ] and ::"
         )
 
 
-def _check_place(out: str | Path) -> None:
+def check_place(out: str | Path) -> None:
     """What can be said of the path alone."""
     if not isinstance(out, str | os.PathLike) or not str(out) or "\0" in str(out):
         raise SettingError(f"out={out!r}: expected the path of a folder")
@@ -178,8 +177,8 @@ def _refuse_foreign(path: Path) -> None:
     foreign = [file for file in inside if not OWN_FILES.fullmatch(file.name) and not leftovers.is_one(file)]
     if foreign:
         raise OutputExistsError(
-            f"{path} holds files that hfneg did not write, among its own: {', '.join(str(file) for file in foreign[:3])}; "
-            "move them elsewhere first"
+            f"{path} holds files that hfneg did not write among its own: {', '.join(map(str, foreign[:3]))}; move them "
+            "elsewhere first"
         )
 
 

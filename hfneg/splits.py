@@ -12,7 +12,6 @@ from hfneg import columns
 from hfneg.anchors import Anchors
 from hfneg.errors import ColumnError, EmptyInputError, InputError
 
-
 NAME = re.compile(r"\w+(\.\w+)*")
 """What `load_dataset` takes as the name of a split; no path can be made of it."""
 
@@ -46,15 +45,15 @@ def _check_names(names: list[Any]) -> None:
             better = re.sub(r"\W+", "_", str(name)).strip("_")[: LONGEST // 4]
             better = better if better and better != "all" else "train"
             raise InputError(
-                f"a split is called {reprlib.repr(name)}, which load_dataset could not open: a name has letters, digits "
-                f"and _, with single dots between them, at most {LONGEST} bytes, and is not 'all'; rename it, as in "
+                f"a split is called {reprlib.repr(name)}, which load_dataset could not open: a name has letters, "
+                f"digits and _, with single dots between them, at most {LONGEST} bytes, and is not 'all'; rename it: "
                 f"DatasetDict({{{better!r}: pairs[{reprlib.repr(name)}]}}), or mine it by itself (--split)"
             )
         folded = unicodedata.normalize("NFC", name).casefold()
         if folded in known:
             raise InputError(
-                f"the splits {known[folded]!r} and {name!r} differ in case only, and so do the files they become, which "
-                "are one file on many disks; rename one of them"
+                f"the splits {known[folded]!r} and {name!r} differ in case only, and so do the files they become, "
+                "which are one file on many disks; rename one of them"
             )
         known[folded] = name
 

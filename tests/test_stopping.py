@@ -61,9 +61,7 @@ def mine(files: tuple[Path, Path], out: Path, *more: object) -> tuple[object, ..
 
 
 @pytest.mark.parametrize("name", list(CODES))
-def test_mine_is_stopped_and_gone_on_with(
-    name: str, files: tuple[Path, Path], mined: Path, tmp_path: Path
-) -> None:
+def test_mine_is_stopped_and_gone_on_with(name: str, files: tuple[Path, Path], mined: Path, tmp_path: Path) -> None:
     """In the middle of its work: its code, one line, no traceback; what it says to type gives the finished folder."""
     out = tmp_path / "mined"
     code, said = stopped(name, "hfneg.rows:RowWriter.write", *mine(files, out, "-q"))
@@ -77,7 +75,7 @@ def test_mine_is_stopped_and_gone_on_with(
 
 @pytest.mark.parametrize("how", [(), ("--overwrite",)])
 def test_nothing_was_begun(how: tuple[str, ...], files: tuple[Path, Path], tmp_path: Path) -> None:
-    """While the pairs are read: it says so, and leaves no folder; an earlier run that was to be overwritten is whole."""
+    """While the pairs are read: it says so, and leaves no folder; a run that was to be overwritten is whole."""
     out = tmp_path / "mined"
     if how:
         hfneg.mine(str_rows(files[0]), documents(), hfneg.Recipe(k=3), anchor="query", positive="answer", out=out)

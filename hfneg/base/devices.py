@@ -35,13 +35,13 @@ def check_variable() -> None:
 
 
 def check(names: Sequence[str], said: str) -> None:
-    """Raise SettingError for the first that this machine has not; `said` is the setting. torch is loaded but for cpu."""
+    """Raise SettingError for the first that this machine has not; `said` is the setting. For "cpu" torch stays out."""
     for name in names:
         wrong = _wrong(name)
         if wrong is not None:
             raise SettingError(
-                f"{said}: {name!r} cannot be used, {wrong}; this machine has {', '.join(_there())} (without {said} one is "
-                "chosen)"
+                f"{said}: {name!r} cannot be used, {wrong}; this machine has {', '.join(_there())} (without {said} one "
+                "is chosen)"
             )
 
 

@@ -1,8 +1,8 @@
 """Who works in a folder: one process at a time, told from others by a lock that ends with its process.
 
-The lock is a file ``.hfneg.lock`` in the folder, locked by the system (flock), so that of a killed process none is left;
-in the file stands who has it. On file systems without such locks (some network mounts) a line is logged and nobody is
-kept out.
+The lock is a file ``.hfneg.lock`` in the folder, locked by the system (flock), so that of a killed process none is
+left; in the file stands who has it. On file systems without such locks (some network mounts) a line is logged and
+nobody is kept out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """
     place = os.path.realpath(folder)
     if place in _held:
-        raise InUseError(_said(folder, "this very process (a call, or a loop over rounds, that has not ended)"))
+        raise in_use(folder, "this very process (a call, or a loop over rounds, that has not ended)")
     made: list[Path] = []
     lock = _lock(folder)
     try:
@@ -102,7 +102,7 @@ def _acquire(lock: FileLock, folder: Path, wait: bool, made: list[Path]) -> None
         except Timeout:
             owner = _owner(folder / LOCK)
             if not wait:
-                raise InUseError(_said(folder, owner)) from None
+                raise in_use(folder, owner) from None
             log.info("waiting for %s, which works in %s", owner, folder)
             told = True
         except NotImplementedError:
@@ -144,7 +144,6 @@ def _owner(path: Path) -> str:
         return "another process"
 
 
-def _said(folder: Path, owner: str) -> str:
-    return (
-        f"{folder} is in use by {owner}; wait for its end (wait=True), or give another folder. Nothing was changed there"
-    )
+def in_use(folder: str | Path, owner: str) -> InUseError:
+    """What is raised for a folder that somebody else works in."""
+    return InUseError(f"{folder} is in use by {owner}; wait for its end (wait=True), or give another folder")

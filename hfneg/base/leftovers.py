@@ -12,6 +12,11 @@ LEFTOVER = re.compile(r"\..+\.(?:[0-9]+-[0-9a-f]{8}\.partial|[0-9a-f]{8,32}\.rem
 """``.NAME.PID-8HEX.partial`` is being written (`store.replace_file`), ``.NAME.8HEX.removed`` is being deleted."""
 
 
+def partial(path: Path) -> Path:
+    """Where a file or folder is written that is then renamed to `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder that may not be there; a kill leaves no half of it under its name.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -66,8 +67,8 @@ class LocalExecutor:
         waiting = list(reversed(units))
         running: dict[Future[None], Any] = {}
         ends, end = context.Pipe(duplex=False)
-        start = {"initializer": _start_worker, "initargs": (devices, ends, work)}
-        with end, ProcessPoolExecutor(self.workers, context, **start) as pool:
+        start = functools.partial(_start_worker, devices, ends, work)
+        with end, ProcessPoolExecutor(self.workers, context, initializer=start) as pool:
             try:
                 while waiting or running:
                     while waiting and len(running) < 2 * self.workers:
