@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -208,10 +209,10 @@ def _left(current: Round, recorded: Mapping[str, Any]) -> tuple[str | None, str 
     """(checkpoint that the round's training left, its digest); nothing of a damaged one, so that it is made again."""
     place, digest = recorded.get("next_model"), recorded.get("next_checkpoint")
     own = current.folder / CHECKPOINT
-    if place is None or Path(place).parts[-2:] != own.parts[-2:]:
+    if place is None or os.path.realpath(place) != os.path.realpath(own):
         return place, digest
     if own.is_dir() and Encoder(str(own)).digest == digest:
-        return str(own), digest
+        return place, digest
     log.warning("%s is not as it was saved: round %d is trained again", own, current.number)
     return None, None
 
