@@ -11,16 +11,17 @@ SCRIPT = Path(__file__).with_name("refresh_until_killed.py")
 
 
 def start(out: Path, step: int, save: int = 0) -> tuple[int, str, str]:
-    """(exit code, what it said, the last line of its errors)."""
+    """(exit code, the last line that it said, the last line of its errors)."""
     command = [sys.executable, str(SCRIPT), str(out), str(step), str(save)]
     done = subprocess.run(command, capture_output=True, text=True)
-    return done.returncode, done.stdout, next(iter(reversed(done.stderr.splitlines())), "")
+    said, errors = ([line for line in text.splitlines() if line.strip()] for text in (done.stdout, done.stderr))
+    return done.returncode, (said or [""])[-1], (errors or [""])[-1]
 
 
 def test_killed_before_the_first_checkpoint(tmp_path: Path) -> None:
     """SIGKILL after a refresh, with a half checkpoint: the same call begins again and ends as an undisturbed one; a
     training that has ended, or that has a whole checkpoint, is still not overwritten without a word."""
-    assert start(tmp_path / "a", 7) == (-signal.SIGKILL, "", "")
+    assert start(tmp_path / "a", 7)[:2] == (-signal.SIGKILL, "")
     half = tmp_path / "a" / "trainer" / "checkpoint-7"
     half.mkdir(parents=True)
     (half / "trainer_state.json").write_text('{"global_st')

@@ -144,7 +144,7 @@ def test_the_rounds_own_checkpoint_is_damaged(
     undisturbed: list[hfneg.Round],  # noqa: F811
 ) -> None:
     """The model that a round has left is cut short: the round is trained again, and all ends as it was."""
-    out, last = undisturbed[0].folder.parent, weights(undisturbed[-1].next_model)
+    out, last = undisturbed[0].folder.parent, weights(undisturbed[-1].next_model).clone()
     damage(out / f"round-00{which}" / "checkpoint" / "model.safetensors", "cut short")
     done = run(base, out, train=SameRows(model=base, **SETTINGS), resume=True)
     assert [round.next_checkpoint for round in done] == [round.next_checkpoint for round in undisturbed]
