@@ -30,6 +30,7 @@ _HOMES = {
         "EmptyInputError",
         "EndpointError",
         "HfnegError",
+        "InUseError",
         "InputError",
         "MissingExtraError",
         "NeedsTeacher",
@@ -117,6 +118,7 @@ if TYPE_CHECKING:
     from hfneg.errors import EndpointError as EndpointError
     from hfneg.errors import HfnegError as HfnegError
     from hfneg.errors import InputError as InputError
+    from hfneg.errors import InUseError as InUseError
     from hfneg.errors import MissingExtraError as MissingExtraError
     from hfneg.errors import NeedsTeacher as NeedsTeacher
     from hfneg.errors import NonFiniteError as NonFiniteError

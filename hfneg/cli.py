@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,16 +15,14 @@ from hfneg import (
     __version__,
     cli_audit,
     cli_calibrate,
-    cli_last_resort,
     cli_push,
     cli_report,
     cli_reproduce,
     cli_rounds,
     cli_select,
     cli_store,
-    store,
 )
-from hfneg.errors import DiskFullError, HfnegError, OutputError, OutputExistsError, ResumeError
+from hfneg.cli_ending import endings, err, goes_on
 from hfneg.scrubbing import scrubbed_line
 
 app = typer.Typer(
@@ -36,13 +31,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 2 unusable input, 3 unusable output, 4 the work failed.",
+    epilog="Exit codes: 0 done, 2 unusable input, 3 unusable output, 4 the work failed, 130 stopped by Ctrl-C (129 by "
+    "SIGHUP, 143 by SIGTERM).",
 )
 out = Console()
-err = Console(stderr=True)
-
-EXIT_INPUT, EXIT_OUTPUT, EXIT_WORK, EXIT_STOPPED = 2, 3, 4, 130
-FLAGS = ("remine", "resume", "overwrite", "trust", "missing", "positives_are")
 
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
@@ -79,42 +71,6 @@ def _speak(quiet: bool) -> None:
         import datasets
 
         datasets.disable_progress_bars()
-
-
-@contextmanager
-def _errors_as_exit_codes(output: str) -> Iterator[None]:
-    """A typed error becomes one paragraph and an exit code; anything else is a bug and keeps its traceback.
-
-    `output` names the options with which an output that is there already can be dealt with.
-    """
-    try:
-        with cli_last_resort.unforeseen(err), store.disk_full_is_said():
-            yield
-    except HfnegError as error:
-        hint = _hint(error, output) if isinstance(error, OutputError) else ""
-        err.print(f"[bold red]error[/bold red] ({type(error).__name__}): ", end="")
-        err.print(f"{_with_flags(str(error))}{hint}", markup=False, highlight=False, emoji=False, soft_wrap=True)
-        raise typer.Exit(_exit_code(error)) from None
-
-
-def _exit_code(error: HfnegError) -> int:
-    if isinstance(error, OutputError):
-        return EXIT_OUTPUT
-    return EXIT_INPUT if isinstance(error, ValueError) else EXIT_WORK
-
-
-def _hint(error: OutputError, output: str) -> str:
-    if isinstance(error, OutputExistsError):
-        return f" ({output})"
-    if isinstance(error, DiskFullError):
-        return ""
-    return " (--overwrite, --out)" if isinstance(error, ResumeError) else " (--out)"
-
-
-def _with_flags(message: str) -> str:
-    """Settings as they are typed here: ``remine=True`` is --remine, ``missing='add'`` is --missing add."""
-    message = re.sub(rf"\b({'|'.join(FLAGS)})=True( \(--\w+[^)]*\))?", r"--\1", message)
-    return re.sub(rf"\b({'|'.join(FLAGS)})='(\w+)'", r"--\1 \2", message).replace("--positives_are", "--positives-are")
 
 
 WHAT, HOW, WHERE = "What to mine", "How", "Where, and where to"
@@ -183,6 +139,7 @@ def mine(
     ] = Path("mined"),
     resume: Annotated[bool, _switch("resume", "Go on with a run that was cut off.", WHERE)] = False,
     overwrite: Annotated[bool, _switch("overwrite", "Replace an earlier run in --out.", WHERE)] = False,
+    wait: Annotated[bool, _switch("wait", "For the end of another process that works in --out.", WHERE)] = False,
     remine: Annotated[bool, _switch("remine", "Replace columns of an earlier mining.", WHERE)] = False,
     device: Annotated[
         list[str] | None,
@@ -206,37 +163,36 @@ def mine(
 
         hfneg mine path/to/scifact --show-positives 1 --out measured
     """
-    _speak(quiet)
-    with _errors_as_exit_codes("--resume, --overwrite, --out"):
+    with endings("--resume, --overwrite, --out", lambda: goes_on(to, overwrite=overwrite)):
+        _speak(quiet)
         from hfneg import inputs, run_folder, showing
+        from hfneg.executors.local import LocalExecutor
         from hfneg.mining import mine as run
         from hfneg.recipe import Recipe
 
         began = time.perf_counter()
-        run_folder.check(to, resume=resume, overwrite=overwrite)
+        run_folder.check(to, resume=resume, overwrite=overwrite, wait=wait)
+        executor = LocalExecutor("all" if device == ["all"] else device)
         steps = Recipe.load(recipe, trust=trust) if recipe is not None else Recipe()
         steps = steps.with_settings(set_ or [], trust=trust)
         found = _load_pairs(pairs, split, anchor, positive, show_positives)
         documents = found.corpus if corpus is None else inputs.load_corpus(corpus, corpus_split, corpus_text, corpus_id)
-        try:
-            run(
-                found.rows,
-                documents,
-                steps,
-                out=to,
-                anchor=found.anchor,
-                positive=found.positive,
-                hidden=found.hidden,
-                positives_are=found.positives_are if positives_are == "auto" else positives_are,
-                missing=missing,
-                resume=resume,
-                overwrite=overwrite,
-                remine=remine,
-                devices="all" if device == ["all"] else device,
-            )
-        except KeyboardInterrupt:
-            err.print(f"stopped; the same command with --resume goes on in {to}", highlight=False, soft_wrap=True)
-            raise typer.Exit(EXIT_STOPPED) from None
+        run(
+            found.rows,
+            documents,
+            steps,
+            out=to,
+            anchor=found.anchor,
+            positive=found.positive,
+            hidden=found.hidden,
+            positives_are=found.positives_are if positives_are == "auto" else positives_are,
+            missing=missing,
+            resume=resume,
+            overwrite=overwrite,
+            remine=remine,
+            wait=wait,
+            executor=executor,
+        )
         showing.summary(out, to, time.perf_counter() - began)
 
 
@@ -292,8 +248,8 @@ def export(
 
         hfneg export mined --format flagembedding --out train.jsonl
     """
-    _speak(quiet)
-    with _errors_as_exit_codes("--overwrite, --out"):
+    with endings("--overwrite, --out"):
+        _speak(quiet)
         from hfneg import formats, mined_folder, showing
         from hfneg.errors import SettingError
 
@@ -310,11 +266,11 @@ def export(
         showing.exported(out, to, format, written, opens=format in formats.TRAINER_FORMATS)
 
 
-cli_audit.register(app, _speak, _errors_as_exit_codes)
-cli_select.register(app, _speak, _errors_as_exit_codes)
-cli_push.register(app, _speak, _errors_as_exit_codes)
-cli_calibrate.register(app, _speak, _errors_as_exit_codes)
-cli_rounds.register(app, _speak, _errors_as_exit_codes)
-cli_report.register(app, _speak, _errors_as_exit_codes)
-cli_reproduce.register(app, _speak, _errors_as_exit_codes)
-cli_store.register(app, _errors_as_exit_codes)
+cli_audit.register(app, _speak, endings)
+cli_select.register(app, _speak, endings)
+cli_push.register(app, _speak, endings)
+cli_calibrate.register(app, _speak, endings)
+cli_rounds.register(app, _speak, endings)
+cli_report.register(app, _speak, endings)
+cli_reproduce.register(app, _speak, endings)
+cli_store.register(app, endings)

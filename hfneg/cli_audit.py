@@ -123,8 +123,8 @@ def register(
 
     @functools.wraps(audit)
     def command(**options: Any) -> None:
-        speak(options["quiet"])
         with errors("--overwrite, --fix"):
+            speak(options["quiet"])
             audit(**options)
 
     app.command(name="audit")(command)

@@ -138,8 +138,8 @@ def register(
 
     @functools.wraps(calibrate)
     def command(**options: Any) -> None:
-        speak(options["quiet"])
         with errors("--overwrite, --out"):
+            speak(options["quiet"])
             calibrate(**options)
 
     app.command(name="calibrate")(command)

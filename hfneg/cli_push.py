@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hfneg.cli_ending import AGAIN
+
 out = Console()
 
 
@@ -104,14 +106,14 @@ def _say(line: str) -> None:
 
 
 def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[[str], AbstractContextManager[None]]
+    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[..., AbstractContextManager[None]]
 ) -> None:
     """Make it a command of `app`, with its way to log and to end on errors."""
 
     @functools.wraps(push)
     def command(**options: Any) -> None:
-        speak(options["quiet"])
-        with errors("--dry-run"):
+        with errors("--dry-run", lambda: f"{AGAIN}: what is published already is not published twice"):
+            speak(options["quiet"])
             push(**options)
 
     app.command(name="push")(command)

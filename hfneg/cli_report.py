@@ -105,8 +105,8 @@ def _spoken(
 ) -> Callable[..., None]:
     @functools.wraps(function)
     def command(**options: Any) -> None:
-        speak(options["quiet"])
         with errors(HINT):
+            speak(options["quiet"])
             function(**options)
 
     return command

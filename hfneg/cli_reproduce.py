@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from hfneg.cli_ending import goes_on
+
 console = Console()
 EXIT_DIFFERENT = 1
 
@@ -100,14 +102,14 @@ def _lines(found: Any) -> list[str]:
 
 
 def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[[str], AbstractContextManager[None]]
+    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[..., AbstractContextManager[None]]
 ) -> None:
     """Make it a command of `app`, with its way to log and to end on errors."""
 
     @functools.wraps(reproduce)
     def command(**options: Any) -> None:
-        speak(options["quiet"] or options["json"])
-        with errors("--resume, --overwrite, --out"):
+        with errors("--resume, --overwrite, --out", lambda: goes_on(options["to"], overwrite=options["overwrite"])):
+            speak(options["quiet"] or options["json"])
             reproduce(**options)
 
     app.command(name="reproduce")(command)

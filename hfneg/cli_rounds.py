@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -52,6 +53,9 @@ def rounds(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", metavar="", help="Go on with rounds that were cut off.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the rounds in --out.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", metavar="", help="For the end of another process that works in --out.")
+    ] = False,
     trust: Annotated[
         bool, typer.Option("--trust", metavar="", help="Load components that the recipe imports.")
     ] = False,
@@ -93,6 +97,7 @@ def rounds(
         start=start,
         resume=resume,
         overwrite=overwrite,
+        wait=wait,
         anchor=found.anchor,
         positive=found.positive,
         positives_are=found.positives_are,
@@ -121,15 +126,24 @@ def _cells(round: Any) -> list[str]:
     return [str(round.number), f"{summary['negatives']:,}", stayed, easy, *asked]
 
 
+def _goes_on(out: Path, overwrite: bool, began: float) -> str:
+    """How to go on with rounds in `out` that were stopped; rounds to be overwritten may not have been touched yet."""
+    record = out / "rounds.json"
+    if not record.is_file() or (overwrite and record.stat().st_mtime < began):
+        return f"nothing is begun in {out}: run the same command again"
+    return f"the same command with --resume{' in place of --overwrite' * overwrite} goes on in {out}"
+
+
 def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[[str], AbstractContextManager[None]]
+    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[..., AbstractContextManager[None]]
 ) -> None:
     """Make it a command of `app`, with its way to log and to end on errors."""
 
     @functools.wraps(rounds)
     def command(**options: Any) -> None:
-        speak(options["quiet"])
-        with errors("--resume, --overwrite, --out"):
+        began = time.time()
+        with errors("--resume, --overwrite, --out", lambda: _goes_on(options["to"], options["overwrite"], began)):
+            speak(options["quiet"])
             rounds(**options)
 
     app.command(name="rounds")(command)

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from hfneg.cli_ending import AGAIN, goes_on
+
 console = Console()
 
 Mined = Annotated[Path, typer.Argument(metavar="MINED", help="A folder that hfneg mine wrote.")]
@@ -20,6 +22,9 @@ Corpus = Annotated[
     typer.Option(metavar="CORPUS", help="What was mined from, where the store no longer has it.", show_default=False),
 ]
 Trust = Annotated[bool, typer.Option("--trust", metavar="", help="Load components that the recipe imports.")]
+Wait = Annotated[
+    bool, typer.Option("--wait", metavar="", help="For the end of another process that works in the folder.")
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
 ]
@@ -44,6 +49,7 @@ def select(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", help="Replace an earlier run in --out.")
     ] = False,
+    wait: Wait = False,
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,7 +65,16 @@ def select(
     from hfneg.reselecting import reselect
 
     began = time.perf_counter()
-    reselect(mined, out=to, settings=set_ or [], corpus=corpus, trust=trust, resume=resume, overwrite=overwrite)
+    reselect(
+        mined,
+        out=to,
+        settings=set_ or [],
+        corpus=corpus,
+        trust=trust,
+        resume=resume,
+        overwrite=overwrite,
+        wait=wait,
+    )
     showing.summary(console, to, time.perf_counter() - began)
 
 
@@ -69,6 +84,7 @@ def examine(
         bool, typer.Option("--dropped", metavar="", help="Also what other filters dropped before the teacher saw it.")
     ] = False,
     corpus: Corpus = None,
+    wait: Wait = False,
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
@@ -85,7 +101,7 @@ def examine(
     from hfneg.examining import examine as run
 
     before = _asked(mined)
-    after = run(mined, dropped=dropped, corpus=corpus, trust=trust)
+    after = run(mined, dropped=dropped, corpus=corpus, trust=trust, wait=wait)
     new = after["teacher"]["pairs_asked"] - before
     console.print(
         f"{new:,} pairs asked of the teacher; candidates not examined: {after['verdicts']['not_examined']:,}",
@@ -100,20 +116,30 @@ def _asked(mined: Path) -> int:
 
 
 def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors_as_exit_codes: Callable[[str], AbstractContextManager[None]]
+    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[..., AbstractContextManager[None]]
 ) -> None:
     """Add the two commands; errors become exit codes."""
-    app.command()(_guarded(select, "--resume, --overwrite, --out", speak, errors_as_exit_codes))
-    app.command()(_guarded(examine, "", speak, errors_as_exit_codes))
+    app.command()(_guarded(select, "--resume, --overwrite, --out", speak, errors, _select_goes_on))
+    app.command()(_guarded(examine, "", speak, errors, _examine_goes_on))
 
 
-def _guarded(command: Callable[..., None], output: str, speak: Any, errors: Any) -> Callable[..., None]:
+def _select_goes_on(options: dict[str, Any]) -> str:
+    return goes_on(options["to"], overwrite=options["overwrite"])
+
+
+def _examine_goes_on(options: dict[str, Any]) -> str:
+    return f"{AGAIN}: scores that are there already are not asked again"
+
+
+def _guarded(
+    command: Callable[..., None], output: str, speak: Any, errors: Any, again: Callable[[dict[str, Any]], str]
+) -> Callable[..., None]:
     """The command with its way to log and to end on errors."""
 
     @functools.wraps(command)
     def run(**options: Any) -> None:
-        speak(options["quiet"])
-        with errors(output):
+        with errors(output, lambda: again(options)):
+            speak(options["quiet"])
             command(**options)
 
     return run

@@ -8,7 +8,6 @@ loads for itself at its first encode; a live SentenceTransformer; or any object 
 from __future__ import annotations
 
 import contextlib
-import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -17,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import store
+from hfneg.base import devices
 from hfneg.errors import NonFiniteError, ProcessError, SettingError
 from hfneg.models import (
     LiveDigest,
     check_similarity,
     checked_model,
-    default_device,
     folder_digest,
     folder_of,
     hub_commit,
@@ -35,7 +34,6 @@ from hfneg.models import (
 )
 
 FORMAT = 1
-DEVICE_VARIABLE = "HFNEG_DEVICE"
 
 Role = Literal["query", "document"]
 Vectors32 = npt.NDArray[np.float32]
@@ -211,7 +209,7 @@ class Encoder:
             model = SentenceTransformer(
                 str(folder_of(self.model)) if folder else self.model,
                 revision=None if folder else self._hub(),
-                device=self.device or os.environ.get(DEVICE_VARIABLE) or default_device(),
+                device=devices.chosen(self.device),
             )
         check_similarity(similarity_of(model), self.model)
         return model

@@ -18,6 +18,7 @@
     ├── TrainingError                a training left no checkpoint, or none that can be used
     ├── OutputError                  the output folder cannot be used
     │   ├── DiskFullError            no space is left where something is written
+    │   ├── InUseError               another process works in it
     │   ├── OutputExistsError        it is there already, and nobody said resume or overwrite
     │   └── ResumeError              it belongs to a run with other inputs
     ├── PublishError                 the Hub, or what it holds, does not let a round be published or read
@@ -47,6 +48,7 @@ __all__ = [
     "EmptyInputError",
     "EndpointError",
     "HfnegError",
+    "InUseError",
     "InputError",
     "MissingExtraError",
     "NeedsTeacher",
@@ -136,6 +138,10 @@ class OutputError(HfnegError):
 
 class OutputExistsError(OutputError):
     """The output folder exists, and neither resume nor overwrite was asked for."""
+
+
+class InUseError(OutputError):
+    """Another process works in the folder; the message says which, on what machine, and since when."""
 
 
 class ResumeError(OutputError):

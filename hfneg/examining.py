@@ -36,6 +36,7 @@ def examine(
     dropped: bool = False,
     corpus: Any = None,
     trust: bool = False,
+    wait: bool = False,
 ) -> dict[str, Any]:
     """Have the teacher score the candidates of a mined folder that were not examined, and keep that in its ledger.
 
@@ -53,6 +54,7 @@ def examine(
         dropped: also candidates that filters dropped without the teacher, which then keep their verdicts.
         corpus: what `mine` was given; needed only where the store no longer has it.
         trust: load a teacher that the folder's recipe imports.
+        wait: for the end of another process that writes into the folder, which is refused else.
 
     Returns:
         The new summary.
@@ -61,13 +63,14 @@ def examine(
         SettingError: the folder was mined without a teacher, or with another one.
         InputError: no mined folder, or without a ledger.
     """
-    source = MinedLedger(mined)
-    mined_folder.refuse_damaged(source.folder)
-    asked = _teacher(source, teacher, trust)
-    anchors = reopen_anchors(source, corpus)
-    work = _Examination(source, anchors, asked, dropped, trust)
-    counts = sum((work.file(path, first) for path, first in source.files()), np.zeros(256, dtype=np.int64))
-    return _summarize(source, counts, work.scorer)
+    with mined_folder.writing(mined, wait=wait):
+        source = MinedLedger(mined)
+        mined_folder.refuse_damaged(source.folder)
+        asked = _teacher(source, teacher, trust)
+        anchors = reopen_anchors(source, corpus)
+        work = _Examination(source, anchors, asked, dropped, trust)
+        counts = sum((work.file(path, first) for path, first in source.files()), np.zeros(256, dtype=np.int64))
+        return _summarize(source, counts, work.scorer)
 
 
 def _teacher(source: MinedLedger, given: Teacher | None, trust: bool) -> Teacher:

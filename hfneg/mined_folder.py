@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ import numpy as np
 import xxhash
 
 from hfneg import part_files, store
-from hfneg.base import checksums
+from hfneg.base import checksums, holding, temporary
 from hfneg.base.checksums import Fault
 from hfneg.cards import Readme, read_samples, render, without_paths
 from hfneg.errors import InputError, OutputError, near_miss
-from hfneg.run_folder import SUMMARY, fault_in
+from hfneg.run_folder import SUMMARY, fault_in, refuse_patterns
 
 if TYPE_CHECKING:
     import datasets
@@ -59,14 +60,33 @@ def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder:
     return Readme(head, f"\n{body}").text()
 
 
+@contextlib.contextmanager
+def writing(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
+    """A mined folder for one process alone, without what one that was killed has left in it.
+
+    Raises InputError where it is none; InUseError where another process writes into it, unless `wait`.
+    """
+    path = Path(folder)
+    if not wait:
+        open_summary(path)
+    if not path.is_dir():
+        raise InputError(f"there is no folder {str(folder)!r}; give one that hfneg mine wrote")
+    with holding.held(path, wait=wait):
+        open_summary(path)
+        for place in (path, path / "ledger"):
+            temporary.sweep_held(place)
+        yield
+
+
 def record(folder: str | Path, **facts: Any) -> None:
     """Add to what ``summary.json`` and the card of a mined folder say, each replaced at once."""
     path = Path(folder)
-    summary = {**open_summary(path), **facts}
-    refuse_damaged(path)
-    text = card(summary, list(summary["rows"]), content_digest(path), path)
-    part_files.save_facts(path / SUMMARY, summary)
-    store.replace_file(path / "README.md", lambda partial: partial.write_text(text, encoding="utf-8"))
+    with writing(path):
+        summary = {**open_summary(path), **facts}
+        refuse_damaged(path)
+        text = card(summary, list(summary["rows"]), content_digest(path), path)
+        part_files.save_facts(path / SUMMARY, summary)
+        store.replace_file(path / "README.md", lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def per_anchor(lengths: Any) -> dict[str, int]:
@@ -79,6 +99,7 @@ def open_rows(out: Path, several: bool) -> datasets.Dataset | datasets.DatasetDi
     """The mined rows, as `load_dataset` gives them."""
     import datasets
 
+    refuse_patterns(out)
     if not any((out / "data").glob("*.parquet")):
         raise OutputError(f"{out} has lost its rows (data/*.parquet); overwrite it, or mine into another folder")
     refuse_damaged(out, "data/")
@@ -89,8 +110,10 @@ def open_rows(out: Path, several: bool) -> datasets.Dataset | datasets.DatasetDi
 def open_summary(folder: str | Path) -> dict[str, Any]:
     """The counts and settings of a mined folder (its ``summary.json``); the sizes of all its files are checked.
 
-    Raises InputError where the folder was not mined, or not to the end, or a file of it is damaged.
+    Raises InputError where the folder was not mined, or not to the end, or a file of it is damaged; InUseError where it
+    is being written.
     """
+    holding.refuse_held(Path(folder))
     path = Path(folder) / SUMMARY
     if not path.is_file():
         raise InputError(f"{folder} is no mined folder: it has no {SUMMARY}; mine into it first (hfneg mine)")

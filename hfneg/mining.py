@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import ledger, mined_folder, part_files, progress, rows, statistics_of, store
+from hfneg import ledger, mined_folder, progress, rows, statistics_of, store
 from hfneg.anchors import Anchors
 from hfneg.errors import RecipeError, SettingError
 from hfneg.executors.base import Executor
@@ -19,7 +19,7 @@ from hfneg.hubs import Cuts, write_cuts
 from hfneg.loading import BEIR_ANCHOR, BEIR_POSITIVE, as_corpus, is_beir, load_beir
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
-from hfneg.run_folder import RunFolder, check, clear
+from hfneg.run_folder import RunFolder, clear, taken
 from hfneg.selections import Selections, are_gathered, mark_gathered
 from hfneg.sources import origins
 from hfneg.splits import check_columns, refuse_empty, splits_of
@@ -50,6 +50,7 @@ def mine(
     remine: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    wait: bool = False,
     devices: str | Sequence[str] | None = None,
     executor: Executor | None = None,
 ) -> datasets.Dataset | datasets.DatasetDict:
@@ -72,6 +73,7 @@ def mine(
         remine: replace columns that an earlier mining left.
         resume: go on with a run that was cut off; a finished one is returned as it is.
         overwrite: replace what an earlier run left in `out`.
+        wait: for the end of another process that works in `out`, which is refused else.
         devices: one worker process per device, see `LocalExecutor`.
         executor: where units run; `LocalExecutor(devices)` unless given.
 
@@ -80,34 +82,34 @@ def mine(
         where `pairs` is one.
 
     Raises:
-        InputError and its kinds before anything is written; OutputExistsError, ResumeError for `out`.
+        InputError and its kinds before anything is written; OutputExistsError, ResumeError, InUseError for `out`.
     """
-    check(out, resume=resume, overwrite=overwrite)
-    recipe = _recipe(recipe)
-    executor = _executor(executor, devices)
-    if is_beir(pairs):
-        pairs, beir_corpus = load_beir(pairs)
-        corpus = beir_corpus if corpus is None else corpus
-        anchor, positive = anchor or BEIR_ANCHOR, positive or BEIR_POSITIVE
-    came_from = origins(pairs, corpus)
-    splits = splits_of(pairs)
-    anchor, positive = check_columns(splits, anchor, positive, hidden, remine)
-    anchors = Anchors(
-        pairs, as_corpus(corpus), anchor=anchor, positive=positive, positives_are=positives_are, missing=missing
-    )
-    refuse_empty(splits, anchors)
-    transform = recipe.transform(anchors, remine=remine)
-    run = RunFolder(out, _identity(transform, recipe, anchors, splits, hidden))
-    if overwrite:
-        clear(out)
-    run.begin()
-    if not run.complete:
-        try:
-            _Run(run, transform, recipe, splits, hidden, executor, came_from).work()
-        finally:
-            run.leave_if_idle()
-    _leave_statistics(run.out)
-    return mined_folder.open_rows(Path(out), several=isinstance(pairs, Mapping))
+    with taken(out, resume=resume, overwrite=overwrite, wait=wait):
+        recipe = _recipe(recipe)
+        executor = _executor(executor, devices)
+        if is_beir(pairs):
+            pairs, beir_corpus = load_beir(pairs)
+            corpus = beir_corpus if corpus is None else corpus
+            anchor, positive = anchor or BEIR_ANCHOR, positive or BEIR_POSITIVE
+        came_from = origins(pairs, corpus)
+        splits = splits_of(pairs)
+        anchor, positive = check_columns(splits, anchor, positive, hidden, remine)
+        anchors = Anchors(
+            pairs, as_corpus(corpus), anchor=anchor, positive=positive, positives_are=positives_are, missing=missing
+        )
+        refuse_empty(splits, anchors)
+        transform = recipe.transform(anchors, remine=remine)
+        run = RunFolder(out, _identity(transform, recipe, anchors, splits, hidden))
+        if overwrite:
+            clear(out)
+        run.begin()
+        if not run.complete:
+            try:
+                _Run(run, transform, recipe, splits, hidden, executor, came_from).work()
+            finally:
+                run.leave_if_idle()
+        statistics_of.leave(run.out)
+        return mined_folder.open_rows(Path(out), several=isinstance(pairs, Mapping))
 
 
 class _Run:
@@ -270,14 +272,6 @@ class _Run:
 
     def _rows_of(self, name: str) -> int:
         return self.anchors.rows_of_split(name if len(self.splits) > 1 else None)
-
-
-def _leave_statistics(out: Path) -> None:
-    """Last, because they are read from the finished folder; a run that was killed here has only them to make."""
-    if part_files.load_facts(out / statistics_of.FILE) is None:
-        for leftover in out.glob(f".{statistics_of.FILE}.*.partial"):  # of a killed process
-            leftover.unlink()
-        statistics_of.write(out)
 
 
 def _recipe(given: Recipe | str | Path | None) -> Recipe:

@@ -187,13 +187,6 @@ def saved_json(name: str, revision: str | None, file: str) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def default_device() -> str:
-    """Cuda where there is one, else cpu."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 @contextlib.contextmanager
 def silent_loading() -> Iterator[None]:
     """No bar for the loading of weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from hfneg.provenance import models_of
 from hfneg.recipe import SLOTS, Recipe
 from hfneg.reopening import reopen_anchors
 from hfneg.replaying import LedgerRetrieve, LedgerTeacher, Replay, needs_teacher, with_all_scores
-from hfneg.run_folder import RunFolder, check, clear
+from hfneg.run_folder import RunFolder, clear, taken
 from hfneg.sampling import Sampler
 from hfneg.select import Select
 from hfneg.selections import Selections, are_gathered, arrays_of, mark_gathered
@@ -62,6 +63,7 @@ def reselect(
     trust: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    wait: bool = False,
 ) -> datasets.Dataset | datasets.DatasetDict:
     """Choose negatives anew from the candidates in a mined folder's ledger; nothing is searched or scored again.
 
@@ -80,35 +82,37 @@ def reselect(
         settings: changes on top of that, as on the command line: ``["sampler.n=5", "filters.margin.relative=0.1"]``.
         corpus: what `mine` was given; needed only where the store no longer has it.
         trust: load components that the folder's recipe imports.
-        resume, overwrite: as for `mine`.
+        resume, overwrite, wait: as for `mine`.
 
     Raises:
         NeedsTeacher: the policy asks for teacher scores that the ledger does not have; says how many. Nothing is
             written then.
         InputError and its kinds: no mined folder, or without a ledger; a policy that makes no sense here.
     """
-    check(out, resume=resume, overwrite=overwrite)
-    source = MinedLedger(mined)
-    given = {"filters": filters, "sampler": sampler, "guard": guard, "short": short}
-    policy = policy_recipe(source, given, settings, trust=trust)
-    _refuse_fill(policy)
-    anchors = reopen_anchors(source, corpus)
-    transform = replayed_transform(source, policy, anchors)
-    same = policy.guard == guard_of(source)
-    replay = Replay(source, transform.select.policy, anchors, short=policy.short, same_guard=same)
-    _check_scores(source, replay)
-    text = _recipe_text(source, policy)
-    splits = mined_folder.open_rows(source.folder, several=True)
-    run = RunFolder(out, _identity(source, text))
-    if overwrite:
-        clear(out)
-    run.begin()
-    if not run.complete:
-        try:
-            _Run(run, source, replay, transform, policy, text, dict(splits)).work()
-        finally:
-            run.leave_if_idle()
-    return mined_folder.open_rows(Path(out), several=len(splits) > 1)
+    with taken(out, resume=resume, overwrite=overwrite, wait=wait):
+        source = MinedLedger(mined)
+        _refuse_itself(source, out)
+        given = {"filters": filters, "sampler": sampler, "guard": guard, "short": short}
+        policy = policy_recipe(source, given, settings, trust=trust)
+        _refuse_fill(policy)
+        anchors = reopen_anchors(source, corpus)
+        transform = replayed_transform(source, policy, anchors)
+        same = policy.guard == guard_of(source)
+        replay = Replay(source, transform.select.policy, anchors, short=policy.short, same_guard=same)
+        _check_scores(source, replay)
+        text = _recipe_text(source, policy)
+        splits = mined_folder.open_rows(source.folder, several=True)
+        run = RunFolder(out, _identity(source, text))
+        if overwrite:
+            clear(out)
+        run.begin()
+        if not run.complete:
+            try:
+                _Run(run, source, replay, transform, policy, text, dict(splits)).work()
+            finally:
+                run.leave_if_idle()
+        statistics_of.leave(run.out)
+        return mined_folder.open_rows(Path(out), several=len(splits) > 1)
 
 
 def policy_recipe(
@@ -174,6 +178,12 @@ def _recipe_text(source: MinedLedger, policy: Recipe) -> str:
     return text
 
 
+def _refuse_itself(source: MinedLedger, out: str | Path) -> None:
+    """To overwrite what is being read would be to lose it."""
+    if os.path.realpath(source.folder) == os.path.realpath(out):
+        raise SettingError(f"out={str(out)!r} is the mined folder itself, which is read; give another folder")
+
+
 def _refuse_fill(policy: Recipe) -> None:
     if isinstance(policy.short, Fill):
         raise SettingError(
@@ -233,7 +243,6 @@ class _Run:
         card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished), finished)
         (finished / "README.md").write_text(card, encoding="utf-8")
         self.folder.finish(summary)
-        statistics_of.write(self.folder.out)
 
     def _choose(self) -> Selections:
         """A part of ledger and selection per block, then both gathered."""

@@ -7,16 +7,17 @@ its files are renamed to their places, ``summary.json`` last: a folder with a su
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-import shutil
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hfneg import part_files
-from hfneg.base import checksums
+from hfneg.base import checksums, holding, temporary
 from hfneg.base.checksums import MANIFEST, Fault
 from hfneg.errors import OutputError, OutputExistsError, ResumeError, SettingError
 
@@ -26,6 +27,11 @@ WORK = ".hfneg"
 RUN = "run.json"
 SUMMARY = "summary.json"
 PUBLIC = ("data", "ledger", "recipe.yaml", "README.md", "statistics.json", MANIFEST, SUMMARY)
+OWN_FILES = re.compile(r"[\w.]+-[0-9]{5,}-of-[0-9]{5,}\.parquet")
+"""In ``data/`` and ``ledger/``; anything else there is somebody else's."""
+
+PATTERNS = re.compile(r"[*?\[\]]|::")
+"""What `load_dataset` does not read as a part of a path: it would find nothing there, or other folders' rows."""
 
 
 class RunFolder:
@@ -47,9 +53,11 @@ class RunFolder:
     def begin(self) -> None:
         """Make the work area, or find that it belongs to this run, and end what a kill left to be moved.
 
-        Raises ResumeError naming what changed, OutputError where the folder cannot be written, or is finished and
-        damaged.
+        Only while the folder is `taken`. Raises ResumeError naming what changed, OutputError where the folder cannot be
+        written, or is finished and damaged.
         """
+        temporary.sweep_held(self.out)
+        temporary.sweep_held(self.work, deep=True)
         before = self._recorded()
         if before is not None:
             changed = [name for name in self.identity if before.get(name) != self.identity[name]]
@@ -94,16 +102,14 @@ class RunFolder:
 
     def leave_if_idle(self) -> None:
         """Remove the work area again where no part of any work was finished in it: nothing is lost, nothing left."""
-        if any(path.is_file() and path.name != RUN for path in self.work.rglob("*")):
+        files = (path for path in self.work.rglob("*") if path.is_file() and not temporary.is_temporary(path.name))
+        if any(path.name != RUN for path in files):
             return
-        shutil.rmtree(self.work, ignore_errors=True)
-        if self.out.is_dir() and not any(self.out.iterdir()):
-            self.out.rmdir()
+        temporary.remove(self.work)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Move what is finished to its place; a kill in between leaves the rest to the next `begin`."""
-        for leftover in self.finished.rglob(".*.partial"):  # of a killed process
-            leftover.unlink()
+        temporary.sweep_held(self.finished, deep=True)  # of a worker that was killed
         files = [self.finished / "recipe.yaml", *self.finished.glob("data/*"), *self.finished.glob("ledger/*")]
         checksums.write(self.finished / MANIFEST, self.finished, sorted(files))
         part_files.save_facts(self.finished / SUMMARY, {**summary, "identity": self.identity})
@@ -115,15 +121,45 @@ class RunFolder:
             if source.exists():
                 _remove(self.out / name)
                 os.replace(source, self.out / name)
-        shutil.rmtree(self.work, ignore_errors=True)
+        temporary.remove(self.work)
 
 
-def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
+@contextlib.contextmanager
+def taken(out: str | Path, *, resume: bool, overwrite: bool, wait: bool) -> Iterator[None]:
+    """The output folder for one run alone, checked before and, as another may have ended meanwhile, after."""
+    check(out, resume=resume, overwrite=overwrite, wait=wait)
+    with holding.held(Path(out), wait=wait):
+        _check_state(Path(out), resume=resume, overwrite=overwrite)
+        yield
+
+
+def check(out: str | Path, *, resume: bool, overwrite: bool, wait: bool = False) -> None:
     """Refuse an output folder that cannot be used, before any work."""
-    if not isinstance(out, str | os.PathLike) or not str(out) or "\0" in str(out):
-        raise SettingError(f"out={out!r}: expected the path of a folder")
+    check_place(out)
     if resume and overwrite:
         raise SettingError("resume and overwrite were both asked for; say one of them")
+    owner = holding.holder(Path(out))
+    if owner is None:
+        _check_state(Path(out), resume=resume, overwrite=overwrite)
+    elif not wait:
+        raise holding.in_use(out, owner)
+
+
+def refuse_patterns(path: str | Path) -> None:
+    """Raise OutputError for a folder in which `load_dataset` would not find its rows, or would find others."""
+    found = PATTERNS.search(os.path.abspath(path)) or re.match(r"(file|local):", str(path))
+    if found is not None:
+        raise OutputError(
+            f"{path}: load_dataset, which opens the folder afterwards, takes {found.group()!r} in "
+            f"{os.path.abspath(path)} for a pattern or a file system; give a folder without *, ?, [, ] and ::"
+        )
+
+
+def check_place(out: str | Path) -> None:
+    """What can be said of the path alone."""
+    if not isinstance(out, str | os.PathLike) or not str(out) or "\0" in str(out):
+        raise SettingError(f"out={out!r}: expected the path of a folder")
+    refuse_patterns(out)
     path = Path(out)
     try:
         if path.exists() and not path.is_dir():
@@ -135,7 +171,11 @@ def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
         raise OutputError(f"cannot write to {path}: {parent} is a file; give a path whose parents are folders")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(f"cannot write to {path}: no permission in {parent}; give another folder")
-    if not path.is_dir() or not any(path.iterdir()):
+
+
+def _check_state(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """What lies there must be of hfneg, and somebody must have said what becomes of it."""
+    if not holding.entries(path):
         return
     finished = _identity_of(path / SUMMARY) is not None
     lost = not finished and not (path / WORK).is_dir() and _lists_recipe(path / MANIFEST)
@@ -149,6 +189,19 @@ def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
     if not resume and not overwrite:
         state = "a finished run" if finished else "a run that was cut off"
         raise OutputExistsError(f"{path} holds {state}; say resume to go on with it, or overwrite to start anew")
+    if overwrite or not finished:
+        _refuse_foreign(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """What somebody has put between hfneg's files would go with them, or be read as rows of theirs."""
+    inside = (file for name in ("data", "ledger") for file in sorted((path / name).glob("*")))
+    foreign = [file for file in inside if not OWN_FILES.fullmatch(file.name) and not temporary.is_temporary(file.name)]
+    if foreign:
+        raise OutputExistsError(
+            f"{path} holds files that hfneg did not write among its own: {', '.join(map(str, foreign[:3]))}; move them "
+            "elsewhere first"
+        )
 
 
 def _identity_of(summary: Path) -> dict[str, Any] | None:
@@ -177,7 +230,7 @@ def fault_in(folder: Path, below: str = "", *, content: bool = True) -> Fault | 
 
 
 def clear(out: str | Path) -> None:
-    """Remove what an earlier run left in `out`, and nothing else.
+    """Remove what an earlier run left in `out`, and nothing else; while it is `taken`, and so checked.
 
     The summary goes first and the work area last: cut off in between, the folder is that of a run that has done
     nothing yet, never a finished one with missing files.
@@ -190,10 +243,7 @@ def clear(out: str | Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    temporary.remove(path)
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any], name: str) -> str:

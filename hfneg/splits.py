@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +12,17 @@ from hfneg import columns
 from hfneg.anchors import Anchors
 from hfneg.errors import ColumnError, EmptyInputError, InputError
 
+NAME = re.compile(r"\w+(\.\w+)*")
+"""What `load_dataset` takes as the name of a split; no path can be made of it."""
+
+LONGEST = 100
+"""Bytes of a split's name, which becomes a part of the names of files."""
+
 
 def splits_of(pairs: Any) -> dict[str, Any]:
     """The splits by name; what has none is called "train", as `load_dataset` does."""
     splits = dict(pairs) if isinstance(pairs, Mapping) else {"train": pairs}
+    _check_names(list(splits))
     for name, split in splits.items():
         if not hasattr(split, "with_format"):
             raise InputError(
@@ -26,6 +35,27 @@ def splits_of(pairs: Any) -> dict[str, Any]:
     if not splits:
         raise EmptyInputError("the pairs have no split; expected at least one with rows")
     return splits
+
+
+def _check_names(names: list[Any]) -> None:
+    """Each is the beginning of files' names and a split of the dataset that comes out."""
+    known: dict[str, str] = {}
+    for name in names:
+        if not isinstance(name, str) or not NAME.fullmatch(name) or name == "all" or len(name.encode()) > LONGEST:
+            better = re.sub(r"\W+", "_", str(name)).strip("_")[: LONGEST // 4]
+            better = better if better and better != "all" else "train"
+            raise InputError(
+                f"a split is called {reprlib.repr(name)}, which load_dataset could not open: a name has letters, "
+                f"digits and _, with single dots between them, at most {LONGEST} bytes, and is not 'all'; rename it: "
+                f"DatasetDict({{{better!r}: pairs[{reprlib.repr(name)}]}}), or mine it by itself (--split)"
+            )
+        folded = unicodedata.normalize("NFC", name).casefold()
+        if folded in known:
+            raise InputError(
+                f"the splits {known[folded]!r} and {name!r} differ in case only, and so do the files they become, "
+                "which are one file on many disks; rename one of them"
+            )
+        known[folded] = name
 
 
 def check_columns(

@@ -273,6 +273,12 @@ def write(folder: str | Path) -> None:
     part_files.save_facts(ledger.folder / FILE, facts)
 
 
+def leave(folder: Path) -> None:
+    """`write`, where a run that was killed at its end has not come to it."""
+    if part_files.load_facts(folder / FILE) is None:
+        write(folder)
+
+
 def _kept(ledger: MinedLedger) -> Statistics | None:
     """What lies in the folder, where it is whole, of this ledger and of this version."""
     try:

@@ -44,5 +44,7 @@ collect_ignore = [
     "mine_in_parts.py",
     "mine_with_teacher.py",
     "refresh_ranks.py",
+    "refresh_until_killed.py",
     "rounds_until_killed.py",
+    "stopped_command.py",
 ]

@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 import hfneg
 from hfneg import store
+from hfneg.base import devices
 from hfneg.cli import app
 
 disable_progress_bars()
@@ -1257,6 +1258,33 @@ OUTPUT = [
         "give a path",
     ),
     case("out of too long a name", lambda w: w.mine(out=w.folder / ("x" * 300)), Output, "too long", "another folder"),
+    *(
+        case(f"out called {name}", lambda w, name=name: w.mine(out=w.folder / name / "x"), Output, "load_dataset", name)
+        for name in ("run[1]", "a*b", "really?", "p::q")
+    ),
+    *(
+        case(
+            f"a split called {name[:9]}",
+            lambda w, name=name: w.mine(DatasetDict({name: w.pairs()})),
+            Input,
+            "a split is called",
+            "rename it",
+        )
+        for name in ("train-2", "a b", "c*", "../up", "..", "", "all", "/tmp/x", "x" * 200)
+    ),
+    case(
+        "splits that differ in case",
+        lambda w: w.mine(DatasetDict({"Train": w.pairs(), "train": w.pairs()})),
+        Input,
+        "'Train' and 'train' differ in case",
+    ),
+    *(
+        case(
+            f"the device {name}", lambda w, name=name: w.mine(devices=name), Setting, f"'{name}' cannot be used", "cpu"
+        )
+        for name in ("cuda:99", "gpu0", "cpu:7", "meta")
+    ),
+    case("a device among others", lambda w: w.mine(devices=["cpu", "all"]), Setting, "'all' stands alone"),
     case("out where nothing can be made", lambda w: w.mine(out="/proc/hfneg"), Output, "cannot write to /proc/hfneg"),
 ]
 
@@ -1473,6 +1501,40 @@ def test_a_repeated_row_counts_once() -> None:
     assert found["candidate_rows"][0] == [1, 2, 3]
 
 
+def test_the_device_of_the_environment_is_checked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HFNEG_DEVICE names one that is not there: refused before work by `mine`, and where a model is loaded."""
+    monkeypatch.setenv("HFNEG_DEVICE", "cuda:99")
+    refused(world, lambda w: w.mine(), Setting, ("HFNEG_DEVICE", "'cuda:99' cannot be used"))
+    with pytest.raises(Setting, match="HFNEG_DEVICE: 'cuda:99'"):
+        devices.chosen()
+    with pytest.raises(Setting, match="device: 'cuda:98'"):
+        devices.chosen("cuda:98")
+    monkeypatch.setenv("HFNEG_DEVICE", "cpu")
+    assert devices.chosen() == "cpu"
+    world.mine()
+
+
+def test_devices_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two CUDA devices a third is refused, and what there is is said; the two can be named, and are "all"."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(Setting, match=r"'cuda:2' .*finds 2 CUDA devices; this machine has cuda:0, cuda:1, cpu"):
+        hfneg.LocalExecutor(["cuda:0", "cuda:2"])
+    assert hfneg.LocalExecutor(["cuda:0", "cuda:1"]).devices == hfneg.LocalExecutor("all").devices
+    assert hfneg.LocalExecutor("cuda").devices == ["cuda"]
+
+
+def test_no_device_named_no_torch(world: World) -> None:
+    """Nor where it is the cpu: torch takes seconds to load, and BM25 does without."""
+    script = (
+        "import sys, hfneg; hfneg.LocalExecutor(); hfneg.LocalExecutor(['cpu', 'cpu']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "False"
+
+
 def test_no_library_of_models_is_loaded_for_bad_input(world: World) -> None:
     """A wrong column with a real Dense(folder) is refused without torch or sentence_transformers being imported."""
     model = world.file("model/model.safetensors", "no weights").parent
@@ -1523,6 +1585,10 @@ TYPED = [
     Typed("positives hidden of no BEIR folder", SOUND + " --show-positives 1", 2, ("BEIR",)),
     Typed("an empty file", "{world}/empty.jsonl --out {world}/out", 2, ("empty.jsonl", "at least one row")),
     Typed("out is a file", SOUND + " --set k=5 --out {world}/docs.jsonl", 3, ("OutputError", "is a file", "--out")),
+    Typed("no such device", SOUND + " --device cuda:99", 2, ("SettingError", "'cuda:99' cannot be used", "has cpu")),
+    Typed("no device", "{world}/nope.parquet --device gpu0", 2, ("'gpu0' cannot be used", "no name of a device")),
+    Typed("all and more devices", SOUND + " --device all --device cpu", 2, ("'all' stands alone",)),
+    Typed("out is a pattern", SOUND + " --out {world}/run[1]", 3, ("load_dataset", "run[1]", "--out")),
     Typed("out below a file", SOUND + " --out {world}/docs.jsonl/a", 3, ("docs.jsonl is a file",)),
 ]
 

@@ -54,7 +54,9 @@ calibration
 publishing
 looping reproducing
 showing_audit showing_diff showing_calibration
-cli_last_resort cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
+cli_last_resort
+cli_ending
+cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
 cli_store
 cli
 """

@@ -18,6 +18,9 @@ from typing import Literal
 from hfneg.base.owners import OWNER, is_dead, new_owner
 
 NAME = re.compile(rf"\..*\.(?P<owner>{OWNER})\.(?:partial|removed)", re.DOTALL)
+REPLACING = re.compile(r"\..+\.[0-9]+-[0-9a-f]{8}\.partial", re.DOTALL)
+"""What hfneg 0.1.0 called a file that it was replacing."""
+
 LONGEST = 180  # bytes of the name that is kept: with the rest it fits into a file name's 255
 WEEK = 7 * 24 * 3600.0
 
@@ -79,7 +82,7 @@ def delete(aside: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def sweep(folder: Path, earlier: re.Pattern[str] | None = None) -> None:
+def sweep(folder: Path, earlier: re.Pattern[str] = REPLACING) -> None:
     """Delete what dead processes left in `folder`; nothing else, and never what a live one is at work on.
 
     Of processes that nothing is known of (on other machines, or of a version that wrote other names: those that
@@ -90,7 +93,18 @@ def sweep(folder: Path, earlier: re.Pattern[str] | None = None) -> None:
             delete(path)
 
 
-def leftovers(folder: Path, earlier: re.Pattern[str] | None = None, patience: float = WEEK) -> list[Path]:
+def sweep_held(folder: Path, *, deep: bool = False) -> None:
+    """Delete all that is on its way in or out of `folder`, with `deep` also below it, whoever wrote it.
+
+    Only for who works there alone (`hfneg.base.holding`): the others are gone.
+    """
+    for path in sorted(folder.rglob(".*") if deep else folder.glob(".*")):
+        if is_temporary(path.name):
+            with contextlib.suppress(OSError):
+                delete(path)
+
+
+def leftovers(folder: Path, earlier: re.Pattern[str] = REPLACING, patience: float = WEEK) -> list[Path]:
     """What `sweep` deletes; `patience` in seconds."""
     try:
         names = os.listdir(folder)
@@ -99,9 +113,9 @@ def leftovers(folder: Path, earlier: re.Pattern[str] | None = None, patience: fl
     return [folder / name for name in names if _is_left(folder / name, earlier, patience)]
 
 
-def is_temporary(name: str, earlier: re.Pattern[str] | None = None) -> bool:
+def is_temporary(name: str, earlier: re.Pattern[str] = REPLACING) -> bool:
     """Whether a file or folder of this name is on its way in or out."""
-    return _owner_in(name) is not None or (earlier is not None and earlier.fullmatch(name) is not None)
+    return _owner_in(name) is not None or earlier.fullmatch(name) is not None
 
 
 def _owner_in(name: str) -> str | None:
@@ -109,7 +123,7 @@ def _owner_in(name: str) -> str | None:
     return None if match is None else match["owner"]
 
 
-def _is_left(path: Path, earlier: re.Pattern[str] | None, patience: float) -> bool:
+def _is_left(path: Path, earlier: re.Pattern[str], patience: float) -> bool:
     owner = _owner_in(path.name)
     if owner is None and not is_temporary(path.name, earlier):
         return False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import part_files, store
+from hfneg.base import holding, temporary
 from hfneg.corpus import Corpus
 
 Rows = npt.NDArray[np.int64]
 
 CURRENT = "current.json"
+TRAINING = "training.json"
+
+_holds: dict[str, contextlib.ExitStack] = {}
+"""Folders that trainings of this process work in."""
+
+VERSION = re.compile(r"[0-9]{6,}\.json")
 ROW = "row"
 
 
@@ -69,7 +78,8 @@ def publish(folder: Path, version: int, negatives: Rows, facts: Mapping[str, Any
 
 def versions(folder: Path) -> list[dict[str, Any]]:
     """What was recorded of each version, in order."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("[0-9]*.json"))]
+    found = sorted(path for path in folder.glob("*.json") if VERSION.fullmatch(path.name))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
 
 def forget_after(folder: Path, step: int) -> int | None:
@@ -85,3 +95,55 @@ def forget_after(folder: Path, step: int) -> int | None:
     if last is not None:
         store.write_json(folder / CURRENT, last)
     return None if last is None else int(last["version"])
+
+
+def hold(folder: Path) -> None:
+    """Keep other processes out until `let_go`; a training of this process that broke off lets go here.
+
+    Raises InUseError where another process trains with the folder.
+    """
+    let_go(folder)
+    hold = contextlib.ExitStack()
+    hold.enter_context(holding.held(folder))
+    temporary.sweep_held(folder)
+    _holds[os.path.realpath(folder)] = hold
+
+
+def let_go(folder: Path) -> None:
+    """End what `hold` has begun."""
+    _holds.pop(os.path.realpath(folder), contextlib.ExitStack()).close()
+
+
+def begin(folder: Path, output: str) -> None:
+    """Record that a training which keeps its checkpoints in `output` uses the folder."""
+    store.write_json(folder / TRAINING, {"output_dir": os.path.realpath(output), "ended": False})
+
+
+def end(folder: Path) -> None:
+    """Record that it has come to its end."""
+    store.write_json(folder / TRAINING, {**_training(folder), "ended": True})
+
+
+def is_lost(folder: Path, output: str) -> bool:
+    """Whether the folder is of a training into `output` that was cut off before its first whole checkpoint.
+
+    Nobody can go on from there, so that the same script may begin again.
+    """
+    facts = _training(folder)
+    saved = any(_is_json(path) for path in Path(output).glob("checkpoint-*/trainer_state.json"))
+    return not saved and facts.get("output_dir") == os.path.realpath(output) and facts.get("ended") is False
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    path = folder / TRAINING
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return facts
+
+
+def _is_json(path: Path) -> bool:
+    """The trainer writes this file last in a checkpoint; half of it is none."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+import inspect
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from hfneg import mined_folder, part_files, store
+from hfneg.base import holding, temporary
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
-from hfneg.errors import OutputExistsError, ResumeError, SettingError, TrainingError
+from hfneg.errors import ResumeError, SettingError, TrainingError
+from hfneg.executors.local import LocalExecutor
+from hfneg.looping import rounds_folder
 from hfneg.looping.pool import narrowed
 from hfneg.looping.record import CHECKPOINT, MINED, RECORD, Round
 from hfneg.mining import mine
@@ -21,7 +26,11 @@ from hfneg.step import is_whole
 from hfneg.step_text import replaced
 from hfneg.vectors import Vectors
 
-LOOP = "rounds.json"
+OWN = ("pairs", "corpus", "recipe", "out", "resume", "overwrite", "wait")
+"""Arguments of `mine` that are each round's own."""
+
+log = logging.getLogger(__name__)
+
 FIRST_MODEL = "sentence-transformers/all-MiniLM-L6-v2"  # a name only: each round puts its own checkpoint here
 
 
@@ -40,6 +49,7 @@ def rounds(
     keep_vectors: bool = False,
     resume: bool = False,
     overwrite: bool = False,
+    wait: bool = False,
     **mining: Any,
 ) -> Iterator[Round]:
     """Mine, train, and mine again with the trained model: `n` rounds, one at a time.
@@ -68,14 +78,15 @@ def rounds(
             With a published one `model` must be the checkpoint that was trained on it.
         keep_vectors: keep the vectors of checkpoints that no round needs any more.
         resume: go on where a killed run was: finished rounds are given again, mined and trained.
-        overwrite: begin anew.
+        overwrite: begin anew; what hfneg did not write stays in the folder.
+        wait: for the end of another process that works in `out`, which is refused else.
         mining: further arguments of `mine`: anchor, positive, hidden, devices, ...
 
     Yields each `Round`, mined. Teacher scores are kept by pair, so a pair is scored once over all rounds; vectors are
     kept by weights, so no round can see an earlier checkpoint's.
 
-    Raises SettingError, OutputExistsError, ResumeError before any work; TrainingError where a round was not finished
-    before the next is asked for.
+    Raises SettingError, OutputExistsError, InUseError, ResumeError before any work; TrainingError where a round was not
+    finished before the next is asked for.
     """
     recipe = _recipe(recipe)
     loop = _Loop(Path(out), recipe, _student_of(recipe, student), keep_vectors, mining)
@@ -88,9 +99,10 @@ def rounds(
         raise SettingError(f"rounds(n={n!r}): n must be a whole number of at least 1")
     if pool not in ("corpus", "previous"):
         raise SettingError(f"rounds(pool={pool!r}): pool must be 'corpus' or 'previous'")
+    _check_mining(mining)
     facts = {"pool": pool, "start": None if start is None else str(start)}
     training = {f"training.{name}": value for name, value in getattr(train, "settings", dict)().items()}
-    loop.begin(resume=resume, overwrite=overwrite, facts={**facts, **training})
+    loop.begin(resume=resume, overwrite=overwrite, wait=wait, facts={**facts, **training})
     return loop.run(pairs, corpus, model, first, n, parent, train, pool == "previous", resume)
 
 
@@ -101,28 +113,20 @@ class _Loop:
         self.out, self.recipe, self.student = out, recipe, student
         self.keep_vectors, self.mining = keep_vectors, mining
 
-    def begin(self, *, resume: bool, overwrite: bool, facts: dict[str, Any]) -> None:
+    def begin(self, *, resume: bool, overwrite: bool, wait: bool, facts: dict[str, Any]) -> None:
         """Make the folder, or find in it the rounds of the same recipe."""
-        record = self.out / LOOP
-        identity = {"recipe": self._with_model(FIRST_MODEL).to_yaml(), **facts}
-        if resume and overwrite:
-            raise SettingError("resume and overwrite were both asked for; say one of them")
-        if self.out.exists() and not self.out.is_dir():
-            raise OutputExistsError(f"{self.out} is a file; give a folder")
-        there = self.out.is_dir() and any(self.out.iterdir())
-        if there and not record.is_file():
-            raise OutputExistsError(f"{self.out} holds files that hfneg.rounds did not write; give another folder")
-        if there and not resume and not overwrite:
-            raise OutputExistsError(f"{self.out} holds rounds; say resume to go on with them, or overwrite")
-        if there and overwrite:
-            for folder in self.out.glob("round-*"):
-                shutil.rmtree(folder)
-        if there and resume:
-            _refuse_changed(self.out, _read(record), identity)
-        self.out.mkdir(parents=True, exist_ok=True)
-        part_files.save_facts(record, identity)
+        self.identity = {"recipe": self._with_model(FIRST_MODEL).to_yaml(), **facts}
+        self.wait = wait
+        rounds_folder.begin(self.out, self.identity, resume=resume, overwrite=overwrite, wait=wait)
 
-    def run(
+    def run(self, *given: Any) -> Iterator[Round]:
+        """One round after the other; the folder is held from the first to the last."""
+        with holding.held(self.out, wait=self.wait):
+            rounds_folder.refuse_changed(self.out, self.identity)
+            rounds_folder.sweep(self.out)
+            yield from self._rounds(*given)
+
+    def _rounds(
         self,
         pairs: Any,
         corpus: Any,
@@ -168,7 +172,7 @@ class _Loop:
         mine(pairs, corpus, current.recipe, out=current.mined_folder, resume=resume, **self.mining)
         self._record(current)
         current.metrics = dict(recorded.get("metrics") or {})
-        current.next_model, current.next_checkpoint = recorded.get("next_model"), recorded.get("next_checkpoint")
+        current.next_model, current.next_checkpoint = _left(current, recorded)
         current.write()
 
     def _record(self, current: Round) -> None:
@@ -197,7 +201,19 @@ class _Loop:
             return
         identity, encoder = done.summary["identity"], done.recipe.retrievers[self.student].encoder
         for role, source in (("document", Corpus(done.summary["corpus"])), ("query", _Named(identity["anchors"]))):
-            shutil.rmtree(Vectors(source, encoder, role).folder, ignore_errors=True)  # type: ignore[arg-type]
+            temporary.remove(Vectors(source, encoder, role).folder)  # type: ignore[arg-type]
+
+
+def _left(current: Round, recorded: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """(checkpoint that the round's training left, its digest); nothing of a damaged one, so that it is made again."""
+    place, digest = recorded.get("next_model"), recorded.get("next_checkpoint")
+    own = current.folder / CHECKPOINT
+    if place is None or os.path.realpath(place) != os.path.realpath(own):
+        return place, digest
+    if own.is_dir() and Encoder(str(own)).digest == digest:
+        return place, digest
+    log.warning("%s is not as it was saved: round %d is trained again", own, current.number)
+    return None, None
 
 
 class _Named:
@@ -211,6 +227,16 @@ def _recipe(given: Recipe | str | Path | None) -> Recipe:
     if given is None:
         return Recipe(retrievers=Dense(FIRST_MODEL))
     return given if isinstance(given, Recipe) else Recipe.load(given)
+
+
+def _check_mining(mining: Mapping[str, Any]) -> None:
+    """What `mine` would refuse only when the folder of the rounds is there."""
+    known = [name for name in inspect.signature(mine).parameters if name not in OWN]
+    for name in mining:
+        if name not in known:
+            raise SettingError(f"rounds has no argument {name!r}; of mine's it takes {', '.join(known)}")
+    if mining.get("executor") is None:
+        LocalExecutor(mining.get("devices"))
 
 
 def _student_of(recipe: Recipe, student: str | None) -> int:
@@ -249,19 +275,3 @@ def _start(start: str | Path | None) -> tuple[int, str | None, str | None]:
 
 def _read(path: Path) -> dict[str, Any]:
     return part_files.read_facts(path, "nobody knows what the rounds beside it belong to: overwrite=True begins anew")
-
-
-def _refuse_changed(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    changed = [name for name in now if before.get(name) != now[name]]
-    if changed:
-        name = changed[0]
-        if all(one.startswith("training.") for one in changed):
-            raise ResumeError(
-                f"{out} holds rounds of another training: {', '.join(changed)} changed ({name}: {before.get(name)!r} "
-                f"before, {now[name]!r} now); give the same, or go on from a round in another folder (start=, --start "
-                f"{out}/round-001), or overwrite"
-            )
-        raise ResumeError(
-            f"{out} holds rounds of other inputs: {', '.join(changed)} changed ({name}: {before.get(name)!r} before, "
-            f"{now[name]!r} now); give the same, or overwrite, or another folder"
-        )

@@ -1,27 +1,76 @@
-"""One run of the trainer, cut into the trainings of several rounds: optimiser, schedule and the rows' order go on."""
+"""One run of the trainer, cut into the trainings of several rounds: optimiser, schedule and the rows' order go on.
+
+A checkpoint is gone on with where it is as it was saved: when the trainer has written all of it, a file with the sizes
+and digests of all others is put into it. One that a kill has left half, or one with a file cut short, does not match.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
+import logging
+import re
 from pathlib import Path
 from typing import Any
 
+from hfneg.base import checksums, temporary
+
+log = logging.getLogger(__name__)
+
+MARKER = "hfneg.json"
+CHECKPOINT = re.compile(r"checkpoint-([0-9]+)")
+
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a trainer in `folder`; what a kill has left of a later one is deleted.
+    """The newest checkpoint of a trainer in `folder` that is as it was saved."""
+    for checkpoint in reversed(checkpoints(folder)):
+        wrong = damage(checkpoint)
+        if wrong is None:
+            return checkpoint
+        log.warning("%s is not gone on with: %s", checkpoint, wrong)
+    return None
 
-    The trainer writes ``trainer_state.json`` last.
-    """
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    while found and _state(found[-1]) is None:
-        shutil.rmtree(found.pop())
-    return found[-1] if found else None
+
+def checkpoints(folder: Path) -> list[Path]:
+    """All that the trainer has begun to write there, the newest last."""
+    found = [(int(named[1]), path) for path in folder.glob("*") if (named := CHECKPOINT.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def mark(checkpoint: Path) -> None:
+    """Say that all of a checkpoint is there."""
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MARKER)
+    checksums.write(checkpoint / MARKER, checkpoint, files)
+
+
+def damage(checkpoint: Path) -> str | None:
+    """Why a checkpoint is not what the trainer has saved, in words; None where it is."""
+    if not checksums.there(checkpoint / MARKER):
+        return "it was not saved to its end"
+    fault = checksums.fault(checkpoint / MARKER, checkpoint)
+    return None if fault is None else str(fault)
+
+
+def keep_last(folder: Path, count: int) -> None:
+    """Delete all but the last `count` whole checkpoints, and those that are not whole."""
+    whole = [path for path in checkpoints(folder) if damage(path) is None]
+    for path in checkpoints(folder):
+        if path not in whole[-count:]:
+            temporary.remove(path)
+
+
+def forget(folder: Path) -> None:
+    """Delete what a trainer has kept in `folder`, and the folder where nothing else is in it."""
+    for path in checkpoints(folder):
+        temporary.remove(path)
+    if folder.is_dir():
+        temporary.sweep_held(folder)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def steps_of(checkpoint: Path) -> tuple[int, int]:
     """(steps made, steps that the schedule is made for) of a whole checkpoint."""
-    state = _state(checkpoint) or {}
+    state: dict[str, Any] = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     return int(state["global_step"]), int(state["max_steps"])
 
 
@@ -32,11 +81,3 @@ def end_of_part(done: int, total: int, parts: int) -> int:
     [3, 6, 10]
     """
     return next(end for end in (total * part // parts for part in range(1, parts + 1)) if end > done)
-
-
-def _state(checkpoint: Path) -> dict[str, Any] | None:
-    try:
-        state: dict[str, Any] = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return state

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfneg import mined_folder, part_files, store
+from hfneg.base import temporary
 from hfneg.encoding import Encoder
 from hfneg.errors import NonFiniteError, OutputError, TrainingError
 from hfneg.recipe import Recipe
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 RECORD = "round.json"
 MINED = "mined"
 CHECKPOINT = "checkpoint"
+TRAINER = "training"
+"""The trainer's folder in a round's."""
+
 PROBED = 32
 """Anchors that a new checkpoint encodes once, to see that its vectors are numbers."""
 
@@ -139,15 +142,17 @@ class Round:
                 f"round {self.number}: the training returned a {type(model).__name__}; expected the folder of a "
                 "checkpoint, or a SentenceTransformer"
             )
-        final, partial = self.folder / CHECKPOINT, self.folder / f".{CHECKPOINT}.partial"
-        for leftover in (partial, final):
-            shutil.rmtree(leftover, ignore_errors=True)
+        final = self.folder / CHECKPOINT
+        partial = temporary.beside(final)
         try:
             with store.disk_full_is_said():
                 model.save_pretrained(str(partial))
+                temporary.remove(final)
                 os.rename(partial, final)
         except OSError as error:
             raise OutputError(f"round {self.number}: cannot save the checkpoint in {self.folder}: {error}") from error
+        finally:
+            temporary.remove(partial)
         return final
 
     def _probe(self, encoder: Encoder, place: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from transformers import TrainerCallback
 
 from hfneg.anchors import Anchors
+from hfneg.base import temporary
 from hfneg.batches import Lists
 from hfneg.errors import OutputExistsError, SettingError
 from hfneg.hashing import uniform
@@ -60,7 +60,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             "previous" encodes only the documents of the last lists.
         student: which retriever follows the model, where the recipe has several `Dense`.
         overwrite: replace versions that an earlier run left in `out`; a run that resumes from a checkpoint goes on with
-            those of its step.
+            those of its step, and one that was killed before its first checkpoint simply begins again.
 
     Attributes:
         dataset: what the trainer trains on: anchor, positive, negative_1 .. negative_n.
@@ -115,13 +115,17 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         """Mine with the weights training begins with, or go on with the negatives of the step it resumes from."""
         resumed = None
         if ranks.first():
+            live.hold(self.folder)
             found = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
-            if found and state.global_step == 0 and not self.overwrite:
+            lost = live.is_lost(self.folder, args.output_dir)
+            if found and state.global_step == 0 and not self.overwrite and not lost:
+                live.let_go(self.folder)
                 raise OutputExistsError(
                     f"{self.folder} holds negatives of an earlier training; give another folder, overwrite=True, or "
                     "resume that training (resume_from_checkpoint)"
                 )
             resumed = live.forget_after(self.folder, state.global_step if state.global_step else -1)
+            live.begin(self.folder, args.output_dir)
         ranks.wait()
         self.history = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
         self._set_next_epoch(state)
@@ -129,6 +133,12 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             self._refresh(args, state, model)
         elif resumed is not None:
             log.info("the negatives of version %d are gone on with", resumed)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Let go of the folder."""
+        if ranks.first():
+            live.end(self.folder)
+            live.let_go(self.folder)
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Refresh after every so many steps, but not after the last."""
@@ -228,7 +238,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         index = transform.retrieve.indexes[self.student]
         if self.encode != "queries" and hasattr(index, "query_vectors"):
             for vectors in (index.vectors, index.query_vectors(self.anchors)):
-                shutil.rmtree(vectors.folder, ignore_errors=True)
+                temporary.remove(vectors.folder)
 
     def _random(self) -> Rows:
         return self._random_of(self._owners)

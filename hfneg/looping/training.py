@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hfneg import formats
 from hfneg.errors import EmptyInputError, RecipeError, SettingError, TrainingError, near_miss
 from hfneg.looping.mixing import mix_rounds
-from hfneg.looping.one_run import end_of_part, last_checkpoint, steps_of
-from hfneg.looping.record import Round
+from hfneg.looping.one_run import end_of_part, forget, keep_last, last_checkpoint, steps_of
+from hfneg.looping.record import TRAINER, Round
 from hfneg.publishing.layout import round_name
 from hfneg.recipe import Recipe
 from hfneg.step_text import parse_yaml
@@ -33,9 +32,6 @@ FORMATS = {
     "DistillKLDivLoss": formats.distillation,
 }
 """What each loss is fed with; the last two need a teacher in the recipe."""
-
-TRAINER = "training"
-"""The trainer's folder in a round's."""
 
 Loss = Literal[
     "MultipleNegativesRankingLoss",
@@ -134,8 +130,8 @@ class Training(BaseModel):
     def __call__(self, round: Round) -> Any:
         """Train on the round's negatives; gives the trained SentenceTransformer.
 
-        A training that was cut off goes on from the trainer's last whole checkpoint. What the trainer keeps (optimiser
-        and schedule, in ``training/`` of the round's folder) is deleted two rounds later.
+        A training that was cut off goes on from the trainer's last checkpoint that is as it was saved. What the trainer
+        keeps (optimiser and schedule, in ``training/`` of the round's folder) is deleted two rounds later.
         """
         rows = self.rows(round)
         _forget_trainer(round)
@@ -160,6 +156,9 @@ class Training(BaseModel):
         from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
         from sentence_transformers.sentence_transformer import losses
 
+        from hfneg.looping.stopping import KEPT, MarkWhole
+
+        keep_last(round.folder / TRAINER, KEPT)
         model = self._model(self.model if self.from_base else round.model)
         loss = getattr(losses, self.loss)(model)
         arguments = SentenceTransformerTrainingArguments(
@@ -168,16 +167,16 @@ class Training(BaseModel):
             learning_rate=self.learning_rate,
             warmup_steps=self.warmup,
             save_strategy="epoch",
-            save_total_limit=1,
             report_to="none",
             disable_tqdm=not _bars(),
             dataloader_pin_memory=torch.cuda.is_available(),  # else it warns in each round
             **length,
         )
         trainer = SentenceTransformerTrainer(
-            model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=list(callbacks)
+            model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=[*callbacks, MarkWhole()]
         )
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        keep_last(round.folder / TRAINER, 1)
         return model
 
     def _model(self, place: Any) -> Any:
@@ -196,8 +195,9 @@ class Training(BaseModel):
         left = last_checkpoint(Path(round.parent) / TRAINER)
         if left is None:
             raise TrainingError(
-                f"continuous: {round.parent} has no trainer's checkpoint ({TRAINER}/checkpoint-...), so that optimiser "
-                "and schedule cannot go on; put it back, or begin anew in another folder (--start)"
+                f"continuous: {round.parent} has no trainer's checkpoint ({TRAINER}/checkpoint-...) that is as it was "
+                "saved, so that optimiser and schedule cannot go on; put it back, or begin anew in another folder "
+                "(--start)"
             )
         done, total = steps_of(left)
         if done >= total:
@@ -238,7 +238,7 @@ class Training(BaseModel):
 
 def _forget_trainer(round: Round) -> None:
     """Of the round before the one before, in this folder: twice the weights, which nothing goes on from any more."""
-    shutil.rmtree(round.folder.with_name(round_name(round.number - 2)) / TRAINER, ignore_errors=True)
+    forget(round.folder.with_name(round_name(round.number - 2)) / TRAINER)
 
 
 def _bars() -> bool:

@@ -12,11 +12,10 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from hfneg import store
-from hfneg.encoding import DEVICE_VARIABLE
+from hfneg.base import devices
 from hfneg.errors import ProcessError, SettingError
 from hfneg.models import (
     LiveDigest,
-    default_device,
     folder_digest,
     folder_of,
     hub_commit,
@@ -113,7 +112,7 @@ class HeldModel:
             return load(
                 str(folder_of(self.model)) if folder else self.model,
                 revision=None if folder else hub_commit(self.model, self.revision),
-                device=os.environ.get(DEVICE_VARIABLE) or default_device(),
+                device=devices.chosen(),
             )
 
     def __getstate__(self) -> dict[str, Any]:
