@@ -18,6 +18,7 @@ from typing import Literal
 from hfneg.base.owners import OWNER, is_dead, new_owner
 
 NAME = re.compile(rf"\..*\.(?P<owner>{OWNER})\.(?:partial|removed)", re.DOTALL)
+ALONE = re.compile(f"(?P<owner>{OWNER})")
 LONGEST = 180  # bytes of the name that is kept: with the rest it fits into a file name's 255
 WEEK = 7 * 24 * 3600.0
 
@@ -96,7 +97,8 @@ def leftovers(folder: Path, earlier: re.Pattern[str] | None = None, patience: fl
         names = os.listdir(folder)
     except OSError:
         return []
-    return [folder / name for name in names if _is_left(folder / name, earlier, patience)]
+    named = (folder / name for name in names if is_temporary(name, earlier))
+    return [path for path in named if _is_left(path, patience)]
 
 
 def is_temporary(name: str, earlier: re.Pattern[str] | None = None) -> bool:
@@ -105,14 +107,12 @@ def is_temporary(name: str, earlier: re.Pattern[str] | None = None) -> bool:
 
 
 def _owner_in(name: str) -> str | None:
-    match = NAME.fullmatch(name) or re.fullmatch(rf"(?P<owner>{OWNER})", name)
+    match = (NAME if name.endswith((".partial", ".removed")) else ALONE).fullmatch(name)
     return None if match is None else match["owner"]
 
 
-def _is_left(path: Path, earlier: re.Pattern[str] | None, patience: float) -> bool:
+def _is_left(path: Path, patience: float) -> bool:
     owner = _owner_in(path.name)
-    if owner is None and not is_temporary(path.name, earlier):
-        return False
     dead = None if owner is None else is_dead(owner)
     if dead is None:
         return not path.is_symlink() and time.time() - newest(path) > patience
