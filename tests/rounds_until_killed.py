@@ -54,11 +54,11 @@ def saving(self: Any, path: str, **given: Any) -> Any:
     return save(self, path, **given)
 
 
-def recording(path: Path, value: Any) -> None:
+def recording(path: Path, value: Any, **given: Any) -> None:
     if MOMENT == "recording" and TRAINED[-1:] == [2] and path.name == "round.json":
         path.with_name(f".{path.name}.half.partial").write_text("{")
         die("recording")
-    write(path, value)
+    write(path, value, **given)
 
 
 stages.Choose.__call__ = choosing  # type: ignore[method-assign]

@@ -21,6 +21,7 @@ NAME = re.compile(rf"\..*\.(?P<owner>{OWNER})\.(?:partial|removed)", re.DOTALL)
 REPLACING = re.compile(r"\..+\.[0-9]+-[0-9a-f]{8}\.partial", re.DOTALL)
 """What hfneg 0.1.0 called a file that it was replacing."""
 
+ALONE = re.compile(f"(?P<owner>{OWNER})")
 LONGEST = 180  # bytes of the name that is kept: with the rest it fits into a file name's 255
 WEEK = 7 * 24 * 3600.0
 
@@ -110,7 +111,8 @@ def leftovers(folder: Path, earlier: re.Pattern[str] = REPLACING, patience: floa
         names = os.listdir(folder)
     except OSError:
         return []
-    return [folder / name for name in names if _is_left(folder / name, earlier, patience)]
+    named = (folder / name for name in names if is_temporary(name, earlier))
+    return [path for path in named if _is_left(path, patience)]
 
 
 def is_temporary(name: str, earlier: re.Pattern[str] = REPLACING) -> bool:
@@ -119,14 +121,12 @@ def is_temporary(name: str, earlier: re.Pattern[str] = REPLACING) -> bool:
 
 
 def _owner_in(name: str) -> str | None:
-    match = NAME.fullmatch(name) or re.fullmatch(rf"(?P<owner>{OWNER})", name)
+    match = (NAME if name.endswith((".partial", ".removed")) else ALONE).fullmatch(name)
     return None if match is None else match["owner"]
 
 
-def _is_left(path: Path, earlier: re.Pattern[str], patience: float) -> bool:
+def _is_left(path: Path, patience: float) -> bool:
     owner = _owner_in(path.name)
-    if owner is None and not is_temporary(path.name, earlier):
-        return False
     dead = None if owner is None else is_dead(owner)
     if dead is None:
         return not path.is_symlink() and time.time() - newest(path) > patience
