@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,6 +22,7 @@ from hfneg.vectors import LOCKS
 
 VECTORS = "vectors"
 SCRATCH = "scratch"
+DIGEST = re.compile(r"[0-9a-f]{32}")
 
 AGAIN = {
     "corpus": "made again when its documents are given again (Corpus.from_dataset, mine)",
@@ -110,7 +112,11 @@ def _kinds() -> list[str]:
 
 
 def _artefacts(kind: str) -> list[Path]:
-    return sorted(path for path in (store.root() / kind).glob("[!.]*") if ".damaged" not in path.name)
+    """What hfneg names by a digest; other files and folders are somebody else's."""
+    found = sorted((store.root() / kind).glob("[!.]*"))
+    if kind == SCORES:
+        return [path for path in found if path.is_dir()]
+    return [path for path in found if DIGEST.fullmatch(path.name)]
 
 
 def _faults(kind: str, path: Path) -> Iterator[Fault]:
