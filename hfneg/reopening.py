@@ -27,13 +27,14 @@ def reopen_anchors(ledger: MinedLedger, corpus: Any = None) -> Anchors:
     try:
         return Anchors.reopen(wanted, **names)
     except StoreError as error:
+        why = error
         if isinstance(error, DamagedError):
             log.warning("%s", error)
         documents = as_corpus(corpus)
         if documents is None:
             documents = _stored_corpus(ledger)
         if documents is None and ledger.summary.get("positives_are") != "text":
-            raise _gone(ledger) from error
+            raise _gone(ledger, error) from error
     for several in (False, True) if len(ledger.summary["rows"]) == 1 else (True,):
         anchors = Anchors(
             mined_folder.open_rows(ledger.folder, several),
@@ -44,7 +45,7 @@ def reopen_anchors(ledger: MinedLedger, corpus: Any = None) -> Anchors:
         if anchors.digest == wanted:
             return anchors
     if documents is None:
-        raise _gone(ledger)
+        raise _gone(ledger, why)
     raise InputError(
         f"{documents!r} is not the corpus that {ledger.folder} was mined from (the anchors over it are "
         f"{anchors.digest[:12]}, those mined for {wanted[:12]}); give the one that hfneg.mine was given, with the same "
@@ -64,8 +65,10 @@ def _stored_corpus(ledger: MinedLedger) -> Corpus | None:
     return corpus
 
 
-def _gone(ledger: MinedLedger) -> InputError:
+def _gone(ledger: MinedLedger, error: StoreError) -> InputError:
+    damaged = isinstance(error, DamagedError)
+    why = str(error).partition("). ")[0] + "), and" if damaged else "HFNEG_STORE names another one, or"
     return InputError(
-        f"the store no longer has the corpus of {ledger.folder} (digest {ledger.summary['corpus'][:12]}), or "
-        "HFNEG_STORE names another one; give it again: corpus=... (--corpus), what hfneg.mine was given"
+        f"{why} the store no longer has the corpus of {ledger.folder} (digest {ledger.summary['corpus'][:12]}); give "
+        "it again: corpus=... (--corpus), what hfneg.mine was given"
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import faults
 import numpy as np
 import pyarrow.parquet as pq
@@ -350,7 +351,7 @@ def audit(out: Path, tmp_path: Path) -> Any:
 def push(out: Path, tmp_path: Path) -> Any:
     look = tmp_path / "look"
     shutil.rmtree(look, ignore_errors=True)
-    hfneg.publish(out, "org/name", dry_run=look, license="mit")
+    hfneg.publish(out, "org/name", dry_run=look, license="mit", audit=False)
     return {str(path.relative_to(look)): path.read_bytes() for path in look.rglob("*.parquet")}
 
 
@@ -378,7 +379,9 @@ COMMANDS: dict[str, Callable[[Path, Path], Any]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_damaged_finished_folder_is_said(command: str, simple: Path, tmp_path: Path) -> None:
+def test_a_damaged_finished_folder_is_said(
+    command: str, simple: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Any file of it but the card: the command gives what it gives for the whole folder, or an error naming the file.
 
     `resume`, `audit` and `push` say so whatever file of rows or ledger it is.
@@ -389,8 +392,9 @@ def test_a_damaged_finished_folder_is_said(command: str, simple: Path, tmp_path:
         if path.is_dir() or path.name == "README.md":
             continue
         name = str(path.relative_to(simple))
-        for fault in draw.sample(faults.ALL, 2):
+        for fault in ("a bit flipped", draw.choice(faults.ALL)):
             shutil.rmtree(tmp_path / "mined")
+            monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache" / name / fault)
             out = Path(shutil.copytree(simple, tmp_path / "mined"))
             faults.damage(out / name, fault, draw)
             found, said = outcome(run, out, tmp_path)
