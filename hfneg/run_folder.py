@@ -135,7 +135,7 @@ def refuse_patterns(path: str | Path) -> None:
     found = PATTERNS.search(place)
     if found is not None:
         raise OutputError(
-            f"{path}: load_dataset, which opens the folder afterwards, takes {found.group()!r} in {place} for a pattern "
+            f"{path}: load_dataset, which opens it afterwards, reads {found.group()!r} in {place} as a pattern "
             "or a file system; give a folder without *, ?, [, ] and ::"
         )
     if not os.path.isabs(path) and any(":" in part for part in Path(path).parts[:1]):
