@@ -147,12 +147,15 @@ def check(out: str | Path, *, resume: bool, overwrite: bool, wait: bool = False)
 
 def refuse_patterns(path: str | Path) -> None:
     """Raise OutputError for a folder in which `load_dataset` would not find its rows, or would find others."""
-    found = PATTERNS.search(os.path.abspath(path)) or re.match(r"(file|local):", str(path))
+    place = os.path.abspath(path)
+    found = PATTERNS.search(place)
     if found is not None:
         raise OutputError(
-            f"{path}: load_dataset, which opens the folder afterwards, takes {found.group()!r} in "
-            f"{os.path.abspath(path)} for a pattern or a file system; give a folder without *, ?, [, ] and ::"
+            f"{path}: load_dataset, which opens it afterwards, reads {found.group()!r} in {place} as a pattern "
+            "or a file system; give a folder without *, ?, [, ] and ::"
         )
+    if not os.path.isabs(path) and any(":" in part for part in Path(path).parts[:1]):
+        raise OutputError(f"{path}: pyarrow takes what stands before the colon for a file system; give {place}")
 
 
 def check_place(out: str | Path) -> None:

@@ -1263,6 +1263,10 @@ OUTPUT = [
         for name in ("run[1]", "a*b", "really?", "p::q")
     ),
     *(
+        case(f"out {name} from here", lambda w, name=name: w.mine(out=name), Output, "before the colon", "give /")
+        for name in ("run-10:30", "file:x/mined")
+    ),
+    *(
         case(
             f"a split called {name[:9]}",
             lambda w, name=name: w.mine(DatasetDict({name: w.pairs()})),

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import cli, columns, ledger, verdicts
+from hfneg import cli, cli_ending, columns, ledger, verdicts
 from hfneg.anchors import Anchors
 from hfneg.errors import InputError, NeedsTeacher, RecipeError, SettingError
 from hfneg.mined_ledger import MinedLedger
@@ -497,10 +497,10 @@ def test_on_the_command_line(untaught: Mined, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert json.loads((out / "summary.json").read_text())["wanted_per_anchor"] == 2
     again = run(cli.app, ["select", str(untaught.folder), "--out", str(out), "-q"])
-    assert again.exit_code == cli.EXIT_OUTPUT
+    assert again.exit_code == cli_ending.EXIT_OUTPUT
     wrong = run(cli.app, ["select", str(untaught.folder), "--set", "k=3", "--out", str(tmp_path / "x"), "-q"])
-    assert wrong.exit_code == cli.EXIT_INPUT
-    assert run(cli.app, ["examine", str(untaught.folder), "-q"]).exit_code == cli.EXIT_INPUT
+    assert wrong.exit_code == cli_ending.EXIT_INPUT
+    assert run(cli.app, ["examine", str(untaught.folder), "-q"]).exit_code == cli_ending.EXIT_INPUT
 
 
 def test_a_lazily_mined_folder_is_examined_on_the_command_line(tmp_path: Path) -> None:
@@ -508,7 +508,7 @@ def test_a_lazily_mined_folder_is_examined_on_the_command_line(tmp_path: Path) -
     mine(tmp_path / "mined", recipe(retrievers=hfneg.BM25(), teacher=WordTeacher()))
     run = CliRunner().invoke
     select = ["select", str(tmp_path / "mined"), "--set", "sampler=TakeSimANS(n=4, by='teacher')", "--out"]
-    assert run(cli.app, [*select, str(tmp_path / "a"), "-q"]).exit_code == cli.EXIT_WORK
+    assert run(cli.app, [*select, str(tmp_path / "a"), "-q"]).exit_code == cli_ending.EXIT_WORK
     done = run(cli.app, ["examine", str(tmp_path / "mined"), "--trust", "-q"])
     assert done.exit_code == 0, done.output
     assert "candidates not examined: 0" in done.output

@@ -192,7 +192,7 @@ def test_rounds_are_held_by_one_process(base: str, tmp_path: Path) -> None:  # n
     [
         ({"devices": "cuda:99"}, "'cuda:99' cannot be used"),
         ({"device": "cpu"}, "rounds has no argument 'device'"),
-        ({"out": "run[1]"}, r"takes '\[' in"),
+        ({"out": "run[1]"}, r"reads '\['"),
     ],
 )
 def test_refused_before_a_folder_is_made(given: Any, says: str, base: str, tmp_path: Path) -> None:  # noqa: F811
