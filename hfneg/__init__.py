@@ -33,6 +33,7 @@ _HOMES = {
         "MissingExtraError",
         "NeedsTeacher",
         "NonFiniteError",
+        "OutOfMemoryError",
         "OutputError",
         "OutputExistsError",
         "PositiveError",

@@ -8,9 +8,11 @@ loads for itself at its first encode; a live SentenceTransformer; or any object 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +20,7 @@ import numpy.typing as npt
 
 from hfneg import store
 from hfneg.errors import NonFiniteError, ProcessError, SettingError
+from hfneg.memory import Halving, loading
 from hfneg.models import (
     LiveDigest,
     check_similarity,
@@ -33,12 +36,20 @@ from hfneg.models import (
     silent_loading,
     similarity_of,
 )
+from hfneg.returned import as_numbers
 
 FORMAT = 1
 DEVICE_VARIABLE = "HFNEG_DEVICE"
 
 Role = Literal["query", "document"]
 Vectors32 = npt.NDArray[np.float32]
+
+TOO_LARGE = (
+    "give it shorter texts (max_seq_length=, max_length=), fewer bits (dtype='bfloat16' for a teacher, or a model that "
+    "was saved in it), or a device with more memory (HFNEG_DEVICE)"
+)
+
+log = logging.getLogger(__name__)
 
 _live_models: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 """Models of this process by digest, so that a copy made by pickle finds its model again."""
@@ -54,7 +65,8 @@ class Encoder:
         query_prompt, document_prompt: put before the texts of that role. None: the model's own
             (`encode_query`, `encode_document`).
         max_seq_length: in tokens; None: the model's own.
-        batch_size: texts per forward pass. Not part of the digest (vectors differ by about 1e-7).
+        batch_size: texts per forward pass, halved where so many do not fit into memory. Not part of the digest (vectors
+            differ by about 1e-7).
         device: None: the environment variable HFNEG_DEVICE, else cuda where there is one, else cpu. A live
             model stays where it is. Not part of the digest.
 
@@ -93,6 +105,8 @@ class Encoder:
         self._commit: str | None = None
         self._loaded: tuple[str, Any] | None = None
         self._live = None if isinstance(self.model, str) or not is_torch_model(self.model) else LiveDigest(self.model)
+        self._fitting: Halving | None = None
+        self._warned = False
 
     # What goes into another process, and into the fingerprint of `datasets`.
 
@@ -167,7 +181,8 @@ class Encoder:
         Raises:
             ProcessError: a forked child, or a live model of another process.
             NonFiniteError: NaN or infinity, naming the text.
-            SettingError: the weights are no longer those of `expected`.
+            OutOfMemoryError: not even one text at a time fits.
+            SettingError: the weights are no longer those of `expected`, or the model gave no vectors.
         """
         refuse_forked_child("encode texts")
         if expected is not None and self.role_digest(role) != expected:
@@ -178,9 +193,61 @@ class Encoder:
         if not len(texts):
             return np.empty((0, 0), dtype=np.float32)
         model = self._model()
-        vectors = _encode(model, list(texts), role, self.prompts[role], self.batch_size, self.max_seq_length)
+        vectors = self._encoded(model, list(texts), role)
         _check_vectors(vectors, texts, role, label)
+        self._warn_of_emptiness(vectors, texts, role)
         return _normalised(vectors) if similarity_of(model) == "cosine" else vectors
+
+    def _encoded(self, model: Any, texts: list[str], role: Role) -> Vectors32:
+        prompt = self.prompts[role]
+        if not hasattr(model, "encode_query"):
+            return self._in_pieces(model, [prompt + text for text in texts] if prompt else texts)
+        encode = model.encode_query if role == "query" else model.encode_document
+        settings = {"prompt": prompt, "show_progress_bar": False, "convert_to_numpy": True}
+        with _as_before(model, self.max_seq_length):
+            vectors = self._fits.run(lambda n: encode(texts, batch_size=n, **settings), self.batch_size)
+        return _vectors(vectors, len(texts), model)
+
+    def _in_pieces(self, model: Any, texts: list[str]) -> Vectors32:
+        """By an object that takes texts and no batch size: all at once, or as many as fit into memory."""
+        parts: list[Vectors32] = []
+        while (at := sum(map(len, parts))) < len(texts):
+            given, n = self._fits.run(partial(_first, model, texts[at:]), len(texts) - at)
+            parts.append(_vectors(given, n, model, parts[0].shape[1] if parts else None))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @property
+    def _fits(self) -> Halving:
+        if self._fitting is None:
+            self._fitting = Halving(f"the model {name_of(self.model)!r}", TOO_LARGE)
+        return self._fitting
+
+    def _warn_of_emptiness(self, vectors: Vectors32, texts: Sequence[str], role: Role) -> None:
+        """Refuse vectors that say nothing of any text; say once where they say nothing of some, or the same of all."""
+        zero = np.flatnonzero(~vectors.any(axis=1))
+        several = len(texts) > 1 and len(set(texts)) > 1
+        if several and len(zero) == len(texts):
+            raise SettingError(
+                f"all {len(texts)} vectors that {name_of(self.model)!r} gave are zero, so that every text is as near "
+                f"as any other; the first begins {texts[0][:60]!r}: the model is broken, or does not know these words"
+            )
+        if len(zero):
+            self._warn(
+                "%d of %d vectors of %r are zero: such a text is as near to one as to another, and its neighbours are "
+                "chance. The first (a %s) begins %r: is it empty, or of another language?",
+                len(zero), len(texts), name_of(self.model), role, texts[zero[0]][:60],
+            )  # fmt: skip
+        elif several and (vectors == vectors[0]).all():
+            self._warn(
+                "all %d vectors that %r gave are equal, so that every text is as near as any other; the first (a %s) "
+                "begins %r: the model is broken, or reads no more than these texts have in common",
+                len(texts), name_of(self.model), role, texts[0][:60],
+            )  # fmt: skip
+
+    def _warn(self, message: str, *values: Any) -> None:
+        if not self._warned:
+            log.warning(message, *values)
+        self._warned = True
 
     def _model(self) -> Any:
         if self.model is None:
@@ -207,7 +274,7 @@ class Encoder:
             raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
         from sentence_transformers import SentenceTransformer
 
-        with silent_loading():
+        with silent_loading(), loading(self.model):
             model = SentenceTransformer(
                 str(folder_of(self.model)) if folder else self.model,
                 revision=None if folder else self._hub(),
@@ -226,24 +293,26 @@ def refuse_forked_child(what: str) -> None:
         )
 
 
-def _encode(
-    model: Any, texts: list[str], role: Role, prompt: str | None, batch_size: int, length: int | None
-) -> Vectors32:
-    if not hasattr(model, "encode_query"):
-        vectors = model.encode([prompt + text for text in texts] if prompt else texts)
-    else:
-        encode = model.encode_query if role == "query" else model.encode_document
-        with _as_before(model, length):
-            vectors = encode(
-                texts, prompt=prompt, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True
-            )
+def _first(model: Any, texts: list[str], n: int) -> tuple[Any, int]:
+    return model.encode(texts[:n]), n
+
+
+def _vectors(given: Any, n: int, model: Any, dimensions: int | None = None) -> Vectors32:
+    """What a model returned for n texts, as float32 [n, d]."""
     try:
-        return np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:  # texts, None, or vectors of several lengths
+        with np.errstate(over="ignore"):  # too large for float32: infinite, and refused as such
+            vectors: Vectors32 = np.ascontiguousarray(as_numbers(given), dtype=np.float32)
+    except (TypeError, ValueError) as error:  # texts, None, complex numbers, or vectors of several lengths
         raise SettingError(
-            f"encode of {name_of(model)!r} gave a {type(vectors).__name__} that is no array of numbers ({error}); it "
+            f"encode of {name_of(model)!r} gave a {type(given).__name__} that is no array of numbers ({error}); it "
             "must give one vector per text: [n, d]"
         ) from None
+    if vectors.ndim != 2 or len(vectors) != n or vectors.shape[1] != (dimensions or max(vectors.shape[1], 1)):
+        raise SettingError(
+            f"encode of {name_of(model)!r} gave shape {vectors.shape} for {n} texts; it must give one vector per text: "
+            f"[{n}, {dimensions or 'd'}]"
+        )
+    return vectors
 
 
 @contextlib.contextmanager
@@ -262,10 +331,6 @@ def _as_before(model: Any, max_seq_length: int | None) -> Iterator[None]:
 
 
 def _check_vectors(vectors: Vectors32, texts: Sequence[str], role: Role, label: Callable[[int], str] | None) -> None:
-    if vectors.ndim != 2 or len(vectors) != len(texts):
-        raise SettingError(
-            f"encode gave shape {vectors.shape} for {len(texts)} texts; it must give one vector per text: [n, d]"
-        )
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         first = int(bad[0])

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from hfneg import store
-from hfneg.encoding import DEVICE_VARIABLE
+from hfneg.encoding import DEVICE_VARIABLE, TOO_LARGE
 from hfneg.errors import ProcessError, SettingError
+from hfneg.memory import Halving, loading
 from hfneg.models import (
     LiveDigest,
     default_device,
@@ -54,6 +55,7 @@ class HeldModel:
         self._pinned: str | None = None
         self._loaded: tuple[str, Any] | None = None
         self._live = None if isinstance(self.model, str) or self.model is None else LiveDigest(self.model)
+        self.fits = Halving(f"the model {name_of(self.model)!r}", TOO_LARGE)
 
     @property
     def name(self) -> str | None:
@@ -109,7 +111,7 @@ class HeldModel:
         folder = is_folder(self.model)
         if not folder and looks_like_path(self.model):
             raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
-        with silent_loading():
+        with silent_loading(), loading(self.model):
             return load(
                 str(folder_of(self.model)) if folder else self.model,
                 revision=None if folder else hub_commit(self.model, self.revision),
