@@ -16,10 +16,10 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from hfneg import store
-from hfneg.errors import NonFiniteError, ProcessError, SettingError
+from hfneg.encoded import Vectors32, as_vectors, check_finite, normalised, said_of_nothing
+from hfneg.errors import ProcessError, SettingError
 from hfneg.memory import Halving, loading
 from hfneg.models import (
     LiveDigest,
@@ -36,13 +36,11 @@ from hfneg.models import (
     silent_loading,
     similarity_of,
 )
-from hfneg.returned import as_numbers
 
 FORMAT = 1
 DEVICE_VARIABLE = "HFNEG_DEVICE"
 
 Role = Literal["query", "document"]
-Vectors32 = npt.NDArray[np.float32]
 
 TOO_LARGE = (
     "give it shorter texts (max_seq_length=, max_length=), fewer bits (dtype='bfloat16' for a teacher, or a model that "
@@ -194,9 +192,9 @@ class Encoder:
             return np.empty((0, 0), dtype=np.float32)
         model = self._model()
         vectors = self._encoded(model, list(texts), role)
-        _check_vectors(vectors, texts, role, label)
-        self._warn_of_emptiness(vectors, texts, role)
-        return _normalised(vectors) if similarity_of(model) == "cosine" else vectors
+        check_finite(vectors, texts, label or (lambda i: f"{role} {i} of {len(texts)}"))
+        self._warn_once(said_of_nothing(vectors, texts, name_of(self.model)))
+        return normalised(vectors) if similarity_of(model) == "cosine" else vectors
 
     def _encoded(self, model: Any, texts: list[str], role: Role) -> Vectors32:
         prompt = self.prompts[role]
@@ -206,14 +204,14 @@ class Encoder:
         settings = {"prompt": prompt, "show_progress_bar": False, "convert_to_numpy": True}
         with _as_before(model, self.max_seq_length):
             vectors = self._fits.run(lambda n: encode(texts, batch_size=n, **settings), self.batch_size)
-        return _vectors(vectors, len(texts), model)
+        return as_vectors(vectors, len(texts), name_of(model))
 
     def _in_pieces(self, model: Any, texts: list[str]) -> Vectors32:
         """By an object that takes texts and no batch size: all at once, or as many as fit into memory."""
         parts: list[Vectors32] = []
         while (at := sum(map(len, parts))) < len(texts):
             given, n = self._fits.run(partial(_first, model, texts[at:]), len(texts) - at)
-            parts.append(_vectors(given, n, model, parts[0].shape[1] if parts else None))
+            parts.append(as_vectors(given, n, name_of(model), parts[0].shape[1] if parts else None))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     @property
@@ -222,32 +220,10 @@ class Encoder:
             self._fitting = Halving(f"the model {name_of(self.model)!r}", TOO_LARGE)
         return self._fitting
 
-    def _warn_of_emptiness(self, vectors: Vectors32, texts: Sequence[str], role: Role) -> None:
-        """Refuse vectors that say nothing of any text; say once where they say nothing of some, or the same of all."""
-        zero = np.flatnonzero(~vectors.any(axis=1))
-        several = len(texts) > 1 and len(set(texts)) > 1
-        if several and len(zero) == len(texts):
-            raise SettingError(
-                f"all {len(texts)} vectors that {name_of(self.model)!r} gave are zero, so that every text is as near "
-                f"as any other; the first begins {texts[0][:60]!r}: the model is broken, or does not know these words"
-            )
-        if len(zero):
-            self._warn(
-                "%d of %d vectors of %r are zero: such a text is as near to one as to another, and its neighbours are "
-                "chance. The first (a %s) begins %r: is it empty, or of another language?",
-                len(zero), len(texts), name_of(self.model), role, texts[zero[0]][:60],
-            )  # fmt: skip
-        elif several and (vectors == vectors[0]).all():
-            self._warn(
-                "all %d vectors that %r gave are equal, so that every text is as near as any other; the first (a %s) "
-                "begins %r: the model is broken, or reads no more than these texts have in common",
-                len(texts), name_of(self.model), role, texts[0][:60],
-            )  # fmt: skip
-
-    def _warn(self, message: str, *values: Any) -> None:
-        if not self._warned:
-            log.warning(message, *values)
-        self._warned = True
+    def _warn_once(self, warning: str | None) -> None:
+        if warning is not None and not self._warned:
+            self._warned = True
+            log.warning(warning)
 
     def _model(self) -> Any:
         if self.model is None:
@@ -297,24 +273,6 @@ def _first(model: Any, texts: list[str], n: int) -> tuple[Any, int]:
     return model.encode(texts[:n]), n
 
 
-def _vectors(given: Any, n: int, model: Any, dimensions: int | None = None) -> Vectors32:
-    """What a model returned for n texts, as float32 [n, d]."""
-    try:
-        with np.errstate(over="ignore"):  # too large for float32: infinite, and refused as such
-            vectors: Vectors32 = np.ascontiguousarray(as_numbers(given), dtype=np.float32)
-    except (TypeError, ValueError) as error:  # texts, None, complex numbers, or vectors of several lengths
-        raise SettingError(
-            f"encode of {name_of(model)!r} gave a {type(given).__name__} that is no array of numbers ({error}); it "
-            "must give one vector per text: [n, d]"
-        ) from None
-    if vectors.ndim != 2 or len(vectors) != n or vectors.shape[1] != (dimensions or max(vectors.shape[1], 1)):
-        raise SettingError(
-            f"encode of {name_of(model)!r} gave shape {vectors.shape} for {n} texts; it must give one vector per text: "
-            f"[{n}, {dimensions or 'd'}]"
-        )
-    return vectors
-
-
 @contextlib.contextmanager
 def _as_before(model: Any, max_seq_length: int | None) -> Iterator[None]:
     """Encode under `max_seq_length`, then put length and training mode back as the user had them."""
@@ -328,22 +286,3 @@ def _as_before(model: Any, max_seq_length: int | None) -> Iterator[None]:
             model.max_seq_length = before
         if training:
             model.train()
-
-
-def _check_vectors(vectors: Vectors32, texts: Sequence[str], role: Role, label: Callable[[int], str] | None) -> None:
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        first = int(bad[0])
-        name = label(first) if label is not None else f"{role} {first} of {len(texts)}"
-        raise NonFiniteError(
-            f"the model's vector of {name} holds NaN or infinity, as do {len(bad) - 1} others of {len(texts)}; "
-            f"the text begins {texts[first][:80]!r}: look at this text, or load the model in float32"
-        )
-
-
-def _normalised(vectors: Vectors32) -> Vectors32:
-    """Each row divided by its length (float64); a zero vector stays zero."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    lengths[lengths == 0] = 1.0
-    normalised: Vectors32 = (vectors / lengths[:, None]).astype(np.float32)
-    return normalised
