@@ -18,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hfneg import store
-from hfneg.encoded import Vectors32, as_vectors, check_finite, normalised, said_of_nothing
+from hfneg.encoded import Vectors32 as Vectors32
+from hfneg.encoded import as_vectors, check_finite, normalised, said_of_nothing
 from hfneg.errors import ProcessError, SettingError
 from hfneg.memory import Halving, loading
 from hfneg.models import (

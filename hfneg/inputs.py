@@ -30,6 +30,7 @@ from hfneg.errors import (
     SettingError,
     near_miss,
 )
+from hfneg.readable import refuse_half_beir
 from hfneg.sources import source_of
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ def load_pairs(
         hidden = loading.BEIR_HIDDEN if show is not None else None
         names = anchor or loading.BEIR_ANCHOR, positive or loading.BEIR_POSITIVE
         return Pairs(rows, corpus, *names, layout="beir", hidden=hidden)
+    refuse_half_beir(path)
     if show is not None:
         raise SettingError("--show-positives needs a BEIR folder, where the list of all positives is known")
     named = identified.named_configs(path)
