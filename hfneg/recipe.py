@@ -20,7 +20,6 @@ with ``trust=True``, because loading it runs its code.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ from hfneg.retrievers import BM25
 from hfneg.sampling import Sampler, TakeTop
 from hfneg.select import Select
 from hfneg.short import Keep, Short
-from hfneg.step import MOST, Step
+from hfneg.step import MOST, Step, shown
 from hfneg.step_text import parse_setting, parse_step, parse_yaml, replaced, step_text
 from hfneg.teachers import Teacher
 from hfneg.yaml_text import recipe_text
@@ -94,8 +93,9 @@ class Recipe(BaseModel):
             slot = ".".join(map(str, first["loc"]))
             text = isinstance(first["input"], str) and slot not in NUMBERS
             hint = " (Recipe.from_yaml reads steps written as text)" if text else ""
-            given = reprlib.repr(first["input"])
-            raise RecipeError(f"recipe slot {slot!r}: {first['msg']}; {given} was given{hint}") from None
+            raise RecipeError(
+                f"recipe slot {slot!r}: {first['msg']}; {shown(first['input'])} was given{hint}"
+            ) from None
         source_names(self.retrievers)
         if self.deeper is not None and self.deeper <= self.k:
             raise RecipeError(

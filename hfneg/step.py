@@ -57,7 +57,7 @@ def is_number(given: Any) -> bool:
 def check(condition: bool, step: object, setting: str, given: Any, expected: str) -> None:
     """Raise SettingError naming the step, the value given and what was expected."""
     if not condition:
-        said = f"{type(step).__name__}({setting}={_shown(given)})"
+        said = f"{type(step).__name__}({setting}={shown(given)})"
         raise SettingError(f"{said}: {setting} must be {expected}{_hint(given)}")
 
 
@@ -65,12 +65,13 @@ def check_choice(step: object, setting: str, given: Any, allowed: Collection[str
     """Raise SettingError unless `given` is one of `allowed`, with the near miss."""
     if not isinstance(given, str) or given not in allowed:
         raise SettingError(
-            f"{type(step).__name__}({setting}={_shown(given)}): {setting} must be one of "
+            f"{type(step).__name__}({setting}={shown(given)}): {setting} must be one of "
             f"{', '.join(map(repr, sorted(allowed)))}.{near_miss(str(given), allowed)}"
         )
 
 
-def _shown(given: Any) -> str:
+def shown(given: Any) -> str:
+    """A value for a message: its repr, cut where it is long."""
     try:
         text = repr(given)
     except ValueError:  # Python writes down no number of more than 4,300 digits

@@ -6,7 +6,6 @@ import ast
 import dataclasses
 import importlib
 import re
-import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,13 +20,12 @@ from hfneg.promotion import Promote
 from hfneg.retrievers import RETRIEVERS
 from hfneg.sampling import SAMPLERS
 from hfneg.short import SHORT
-from hfneg.step import Step
+from hfneg.step import Step, shown
 from hfneg.teachers import TEACHERS, Ensemble
 
 STEPS: dict[str, type] = {
     step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, *SHORT, Guard, Promote)
 }
-SHOWN = 200  # characters of what was given in a message
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # the last two of a text that is nested deeply
 QUOTES = "a step with a colon in it, or with commas and inside a [list], stands in quotes"
 
@@ -49,7 +47,7 @@ def parse_step(given: Any, *, trust: bool = False) -> Any:
             else ([] if value is None else [value], {})
         )
     elif isinstance(given, Mapping | list | int | float | bool) or given is None:
-        raise RecipeError(f"{_shown(given)} is no step; write one as TakeTop(n=7) or as TakeTop: {{n: 7}}")
+        raise RecipeError(f"{shown(given)} is no step; write one as TakeTop(n=7) or as TakeTop: {{n: 7}}")
     else:
         return given
     return _built(_step_type(str(name), trust), arguments, settings)
@@ -84,7 +82,7 @@ def _parse_call(text: str, trust: bool) -> tuple[str, list[Any], dict[str, Any]]
         raise
     except UNREADABLE:
         raise RecipeError(
-            f"{_shown(text)} is no step; write one as TakeTop(n=7), with plain values; {QUOTES}. (A live model or "
+            f"{shown(text)} is no step; write one as TakeTop(n=7), with plain values; {QUOTES}. (A live model or "
             "retriever has no text form: save it and give its path.)"
         ) from None
     return name, arguments, settings
@@ -132,11 +130,6 @@ def _built(step: type, arguments: list[Any], settings: dict[str, Any]) -> Any:
         raise
     except TypeError as error:
         raise RecipeError(f"{step.__name__}: {error}") from None
-
-
-def _shown(given: Any) -> str:
-    text = repr(given) if isinstance(given, str) else reprlib.repr(given)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def parse_setting(text: str, what: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import os
-import reprlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from hfneg.looping.one_run import end_of_part, last_checkpoint, steps_of
 from hfneg.looping.record import Round
 from hfneg.publishing.layout import round_name
 from hfneg.recipe import Recipe
+from hfneg.step import shown
 from hfneg.step_text import parse_yaml
 from hfneg.yaml_text import recipe_text
 
@@ -110,7 +110,7 @@ class Training(BaseModel):
             first = error.errors()[0]
             where = ".".join(["training", *map(str, first["loc"])])
             said = first["msg"].removeprefix("Value error, ")
-            raise RecipeError(f"{where}: {said}; {reprlib.repr(first['input'])} was given") from None
+            raise RecipeError(f"{where}: {said}; {shown(first['input'])} was given") from None
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Training:
