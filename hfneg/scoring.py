@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from hfneg.anchors import Anchors
 from hfneg.claims import Claim, Claims
+from hfneg.flat_scores import Watch
 from hfneg.hashing import Halves, Hashes
 from hfneg.pool import Mask, Pool, Taught
 from hfneg.scores import ScoreStore, pair_keys
@@ -55,6 +56,10 @@ class Scorer:
     @cached_property
     def _members(self) -> list[tuple[Teacher, ScoreStore]]:
         return [(member, ScoreStore(member.digest)) for member in self.teacher.members]
+
+    @cached_property
+    def _watches(self) -> list[Watch]:
+        return [Watch(member) for member in self.teacher.members]
 
     def open(self, pool: Pool) -> None:
         """Scores of the known positives of a pool; of its candidates none yet."""
@@ -104,7 +109,7 @@ class Scorer:
             np.asarray(self.anchors.text_hashes[numbers]), np.asarray(self.anchors.corpus.text_hashes[rows])
         )
         scaled = []
-        for member, kept in self._members:
+        for (member, kept), watch in zip(self._members, self._watches, strict=True):
             raw = kept.get(keys)
             missing = np.flatnonzero(np.isnan(raw))
             self.stored += len(raw) - len(missing)
@@ -112,6 +117,7 @@ class Scorer:
                 self._ask(member, kept, keys[missing], numbers[missing], rows[missing])
                 raw = kept.get(keys)  # read back: another process may have been first, and the first one counts
             scaled.append(member.scaled(raw))
+            watch.see(raw, scaled[-1])
         return scaled
 
     def _ask(self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Rows, rows: Rows) -> None:

@@ -30,6 +30,7 @@ candidates splits inputs co_positives
 pool
 outcome
 retrievers teachers filters sampling promotion formats fusion
+flat_scores
 guard searching scoring hubs
 short
 retrieve policy step_text
