@@ -35,25 +35,25 @@ class Watch:
         self._scaled.see(scaled)
         if self._teacher.resolved_scale == "probability":
             self._saturated += int(np.count_nonzero((scaled == 0) | (scaled == 1)))
-        self._say()
 
-    def _say(self) -> None:
+    def say(self) -> None:
+        """A warning where all that was seen is equal, once; called when candidates are among it, not positives alone."""
         n, raw = self._raw.n, self._raw
-        if n < PAIRS:
+        if self._said or n < PAIRS:
             return
         if raw.low == raw.high:
             log.warning(
-                "%r gave all %d pairs so far the score %.6g: it tells none from another, and a filter that looks at it "
-                "keeps all or none. A scoring head that was never trained, a model that knows none of these words, or a "
-                "function that ignores its texts does so",
+                "%r gave %d pairs the score %.6g, and no other: it tells none from another, and a filter that looks at "
+                "it keeps all or none. A scoring head that was never trained, a model that knows none of these words, "
+                "or a function that ignores its texts does so",
                 self._teacher, n, raw.low,
             )  # fmt: skip
         elif self._scaled.low == self._scaled.high or self._saturated > SATURATED * n:
             log.warning(
-                "%d of the %d pairs so far have the probability 0 or 1 by %r, though its raw scores go from %.6g to %.6g: "
-                "float32 has no numbers between there, so that filters cannot tell them apart. Pass scale='logit' with "
+                "%d of %d pairs have the probability 0 or 1 by %r, though its raw scores go from %.6g to %.6g: float32 "
+                "has no numbers between them there, and filters cannot tell these pairs apart. Pass scale='logit' with "
                 "Margin(absolute=...), or scale='from_zero' where its scores are probabilities already",
-                max(self._saturated, 0), n, self._teacher, raw.low, raw.high,
+                self._saturated, n, self._teacher, raw.low, raw.high,
             )  # fmt: skip
         else:
             return

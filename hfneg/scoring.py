@@ -77,6 +77,8 @@ class Scorer:
         pool.teacher_scores[wanted] = self.teacher.combine(members)
         for taught, scores in zip(pool.teachers, members, strict=bool(pool.teachers)):
             taught.scores[wanted] = scores
+        for watch in self._watches:
+            watch.say()
 
     def score(self, numbers: Rows, rows: Rows) -> Scores:
         """float32 [n], scaled: of anchor ``numbers[i]`` and document ``rows[i]``."""
