@@ -37,7 +37,7 @@ class Watch:
             self._saturated += int(np.count_nonzero((scaled == 0) | (scaled == 1)))
 
     def say(self) -> None:
-        """A warning where all that was seen is equal, once; called when candidates are among it, not positives alone."""
+        """A warning, once, where all that was seen is equal; asked for when candidates are among it."""
         n, raw = self._raw.n, self._raw
         if self._said or n < PAIRS:
             return

@@ -30,7 +30,7 @@ from hfneg.errors import (
     SettingError,
     near_miss,
 )
-from hfneg.readable import refuse_half_beir
+from hfneg.readable import check_name, refuse_half_beir
 from hfneg.sources import source_of
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ def load_pairs(
 
     Raises InputError where it cannot be loaded or its columns say nothing; the message names what is there.
     """
+    check_name(path)
     if loading.is_beir(path):
         rows, corpus = loading.load_beir(path, split, show)
         hidden = loading.BEIR_HIDDEN if show is not None else None
@@ -110,6 +111,7 @@ def load_pairs(
 
 def load_corpus(path: str, split: str | None = None, text: str | None = None, id: str | None = None) -> Any:
     """A `Corpus` from a BEIR folder, a file, a saved dataset or a Hub id; `text` and `id` are columns of it."""
+    check_name(path)
     if (Path(path) / "corpus.jsonl").is_file():
         return loading.as_corpus(path)
     return loading.as_corpus(loading.load_any(path, split), text=text, id=id)

@@ -41,6 +41,16 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def whole(path: Path) -> Any:
+    """The value of a JSON file. Raises InputError where it cannot be read, naming it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as JSON ({type(error).__name__}: {error}); make it again, or get it anew"
+        ) from None
+
+
 def refuse_deep(path: Path) -> None:
     """Raises InputError where a JSON file, compressed or not, is nested so deeply that reading it ends the process."""
     depth, number = 0, 0

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfneg import columns, json_lines, store
+from hfneg.batches import refuse_surrogates
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError, near_miss
-from hfneg.readable import grade, refuse_deep, refuse_half_beir, refuse_special
+from hfneg.readable import check_name, grade, refuse_deep, refuse_half_beir, refuse_special
 
 if TYPE_CHECKING:
     import datasets
@@ -58,6 +59,7 @@ def load_beir(folder: str | Path, split: str | None = None, show: int | None = N
 
     path = Path(folder)
     refuse_half_beir(path)
+    refuse_special(path)
     corpus = Corpus.from_beir(path)
     queries = _queries(path / "queries.jsonl")
     relevant: dict[str, list[str]] = {}
@@ -87,6 +89,7 @@ def _queries(path: Path) -> dict[str, Any]:
     for row in json_lines.read(path):
         for key in ("_id", "text"):
             columns.require(key, row, f"{key} of a query in {path}")
+            refuse_surrogates([str(row[key])], f"{key} of a query in {path}")
         name = str(row["_id"])
         if queries.setdefault(name, row["text"]) != row["text"]:
             raise InputError(
@@ -97,7 +100,7 @@ def _queries(path: Path) -> dict[str, Any]:
 
 
 def _qrels(folder: Path, split: str | None) -> Path:
-    found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
+    found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv")) if path.is_file()}
     if split is None:
         split = "train" if "train" in found else next(iter(found)) if len(found) == 1 else None
     if split not in found:
@@ -142,6 +145,7 @@ def load_any(path: str, split: str | None = None) -> Any:
     """
     import datasets
 
+    check_name(path)
     given, (path, config) = path, place_of(path)
     location = Path(path)
     if not location.exists() and _is_local(location):

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import math
+import os
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hfneg import json_lines
-from hfneg.errors import InputError
+from hfneg.errors import HfnegError, InputError
+
+
+def check_name(path: Any, error: type[HfnegError] = InputError) -> None:
+    """Raises `error` for a name that this machine has no file for, ever: not UTF-8, a NUL in it, too long, going round.
+
+    Arrow and `datasets` take names as UTF-8, so a name in another encoding would fail in the middle of the work.
+    """
+    name = os.fspath(path)
+    try:
+        name.encode()
+        os.stat(name)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return  # said where it is opened, or made
+    except UnicodeEncodeError:
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        raise error(f"the name {shown!r} is not UTF-8, which is how files are opened here; rename it") from None
+    except (OSError, ValueError) as problem:
+        why = getattr(problem, "strerror", None) or problem
+        raise error(f"{reprlib.repr(name)} cannot be the name of a file or folder ({why}); give another") from None
 
 
 def refuse_special(location: Path) -> None:
-    """Pipes, sockets and devices: to read one would wait, perhaps for ever; and they can be read once at most."""
+    """Raises InputError for pipes, sockets and devices: to read one would wait, perhaps for ever."""
     for path in (location, *(location.rglob("*") if location.is_dir() else ())):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise InputError(f"{path} is a pipe, a socket or a device; write what it gives into a file, and give that")

@@ -16,6 +16,7 @@ from typing import Any
 
 from hfneg import store
 from hfneg.errors import OutputError, OutputExistsError, ResumeError, SettingError
+from hfneg.readable import check_name
 
 WORK = ".hfneg"
 RUN = "run.json"
@@ -106,6 +107,7 @@ def check(out: str | Path, *, resume: bool, overwrite: bool) -> None:
         raise SettingError(f"out={out!r}: expected the path of a folder")
     if resume and overwrite:
         raise SettingError("resume and overwrite were both asked for; say one of them")
+    check_name(out, OutputError)
     path = Path(out)
     try:
         if path.exists() and not path.is_dir():

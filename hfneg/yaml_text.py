@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from hfneg.errors import RecipeError
+from hfneg.readable import check_name
 
 BYTES = 1_000_000  # a recipe has some hundred; a text of megabytes takes minutes to be read, and is none
 DEPTH = 50  # of lists and mappings in one another
@@ -57,6 +58,7 @@ Loader.add_implicit_resolver(
 
 def recipe_text(path: str | Path) -> str:
     """The text of a recipe's file. Raises RecipeError: no such file, one too large, no text."""
+    check_name(path, RecipeError)
     file = Path(path)
     if not file.is_file():
         what = "is no file" if file.exists() else "is not there"

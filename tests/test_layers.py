@@ -21,7 +21,8 @@ ROOT = Path(hfneg.__file__).parent
 LAYERS = """
 errors
 columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
-batches documents models encoded readable yaml_text near_kernels dense_products run_folder segments
+readable
+batches documents models encoded yaml_text near_kernels dense_products run_folder segments
 near dense_kernels corpus encoding transform scores claims
 stored artefacts
 pairs loading vectors model_step

@@ -22,6 +22,7 @@ from hfneg.models import (
     folder_of,
     hub_commit,
     is_folder,
+    is_name,
     looks_like_path,
     name_of,
     saved_json,
@@ -245,7 +246,7 @@ def _longest(model: Any) -> int | None:
 
 def _checked(model: Any, revision: str | None, kinds: tuple[str, ...]) -> Any:
     if isinstance(model, str):
-        if not model or (looks_like_path(model) and not is_folder(model)):
+        if not is_name(model) or (looks_like_path(model) and not is_folder(model)):
             raise SettingError(
                 f"model {model!r}: there is no such folder; give a folder made by save_pretrained or a Hub id"
             )
