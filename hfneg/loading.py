@@ -93,8 +93,8 @@ def _queries(path: Path) -> dict[str, Any]:
         name = str(row["_id"])
         if queries.setdefault(name, row["text"]) != row["text"]:
             raise InputError(
-                f"{path}: two queries have the id {name!r} and different texts, {reprlib.repr(queries[name])} and "
-                f"{reprlib.repr(row['text'])}; a judgment could mean either: give each query an id of its own"
+                f"{path}: two queries have the id {name!r}, {reprlib.repr(queries[name])} and "
+                f"{reprlib.repr(row['text'])}: give each an id of its own, for a judgment could mean either"
             )
     return queries
 
@@ -184,8 +184,7 @@ def _cache_of(location: Path) -> dict[str, str]:
         return {}
     import datasets
 
-    files = sorted(path for path in location.rglob("*") if path.is_file())
-    refuse_deep(files)
+    refuse_deep(files := sorted(path for path in location.rglob("*") if path.is_file()))
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     name = f"folder-{store.digest_of(str(location.resolve()), stats)}"
     return {"cache_dir": str(Path(datasets.config.HF_DATASETS_CACHE) / name)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from hfneg import store
+from hfneg import json_lines, store
 from hfneg.cards import Readme, read_samples, render, without_paths
 from hfneg.errors import InputError, OutputError, near_miss
+from hfneg.readable import check_name
 from hfneg.run_folder import SUMMARY
 
 if TYPE_CHECKING:
@@ -87,10 +87,13 @@ def open_summary(folder: str | Path) -> dict[str, Any]:
 
     Raises InputError where the folder was not mined, or not to the end.
     """
+    check_name(folder)
     path = Path(folder) / SUMMARY
     if not path.is_file():
         raise InputError(f"{folder} is no mined folder: it has no {SUMMARY}; mine into it first (hfneg mine)")
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    facts = json_lines.whole(path)
+    if not isinstance(facts, dict) or "recipe" not in facts:
+        raise InputError(f"{path} was not written by hfneg (it names no recipe); give a folder that hfneg mine wrote")
     return facts
 
 
