@@ -89,9 +89,10 @@ def _errors_as_exit_codes(output: str) -> Iterator[None]:
         err.print(f"[bold red]error[/bold red] ({type(error).__name__}): ", end="")
         err.print(f"{_with_flags(str(error))}{hint}", markup=False, highlight=False, emoji=False, soft_wrap=True)
         raise typer.Exit(_exit_code(error)) from None
+    except BrokenPipeError:  # the reader of our output has enough: typer knows
+        raise
     except (OSError, UnicodeEncodeError) as error:  # of the machine, not of the code: no permission, a disk that fails
-        err.print("[bold red]error[/bold red] ", end="")
-        said = f"({type(error).__name__}): {error}".encode("utf-8", "backslashreplace").decode()
+        said = f"error ({type(error).__name__}): {error}".encode("utf-8", "backslashreplace").decode()
         err.print(said, markup=False, highlight=False, emoji=False, soft_wrap=True)
         raise typer.Exit(EXIT_WORK) from None
 
