@@ -133,7 +133,6 @@ def test_collections_that_cannot_be_read(make: Callable[[], str]) -> None:
     """A pipe instead of judgments, queries nested too deeply or of no valid Unicode, judgments that are no number."""
     place = make()
     refused("mine", place, "--quiet", "--out", "mined")
-    refused("audit", "good.jsonl", "--quiet", "--qrels", place, code=(2,))
 
 
 @pytest.mark.parametrize("make", INPUTS)
