@@ -29,8 +29,8 @@ def as_vectors(given: Any, n: int, model: str, dimensions: int | None = None) ->
         ) from None
     if vectors.ndim != 2 or len(vectors) != n or vectors.shape[1] != (dimensions or max(vectors.shape[1], 1)):
         raise SettingError(
-            f"encode of {model!r} gave shape {vectors.shape} for {n} texts; it must give one vector per text: "
-            f"[{n}, {dimensions or 'd'}], d from 1 up"
+            f"encode of {model!r} gave shape {vectors.shape} for {n} texts; it must give one vector per text: [n, d], "
+            f"with n = {n} and d = {dimensions or '1 or more'}"
         )
     return vectors
 
