@@ -29,9 +29,8 @@ def check_name(path: Any, error: type[HfnegError] = InputError) -> None:
         raise error(f"the name {shown!r} is not UTF-8, which is how files are opened here; rename it") from None
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem
-        raise error(
-            f"{reprlib.repr(name)} cannot be the name of a file or folder ({why}); give another folder or file"
-        ) from None
+        said = f"{reprlib.repr(name)} cannot be the name of a file or folder ({why}); give another folder or file"
+        raise error(said) from None
 
 
 def refuse_special(location: Path) -> None:
