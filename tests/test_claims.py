@@ -153,20 +153,3 @@ def test_an_error_gives_the_claim_back(anchors: hfneg.Anchors) -> None:
     again.score(numbers, rows)
     assert again.asked < 30
     assert again.asked + again.stored == 30
-
-
-def test_the_known_positives_are_asked_about_once_by_all_at_once(anchors: hfneg.Anchors) -> None:
-    """Several scorers that need the sample of known positives at the same time share the work."""
-    asked: list[tuple[str, str]] = []
-
-    def judge(queries: list[str], texts: list[str]) -> list[float]:
-        asked.extend(zip(queries, texts, strict=True))
-        return [0.5] * len(texts)
-
-    teacher = hfneg.FunctionTeacher(judge, id="positives")
-    threads = [threading.Thread(target=Scorer(anchors, teacher).known_positives) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(asked) == len(set(asked)) > 30
