@@ -35,6 +35,7 @@ _HOMES = {
         "MissingExtraError",
         "NeedsTeacher",
         "NonFiniteError",
+        "OutOfMemoryError",
         "OutputError",
         "OutputExistsError",
         "PositiveError",
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
     from hfneg.errors import MissingExtraError as MissingExtraError
     from hfneg.errors import NeedsTeacher as NeedsTeacher
     from hfneg.errors import NonFiniteError as NonFiniteError
+    from hfneg.errors import OutOfMemoryError as OutOfMemoryError
     from hfneg.errors import OutputError as OutputError
     from hfneg.errors import OutputExistsError as OutputExistsError
     from hfneg.errors import PositiveError as PositiveError

@@ -97,7 +97,7 @@ def values_of(column: Any) -> list[Any]:
 def texts_of(column: Any, name: str) -> list[str]:
     """A column that must hold one text per row."""
     texts = [_text(value, name, position) for position, value in enumerate(values_of(column))]
-    _refuse_surrogates(texts, name)
+    refuse_surrogates(texts, name)
     return texts
 
 
@@ -109,7 +109,7 @@ def lists_of(column: Any, name: str) -> Lists:
         several = isinstance(value, list | tuple | np.ndarray)
         flat.extend(_name(item, name, position) for item in (value if several else [value]))
         ends.append(len(flat))
-    _refuse_surrogates(flat, name)
+    refuse_surrogates(flat, name)
     return Lists(np.asarray(ends, dtype=np.int64), flat)
 
 
@@ -131,7 +131,8 @@ def _name(value: Any, name: str, position: int) -> str:
     )
 
 
-def _refuse_surrogates(texts: list[str], name: str) -> None:
+def refuse_surrogates(texts: list[str], name: str) -> None:
+    """Raises ColumnError where a text is no valid Unicode; `name` says whose."""
     wrong = not_unicode(texts)
     if wrong is not None:
         raise ColumnError(

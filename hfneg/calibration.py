@@ -24,7 +24,7 @@ from hfneg.calibrating.varying import Varied
 from hfneg.errors import EmptyInputError, NeedsTeacher, SettingError
 from hfneg.mined_ledger import MinedLedger
 from hfneg.reopening import reopen_anchors
-from hfneg.step import is_number, is_whole
+from hfneg.step import is_number, is_seed, is_whole, shown
 
 EASIER = (
     "nothing was judged: what is said is how large the rate could be, not how large it is. It rests on unlabelled "
@@ -126,8 +126,8 @@ def _check(judge: Any, sample: Any, target: Any, values: Any, vary: Any, seed: A
         raise SettingError(f"target={target!r} must be a rate above 0 and below 1")
     if values is not None and (vary is None or isinstance(values, str) or not len(values)):
         raise SettingError(f"values={values!r}: give a list of values, and vary= (--vary) the setting that takes them")
-    if not is_whole(seed):
-        raise SettingError(f"seed={seed!r} must be a whole number, 0 or more")
+    if not is_seed(seed):
+        raise SettingError(f"seed={shown(seed)} must be a whole number, 0 or more")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from hfneg import cli_last_resort, store
 from hfneg.errors import DiskFullError, HfnegError, InUseError, OutputError, OutputExistsError, ResumeError
+from hfneg.scrubbing import scrub
 
 err = Console(stderr=True)
 
@@ -48,6 +49,12 @@ def endings(output: str, again: Callable[[], str] = lambda: AGAIN) -> Iterator[N
         err.print(f"[bold red]error[/bold red] ({type(error).__name__}): ", end="")
         _say(f"{_with_flags(str(error))}{hint}")
         raise typer.Exit(_exit_code(error)) from None
+    except BrokenPipeError:  # the reader of our output has enough: typer knows
+        raise
+    except (OSError, UnicodeEncodeError) as error:  # of the machine, not of the code: no permission, a disk that fails
+        said = f"error ({type(error).__name__}): {scrub(str(error))}"
+        _say(said.encode("utf-8", "backslashreplace").decode())
+        raise typer.Exit(EXIT_WORK) from None
     except KeyboardInterrupt as stop:
         with contextlib.suppress(OSError):  # the terminal may be gone
             _say(f"stopped; {again()}")

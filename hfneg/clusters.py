@@ -42,9 +42,8 @@ def _labels(vectors: Vectors, clusters: int, seed: int) -> Labels:
     vectors.build()
     size = min(len(vectors), clusters * SAMPLE_PER_CLUSTER)
     sample = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:size])
-    kmeans = faiss.Kmeans(
-        vectors.dimensions, clusters, niter=20, seed=seed + 1, spherical=True, min_points_per_centroid=1
-    )
+    start = (seed + 1) % (1 << 31)  # FAISS takes no more
+    kmeans = faiss.Kmeans(vectors.dimensions, clusters, niter=20, seed=start, spherical=True, min_points_per_centroid=1)
     kmeans.train(vectors.rows(sample))
     labels = np.empty(len(vectors), dtype=np.int32)
     for part in range(vectors.n_parts):

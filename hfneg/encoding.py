@@ -8,16 +8,20 @@ loads for itself at its first encode; a live SentenceTransformer; or any object 
 from __future__ import annotations
 
 import contextlib
+import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from hfneg import store
 from hfneg.base import devices
-from hfneg.errors import NonFiniteError, ProcessError, SettingError
+from hfneg.encoded import Vectors32 as Vectors32
+from hfneg.encoded import as_vectors, check_finite, normalised, said_of_nothing
+from hfneg.errors import ProcessError, SettingError
+from hfneg.memory import Halving, loading
 from hfneg.models import (
     LiveDigest,
     check_similarity,
@@ -36,7 +40,13 @@ from hfneg.models import (
 FORMAT = 1
 
 Role = Literal["query", "document"]
-Vectors32 = npt.NDArray[np.float32]
+
+TOO_LARGE = (
+    "give it shorter texts (max_seq_length=, max_length=), fewer bits (dtype='bfloat16' for a teacher, or a model that "
+    "was saved in it), or a device with more memory (HFNEG_DEVICE)"
+)
+
+log = logging.getLogger(__name__)
 
 _live_models: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 """Models of this process by digest, so that a copy made by pickle finds its model again."""
@@ -52,7 +62,8 @@ class Encoder:
         query_prompt, document_prompt: put before the texts of that role. None: the model's own
             (`encode_query`, `encode_document`).
         max_seq_length: in tokens; None: the model's own.
-        batch_size: texts per forward pass. Not part of the digest (vectors differ by about 1e-7).
+        batch_size: texts per forward pass, halved where so many do not fit into memory. Not part of the digest (vectors
+            differ by about 1e-7).
         device: None: the environment variable HFNEG_DEVICE, else cuda where there is one, else cpu. A live
             model stays where it is. Not part of the digest.
 
@@ -91,6 +102,8 @@ class Encoder:
         self._commit: str | None = None
         self._loaded: tuple[str, Any] | None = None
         self._live = None if isinstance(self.model, str) or not is_torch_model(self.model) else LiveDigest(self.model)
+        self._fitting: Halving | None = None
+        self._warned = False
 
     # What goes into another process, and into the fingerprint of `datasets`.
 
@@ -165,7 +178,8 @@ class Encoder:
         Raises:
             ProcessError: a forked child, or a live model of another process.
             NonFiniteError: NaN or infinity, naming the text.
-            SettingError: the weights are no longer those of `expected`.
+            OutOfMemoryError: not even one text at a time fits.
+            SettingError: the weights are no longer those of `expected`, or the model gave no vectors.
         """
         refuse_forked_child("encode texts")
         if expected is not None and self.role_digest(role) != expected:
@@ -176,9 +190,39 @@ class Encoder:
         if not len(texts):
             return np.empty((0, 0), dtype=np.float32)
         model = self._model()
-        vectors = _encode(model, list(texts), role, self.prompts[role], self.batch_size, self.max_seq_length)
-        _check_vectors(vectors, texts, role, label)
-        return _normalised(vectors) if similarity_of(model) == "cosine" else vectors
+        vectors = self._encoded(model, list(texts), role)
+        check_finite(vectors, texts, label or (lambda i: f"{role} {i} of {len(texts)}"))
+        self._warn_once(said_of_nothing(vectors, texts, name_of(self.model)))
+        return normalised(vectors) if similarity_of(model) == "cosine" else vectors
+
+    def _encoded(self, model: Any, texts: list[str], role: Role) -> Vectors32:
+        prompt = self.prompts[role]
+        if not hasattr(model, "encode_query"):
+            return self._in_pieces(model, [prompt + text for text in texts] if prompt else texts)
+        encode = model.encode_query if role == "query" else model.encode_document
+        settings = {"prompt": prompt, "show_progress_bar": False, "convert_to_numpy": True}
+        with _as_before(model, self.max_seq_length):
+            vectors = self._fits.run(lambda n: encode(texts, batch_size=n, **settings), self.batch_size)
+        return as_vectors(vectors, len(texts), name_of(model))
+
+    def _in_pieces(self, model: Any, texts: list[str]) -> Vectors32:
+        """By an object that takes texts and no batch size: all at once, or as many as fit into memory."""
+        parts: list[Vectors32] = []
+        while (at := sum(map(len, parts))) < len(texts):
+            given, n = self._fits.run(partial(_first, model, texts[at:]), len(texts) - at)
+            parts.append(as_vectors(given, n, name_of(model), parts[0].shape[1] if parts else None))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @property
+    def _fits(self) -> Halving:
+        if self._fitting is None:
+            self._fitting = Halving(f"the model {name_of(self.model)!r}", TOO_LARGE)
+        return self._fitting
+
+    def _warn_once(self, warning: str | None) -> None:
+        if warning is not None and not self._warned:
+            self._warned = True
+            log.warning(warning)
 
     def _model(self) -> Any:
         if self.model is None:
@@ -205,7 +249,7 @@ class Encoder:
             raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
         from sentence_transformers import SentenceTransformer
 
-        with silent_loading():
+        with silent_loading(), loading(self.model):
             model = SentenceTransformer(
                 str(folder_of(self.model)) if folder else self.model,
                 revision=None if folder else self._hub(),
@@ -224,24 +268,8 @@ def refuse_forked_child(what: str) -> None:
         )
 
 
-def _encode(
-    model: Any, texts: list[str], role: Role, prompt: str | None, batch_size: int, length: int | None
-) -> Vectors32:
-    if not hasattr(model, "encode_query"):
-        vectors = model.encode([prompt + text for text in texts] if prompt else texts)
-    else:
-        encode = model.encode_query if role == "query" else model.encode_document
-        with _as_before(model, length):
-            vectors = encode(
-                texts, prompt=prompt, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True
-            )
-    try:
-        return np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:  # texts, None, or vectors of several lengths
-        raise SettingError(
-            f"encode of {name_of(model)!r} gave a {type(vectors).__name__} that is no array of numbers ({error}); it "
-            "must give one vector per text: [n, d]"
-        ) from None
+def _first(model: Any, texts: list[str], n: int) -> tuple[Any, int]:
+    return model.encode(texts[:n]), n
 
 
 @contextlib.contextmanager
@@ -257,26 +285,3 @@ def _as_before(model: Any, max_seq_length: int | None) -> Iterator[None]:
             model.max_seq_length = before
         if training:
             model.train()
-
-
-def _check_vectors(vectors: Vectors32, texts: Sequence[str], role: Role, label: Callable[[int], str] | None) -> None:
-    if vectors.ndim != 2 or len(vectors) != len(texts):
-        raise SettingError(
-            f"encode gave shape {vectors.shape} for {len(texts)} texts; it must give one vector per text: [n, d]"
-        )
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(bad):
-        first = int(bad[0])
-        name = label(first) if label is not None else f"{role} {first} of {len(texts)}"
-        raise NonFiniteError(
-            f"the model's vector of {name} holds NaN or infinity, as do {len(bad) - 1} others of {len(texts)}; "
-            f"the text begins {texts[first][:80]!r}: look at this text, or load the model in float32"
-        )
-
-
-def _normalised(vectors: Vectors32) -> Vectors32:
-    """Each row divided by its length (float64); a zero vector stays zero."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    lengths[lengths == 0] = 1.0
-    normalised: Vectors32 = (vectors / lengths[:, None]).astype(np.float32)
-    return normalised

@@ -15,6 +15,7 @@
     ├── TeacherError                 a teacher broke its contract (one score per pair)
     │   ├── EndpointError            a teacher's server is down, slow, refuses, or answers nonsense
     │   └── NeedsTeacher             a ledger lacks scores that only the teacher can give
+    ├── OutOfMemoryError (MemoryError)    not even one row of a model's batch fits into memory
     ├── TrainingError                a training left no checkpoint, or none that can be used
     ├── OutputError                  the output folder cannot be used
     │   ├── DiskFullError            no space is left where something is written
@@ -53,6 +54,7 @@ __all__ = [
     "MissingExtraError",
     "NeedsTeacher",
     "NonFiniteError",
+    "OutOfMemoryError",
     "OutputError",
     "OutputExistsError",
     "PositiveError",
@@ -126,6 +128,10 @@ class EndpointError(TeacherError):
 
 class NeedsTeacher(TeacherError):  # noqa: N818 - the name says what to do
     """A ledger lacks teacher scores that are needed now; the message says how many, and how to have them made."""
+
+
+class OutOfMemoryError(HfnegError, MemoryError):
+    """A model, or one row of its input, does not fit into memory; the message says what makes it smaller."""
 
 
 class TrainingError(HfnegError):

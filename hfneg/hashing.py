@@ -6,6 +6,7 @@ of one wrong match is below 1e-24.
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -53,12 +54,19 @@ def mix(*parts: int | npt.NDArray[np.uint64] | Rows) -> npt.NDArray[np.uint64]:
     state = np.zeros(1, dtype=np.uint64)
     with np.errstate(over="ignore"):
         for part in parts:
-            state = state ^ np.asarray(part).astype(np.uint64)
+            state = state ^ np.asarray(_folded(part)).astype(np.uint64)
             state = state + np.uint64(0x9E3779B97F4A7C15)
             state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             state = state ^ (state >> np.uint64(31))
     return state
+
+
+def _folded(part: int | npt.NDArray[np.uint64] | Rows) -> int | npt.NDArray[np.uint64] | Rows:
+    """A number beyond 64 bits (a seed may be any) by a hash of it."""
+    if not isinstance(part, int) or part < 1 << 64:
+        return part
+    return int.from_bytes(hashlib.blake2b(hex(part).encode(), digest_size=8).digest(), "little")
 
 
 def uniform(*parts: int | npt.NDArray[np.uint64] | Rows) -> npt.NDArray[np.float64]:

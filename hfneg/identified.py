@@ -83,7 +83,7 @@ def _identified(path: str, table: pa.Table) -> tuple[pa.Table, str]:
     if query is None:
         raise ColumnError(f"{path}: no column of query ids among {', '.join(names)}; expected {', '.join(QUERY_IDS)}")
     if "doc_ids" in names and "labels" in names:
-        return _renamed(table, query, _positive_of_lists(table)), "labelled lists"
+        return _renamed(table, query, _positive_of_lists(path, table)), "labelled lists"
     document, score = _one_of(names, DOCUMENT_IDS), _one_of(names, SCORES)
     positive = _one_of(names, POSITIVE_IDS)
     if positive is not None:
@@ -119,12 +119,12 @@ def _as_lists(column: Any) -> Any:
     return pa.LargeListArray.from_arrays(pa.array(range(len(ids) + 1), pa.int64()), ids)
 
 
-def _positive_of_lists(table: pa.Table) -> Any:
+def _positive_of_lists(path: str, table: pa.Table) -> Any:
     """Of ``doc_ids`` those whose label is above zero."""
     documents, labels = table["doc_ids"].combine_chunks(), table["labels"].combine_chunks()
     if not documents.value_lengths().equals(labels.value_lengths()):
         raise ColumnError("doc_ids and labels are not of the same length in every row")
-    positive = pc.greater(labels.flatten(), 0)
+    positive = pc.greater(_grades(path, "labels", labels.flatten()), 0)
     owners = pc.list_parent_indices(documents).filter(positive)
     return _lists(owners.to_numpy(), documents.flatten().filter(positive).cast(pa.large_string()), len(documents))
 
@@ -138,7 +138,7 @@ def _grouped(path: str, table: pa.Table, query: str, document: str, score: str |
     """One row per query, in the order of appearance, with all its documents that are judged relevant."""
     table = table.combine_chunks()
     if score is not None:
-        table = table.filter(pc.greater(table[score].cast(pa.float64()), 0))
+        table = table.filter(pc.greater(_grades(path, score, table[score].combine_chunks()), 0))
     if not table.num_rows:
         raise EmptyInputError(f"{path}: the judgments name no relevant document")
     encoded = table[query].combine_chunks().cast(pa.large_string()).dictionary_encode()
@@ -147,6 +147,18 @@ def _grouped(path: str, table: pa.Table, query: str, document: str, score: str |
     documents = table[document].combine_chunks().cast(pa.large_string()).take(pa.array(order))
     lists = _lists(numbers[order], documents, len(encoded.dictionary))
     return pa.table({"query_id": encoded.dictionary, IDS: lists})
+
+
+def _grades(path: str, column: str, values: Any) -> Any:
+    """Judgments as float64. Raises InputError for NaN and for what is missing: neither relevant nor not."""
+    grades = values.cast(pa.float64())
+    bad = pc.invert(pc.fill_null(pc.is_finite(grades), False))
+    if (wrong := int(pc.sum(bad).as_py() or 0)) > 0:
+        raise InputError(
+            f"{path}: {wrong} of {len(grades)} judgments in {column!r} are missing or no finite number, the first in "
+            f"row {pc.index(bad, True).as_py()}; correct or remove these rows"
+        )
+    return grades
 
 
 def _texts_of_queries(place: str) -> tuple[Any, Any]:
@@ -160,7 +172,21 @@ def _texts_of_queries(place: str) -> tuple[Any, Any]:
             f"({', '.join(QUERY_TEXTS)}); it has {', '.join(names)}"
         )
     table = queries.with_format("arrow")[:]
-    return table[id].combine_chunks().cast(pa.large_string()), table[text].combine_chunks().cast(pa.large_string())
+    ids, texts = (table[name].combine_chunks().cast(pa.large_string()) for name in (id, text))
+    _refuse_two_texts(place, ids, texts)
+    return ids, texts
+
+
+def _refuse_two_texts(place: str, ids: Any, texts: Any) -> None:
+    """Raises InputError where one id stands for different texts."""
+    distinct = pa.table({"id": ids, "text": texts}).group_by(["id", "text"]).aggregate([])["id"].combine_chunks()
+    counts = distinct.value_counts()
+    twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise InputError(
+            f"{place}: {len(twice)} ids stand for different texts, the first is {twice[0].as_py()!r}; give each query "
+            "an id of its own"
+        )
 
 
 def _with_query_texts(path: str, table: pa.Table, queries: tuple[Any, Any]) -> pa.Table:

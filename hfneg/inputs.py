@@ -30,6 +30,7 @@ from hfneg.errors import (
     SettingError,
     near_miss,
 )
+from hfneg.readable import check_name, refuse_half_beir
 from hfneg.sources import source_of
 
 log = logging.getLogger(__name__)
@@ -84,11 +85,13 @@ def load_pairs(
 
     Raises InputError where it cannot be loaded or its columns say nothing; the message names what is there.
     """
+    check_name(path)
     if loading.is_beir(path):
         rows, corpus = loading.load_beir(path, split, show)
         hidden = loading.BEIR_HIDDEN if show is not None else None
         names = anchor or loading.BEIR_ANCHOR, positive or loading.BEIR_POSITIVE
         return Pairs(rows, corpus, *names, layout="beir", hidden=hidden)
+    refuse_half_beir(path)
     if show is not None:
         raise SettingError("--show-positives needs a BEIR folder, where the list of all positives is known")
     named = identified.named_configs(path)
@@ -110,6 +113,7 @@ def load_pairs(
 @store.disk_full_is_said()
 def load_corpus(path: str, split: str | None = None, text: str | None = None, id: str | None = None) -> Any:
     """A `Corpus` from a BEIR folder, a file, a saved dataset or a Hub id; `text` and `id` are columns of it."""
+    check_name(path)
     if (Path(path) / "corpus.jsonl").is_file():
         return loading.as_corpus(path)
     return loading.as_corpus(loading.load_any(path, split), text=text, id=id)

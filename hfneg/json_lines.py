@@ -1,13 +1,24 @@
-"""Reading files of JSON lines, with errors that name the file and the line."""
+"""Reading files of JSON lines, with errors that name the file and the line; and what no parser survives."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import numpy as np
 
 from hfneg.errors import InputError
+
+DEPTH = 500  # of lists and objects in one another: parsers in C++ recurse, and end the process at some 10,000
+CHUNK = 1 << 22  # bytes of lines that are looked at together
+
+_ESCAPED, _TEXTS = re.compile(rb"\\."), re.compile(rb'"[^"\n]*"')
+_NO_MARKS = bytes(set(range(256)) - set(b'[]{}"\n'))
+_STEPS = np.zeros(256, dtype=np.int8)
+_STEPS[[ord("["), ord("{")]], _STEPS[[ord("]"), ord("}")]] = 1, -1
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -18,6 +29,8 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 row = json.loads(line)
+            except RecursionError:
+                raise InputError(f"{path}, line {number} {_too_deep()}") from None
             except ValueError as error:  # no JSON, or no UTF-8
                 raise InputError(f"{path}, line {number} is no JSON ({error}); correct or remove the line") from None
             if not isinstance(row, dict):
@@ -26,3 +39,44 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
                     '{"_id": "d1", "text": "..."}'
                 )
             yield row
+
+
+def whole(path: Path) -> Any:
+    """The value of a JSON file. Raises InputError where it cannot be read, naming it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as JSON ({type(error).__name__}: {error}); make it again, or get it anew"
+        ) from None
+
+
+def refuse_deep(path: Path) -> None:
+    """Raises InputError where a JSON file, compressed or not, is nested so deeply that reading it ends the process."""
+    depth, number = 0, 0
+    with _opened(path) as file:
+        while lines := file.readlines(CHUNK):
+            steps = _STEPS[np.frombuffer(_brackets(b"".join(lines)), dtype=np.uint8)]
+            if depth + np.count_nonzero(steps > 0) > DEPTH:
+                levels = depth + np.cumsum(steps, dtype=np.int64)
+                if levels.max() > DEPTH:
+                    raise InputError(f"{path}, between the lines {number + 1} and {number + len(lines)}, {_too_deep()}")
+            depth = max(depth + int(steps.sum(dtype=np.int64)), 0)
+            number += len(lines)
+
+
+def _brackets(json_text: bytes) -> bytes:
+    """The brackets that are no part of a text, and line ends."""
+    plain = _ESCAPED.sub(b"", json_text) if b"\\" in json_text else json_text
+    return _TEXTS.sub(b"", plain.translate(None, _NO_MARKS))
+
+
+def _opened(path: Path) -> IO[bytes]:
+    import fsspec  # type: ignore[import-untyped]
+
+    opened: IO[bytes] = fsspec.open(str(path), "rb", compression="infer").open()
+    return opened
+
+
+def _too_deep() -> str:
+    return f"is nested more than {DEPTH} lists or objects deep; remove it, or write it flat"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfneg import columns, json_lines, store
+from hfneg.batches import refuse_surrogates
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError, near_miss
+from hfneg.readable import check_name, grade, refuse_deep, refuse_half_beir, refuse_special
 from hfneg.scrubbing import scrubbed
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ def load_beir(folder: str | Path, split: str | None = None, show: int | None = N
     import datasets
 
     path = Path(folder)
+    refuse_half_beir(path)
+    refuse_special(path)
     corpus = Corpus.from_beir(path)
     queries = _queries(path / "queries.jsonl")
     relevant: dict[str, list[str]] = {}
@@ -81,16 +86,22 @@ def load_beir(folder: str | Path, split: str | None = None, show: int | None = N
 
 def _queries(path: Path) -> dict[str, Any]:
     """Text by id; ids as texts, as in the corpus."""
-    queries = {}
+    queries: dict[str, Any] = {}
     for row in json_lines.read(path):
         for key in ("_id", "text"):
             columns.require(key, row, f"{key} of a query in {path}")
-        queries[str(row["_id"])] = row["text"]
+            refuse_surrogates([str(row[key])], f"{key} of a query in {path}")
+        name = str(row["_id"])
+        if queries.setdefault(name, row["text"]) != row["text"]:
+            raise InputError(
+                f"{path}: two queries have the id {name!r}, {reprlib.repr(queries[name])} and "
+                f"{reprlib.repr(row['text'])}: give each an id of its own, for a judgment could mean either"
+            )
     return queries
 
 
 def _qrels(folder: Path, split: str | None) -> Path:
-    found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
+    found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv")) if path.is_file()}
     if split is None:
         split = "train" if "train" in found else next(iter(found)) if len(found) == 1 else None
     if split not in found:
@@ -108,12 +119,12 @@ def read_judgments(path: Path) -> Iterator[tuple[str, str]]:
             if number == 1 and row[:1] == ["query-id"]:
                 continue
             try:
-                if float(row[2]) > 0:
+                if grade(row[2]) > 0:
                     yield row[0], row[1]
             except (IndexError, ValueError):
                 raise InputError(
-                    f"{path}, line {number}: expected query-id, corpus-id and score between tabs, found {row!r}; "
-                    "correct or remove the line"
+                    f"{path}, line {number}: expected query-id, corpus-id and score (a finite number) between tabs, "
+                    f"found {row!r}; correct or remove the line"
                 ) from None
 
 
@@ -135,10 +146,12 @@ def load_any(path: str, split: str | None = None) -> Any:
     """
     import datasets
 
+    check_name(path)
     given, (path, config) = path, place_of(path)
     location = Path(path)
     if not location.exists() and _is_local(location):
         raise InputError(f"there is no file or folder {path!r}{_nearby(location)}")
+    refuse_special(location)
     try:
         if location.is_file():
             if config is not None:
@@ -172,7 +185,7 @@ def _cache_of(location: Path) -> dict[str, str]:
         return {}
     import datasets
 
-    files = sorted(path for path in location.rglob("*") if path.is_file())
+    refuse_deep(files := sorted(path for path in location.rglob("*") if path.is_file()))
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     name = f"folder-{store.digest_of(str(location.resolve()), stats)}"
     return {"cache_dir": str(Path(datasets.config.HF_DATASETS_CACHE) / name)}
@@ -219,6 +232,7 @@ def _load_file(path: Path) -> Any:
     if not path.stat().st_size:
         raise EmptyInputError(f"{path} is empty: it needs at least one row")
     suffix = _suffix(path)
+    refuse_deep([path])
     if suffix not in FILE_TYPES:
         raise InputError(f"{path}: cannot tell what kind of file this is; expected one of {', '.join(FILE_TYPES)}")
     options = {"delimiter": "\t"} if suffix == ".tsv" else {}

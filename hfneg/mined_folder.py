@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
-from hfneg import part_files, store
+from hfneg import json_lines, part_files, store
 from hfneg.base import checksums, holding, temporary
 from hfneg.base.checksums import Fault
 from hfneg.cards import Readme, read_samples, render, without_paths
 from hfneg.errors import InputError, OutputError, near_miss
+from hfneg.readable import check_name
 from hfneg.run_folder import SUMMARY, fault_in, refuse_patterns
 
 if TYPE_CHECKING:
@@ -113,13 +113,17 @@ def open_summary(folder: str | Path) -> dict[str, Any]:
     Raises InputError where the folder was not mined, or not to the end, or a file of it is damaged; InUseError where it
     is being written.
     """
+    check_name(folder)
     holding.refuse_held(Path(folder))
     path = Path(folder) / SUMMARY
     if not path.is_file():
         raise InputError(f"{folder} is no mined folder: it has no {SUMMARY}; mine into it first (hfneg mine)")
+    facts = json_lines.whole(path)
+    if not isinstance(facts, dict) or "recipe" not in facts:
+        raise InputError(f"{path} was not written by hfneg (it names no recipe); give a folder that hfneg mine wrote")
     try:
-        facts = checksums.unsigned(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError) as error:
+        facts = checksums.unsigned(facts)
+    except ValueError as error:
         raise _damaged(Fault(path, str(error))) from error
     refuse_damaged(Path(folder), content=False)
     return facts

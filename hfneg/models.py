@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hfneg import store
+from hfneg import json_lines, store
 from hfneg.errors import SettingError
 
 FORMAT = 1
@@ -35,6 +35,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 def checked_model(model: Any, revision: str | None) -> Any:
     if isinstance(model, str | os.PathLike):
         name = os.fspath(model)
+        if not is_name(name):
+            raise SettingError(f"model {name!r} is no name; give a folder made by save_pretrained or a Hub id")
         if is_folder(name):
             check_similarity(_folder_similarity(folder_of(name)), name)
         elif looks_like_path(name):
@@ -67,11 +69,23 @@ def is_torch_model(model: Any) -> bool:
 
 
 def folder_of(name: str) -> Path:
-    return Path(name).expanduser()
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # ~somebody who is not known here
+        return Path(name)
+
+
+def is_name(name: str) -> bool:
+    """Whether it can be the name of anything: not empty, no NUL, no lone surrogate."""
+    return bool(name) and "\0" not in name and not any("\ud800" <= mark <= "\udfff" for mark in name)
 
 
 def is_folder(name: str) -> bool:
-    return folder_of(name).is_dir()
+    """Whether it names a folder; no name is none, though it is that of the folder one is in to `Path`."""
+    try:
+        return bool(name) and folder_of(name).is_dir()
+    except (OSError, ValueError):  # too long, or a NUL in it
+        return False
 
 
 def looks_like_path(name: str) -> bool:
@@ -84,10 +98,8 @@ def name_of(model: Any) -> str:
 
 def _folder_similarity(folder: Path) -> str | None:
     config = folder / "config_sentence_transformers.json"
-    name: str | None = (
-        json.loads(config.read_text(encoding="utf-8")).get("similarity_fn_name") if config.is_file() else None
-    )
-    return name
+    content: Any = json_lines.whole(config) if config.is_file() else {}
+    return content.get("similarity_fn_name") if isinstance(content, dict) else None
 
 
 def similarity_of(model: Any) -> str:
@@ -107,7 +119,10 @@ def folder_digest(folder: str | Path) -> str:
 
     A file is read once per process as long as its size, times and inode stay as they are.
     """
-    files = sorted(_files(Path(folder), ""))
+    try:
+        files = sorted(_files(Path(folder), ""))
+    except OSError as error:
+        raise SettingError(f"the model folder {str(folder)!r} cannot be read: {error.strerror or error}") from None
     if not files:
         raise SettingError(f"the model folder {str(folder)!r} holds no files; give a folder made by save_pretrained")
     stamps = ((name, str(path), path.stat()) for name, path in files)
@@ -183,7 +198,7 @@ def saved_json(name: str, revision: str | None, file: str) -> dict[str, Any]:
             return {}
     if not Path(path).is_file():
         return {}
-    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    content = json_lines.whole(Path(path))
     return content if isinstance(content, dict) else {}
 
 

@@ -41,9 +41,10 @@ from hfneg.run_folder import fault_in
 from hfneg.sampling import Sampler, TakeTop
 from hfneg.select import Select
 from hfneg.short import Keep, Short
-from hfneg.step import Step
+from hfneg.step import MOST, Step, shown
 from hfneg.step_text import parse_setting, parse_step, parse_yaml, replaced, step_text
 from hfneg.teachers import Teacher
+from hfneg.yaml_text import recipe_text
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +74,14 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     retrievers: tuple[Any, ...] = (BM25(),)
-    k: int = Field(default=100, strict=True, ge=1)
+    k: int = Field(default=100, strict=True, ge=1, le=MOST)
     fusion: InstanceOf[Fusion] = RRF()
     teacher: InstanceOf[Teacher] | None = None
     guard: InstanceOf[Guard] = Guard()
     filters: tuple[InstanceOf[Filter], ...] = ()
     promote: InstanceOf[Promote] | None = None
     sampler: InstanceOf[Sampler] = TakeTop(7)
-    deeper: int | None = Field(default=None, strict=True, ge=1)
+    deeper: int | None = Field(default=None, strict=True, ge=1, le=MOST)
     short: InstanceOf[Short] = Keep()
 
     def __init__(self, **slots: Any) -> None:
@@ -96,7 +97,9 @@ class Recipe(BaseModel):
             slot = ".".join(map(str, first["loc"]))
             text = isinstance(first["input"], str) and slot not in NUMBERS
             hint = " (Recipe.from_yaml reads steps written as text)" if text else ""
-            raise RecipeError(f"recipe slot {slot!r}: {first['msg']}; {first['input']!r} was given{hint}") from None
+            raise RecipeError(
+                f"recipe slot {slot!r}: {first['msg']}; {shown(first['input'])} was given{hint}"
+            ) from None
         source_names(self.retrievers)
         if self.deeper is not None and self.deeper <= self.k:
             raise RecipeError(
@@ -114,16 +117,12 @@ class Recipe(BaseModel):
     @classmethod
     def load(cls, path: str | Path, *, trust: bool = False) -> Recipe:
         """From a YAML file."""
-        file = Path(path)
-        if not file.is_file():
-            raise RecipeError(f"there is no recipe file {str(path)!r}")
+        text, file = recipe_text(path), Path(path)
         fault = fault_in(file.parent, file.name)
         if fault is not None and fault.path == file:
             log.warning("%s, or was edited: it is not what %s was mined with", fault, file.parent)
         try:
-            return cls.from_yaml(file.read_text(encoding="utf-8"), trust=trust)
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{path} is no text file ({error}); a recipe is YAML") from None
+            return cls.from_yaml(text, trust=trust)
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from None
 

@@ -20,6 +20,7 @@ from hfneg import part_files
 from hfneg.base import checksums, holding, temporary
 from hfneg.base.checksums import MANIFEST, Fault
 from hfneg.errors import OutputError, OutputExistsError, ResumeError, SettingError
+from hfneg.readable import check_name
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +163,7 @@ def check_place(out: str | Path) -> None:
     """What can be said of the path alone."""
     if not isinstance(out, str | os.PathLike) or not str(out) or "\0" in str(out):
         raise SettingError(f"out={out!r}: expected the path of a folder")
+    check_name(out, OutputError)
     refuse_patterns(out)
     path = Path(out)
     try:

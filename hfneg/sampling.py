@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hfneg.hashing import uniform
 from hfneg.pool import SCORE, Pool
-from hfneg.step import Step, check, is_number, is_whole
+from hfneg.step import Step, check, is_number, is_seed, is_whole
 
 Places = npt.NDArray[np.float64]
 
@@ -58,7 +58,7 @@ class TakeRandom(Sampler):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(is_whole(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
+        check(is_seed(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
 
     def places(self, pool: Pool) -> Places:
         return uniform(self.seed, pool.anchor_hashes, pool.rows)
@@ -81,7 +81,7 @@ class TakeSimANS(Sampler):
         super().__post_init__()
         check(is_number(self.a) and self.a >= 0, self, "a", self.a, "a number, 0 or more")
         check(is_number(self.b), self, "b", self.b, "a number")
-        check(is_whole(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
+        check(is_seed(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
 
     def places(self, pool: Pool) -> Places:
         score = pool.highest_possible(self.by).astype(np.float64)

@@ -14,6 +14,7 @@ from hfneg.anchors import Anchors
 from hfneg.batches import Lists, offsets
 from hfneg.candidates import is_positive
 from hfneg.errors import NonFiniteError, RetrieverError
+from hfneg.returned import as_numbers
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -180,7 +181,7 @@ def _repeats(rows: Rows) -> npt.NDArray[np.bool_]:
 def _numbers(given: Any) -> npt.NDArray[Any] | None:
     """An array of whole or floating numbers, or None where it cannot be one."""
     try:
-        array = np.asarray(given)
-        return array if array.dtype.kind in "iuf" else array.astype(np.float64)
-    except (TypeError, ValueError):  # ragged lists, None, texts
+        array = as_numbers(given)
+    except (TypeError, ValueError):  # ragged lists, texts, complex numbers
         return None
+    return array if array.dtype.kind in "iuf" else array.astype(np.float64)

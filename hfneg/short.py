@@ -22,7 +22,7 @@ from hfneg.outcome import Outcome
 from hfneg.pool import TEACHER, Mask, Pool
 from hfneg.retrievers.random_documents import permuted
 from hfneg.scoring import Scorer
-from hfneg.step import Step, check, is_whole
+from hfneg.step import Step, check, is_seed
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -111,7 +111,7 @@ class Fill(Short):
     label = "random"
 
     def __post_init__(self) -> None:
-        check(is_whole(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
+        check(is_seed(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
 
     def complete(self, outcome: Outcome, means: Means) -> Outcome:
         pool = outcome.pool

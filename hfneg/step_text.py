@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import yaml
 
+from hfneg import yaml_text
 from hfneg.errors import HfnegError, RecipeError, near_miss
 from hfneg.filters import FILTERS
 from hfneg.fusion import FUSIONS
@@ -20,30 +20,19 @@ from hfneg.promotion import Promote
 from hfneg.retrievers import RETRIEVERS
 from hfneg.sampling import SAMPLERS
 from hfneg.short import SHORT
-from hfneg.step import Step
+from hfneg.step import Step, shown
 from hfneg.teachers import TEACHERS, Ensemble
 
 STEPS: dict[str, type] = {
     step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, *SHORT, Guard, Promote)
 }
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # the last two of a text that is nested deeply
 QUOTES = "a step with a colon in it, or with commas and inside a [list], stands in quotes"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: to PyYAML, which reads 1.1, ``1e-3`` is a text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
 
 
 def parse_yaml(text: str, what: str) -> Any:
     """The value of YAML text; `what` names it in the error."""
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{what} is no valid YAML ({QUOTES}): {error}") from None
+    return yaml_text.parse_yaml(text, what, f" ({QUOTES})")
 
 
 def parse_step(given: Any, *, trust: bool = False) -> Any:
@@ -58,7 +47,7 @@ def parse_step(given: Any, *, trust: bool = False) -> Any:
             else ([] if value is None else [value], {})
         )
     elif isinstance(given, Mapping | list | int | float | bool) or given is None:
-        raise RecipeError(f"{given!r} is no step; write one as TakeTop(n=7) or as TakeTop: {{n: 7}}")
+        raise RecipeError(f"{shown(given)} is no step; write one as TakeTop(n=7) or as TakeTop: {{n: 7}}")
     else:
         return given
     return _built(_step_type(str(name), trust), arguments, settings)
@@ -91,10 +80,10 @@ def _parse_call(text: str, trust: bool) -> tuple[str, list[Any], dict[str, Any]]
         settings = {str(keyword.arg): _value(keyword.value, trust) for keyword in call.keywords}
     except HfnegError:
         raise
-    except (SyntaxError, ValueError):
+    except UNREADABLE:
         raise RecipeError(
-            f"{text!r} is no step; write one as TakeTop(n=7), with plain values; {QUOTES}. (A live model or retriever "
-            "has no text form: save it and give its path.)"
+            f"{shown(text)} is no step; write one as TakeTop(n=7), with plain values; {QUOTES}. (A live model or "
+            "retriever has no text form: save it and give its path.)"
         ) from None
     return name, arguments, settings
 
@@ -147,12 +136,12 @@ def parse_setting(text: str, what: str) -> Any:
     """A step or a list of steps as in Python, whose commas and colons YAML would take for its own; else YAML."""
     try:
         node = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError:
+        items = node.elts if isinstance(node, ast.List) else [node]
+        steps = [ast.unparse(item) for item in items]
+    except UNREADABLE:
         return parse_yaml(text, what)
-    items = node.elts if isinstance(node, ast.List) else [node]
     if not any(isinstance(item, ast.Call) for item in items):
         return parse_yaml(text, what)
-    steps = [ast.unparse(item) for item in items]
     return steps if isinstance(node, ast.List) else steps[0]
 
 

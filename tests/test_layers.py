@@ -22,10 +22,10 @@ LAYERS = """
 scrubbing
 errors
 base
-columns progress histograms difference json_lines sources step store strings hashing verdicts compiling
-part_files
-batches documents models near_kernels dense_products run_folder segments
-near dense_kernels corpus encoding transform scores
+columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
+part_files readable
+batches documents models encoded yaml_text near_kernels dense_products run_folder segments
+near dense_kernels corpus encoding transform scores claims
 stored artefacts
 pairs loading vectors model_step
 anchors clusters identified near_anchors similarity upkeep
@@ -33,6 +33,7 @@ candidates splits inputs co_positives
 pool
 outcome
 retrievers teachers filters sampling promotion formats fusion
+flat_scores
 guard searching scoring hubs
 short
 retrieve policy step_text

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from hfneg import loading, mined_folder
 from hfneg.errors import ColumnError, EmptyInputError, InputError, near_miss
+from hfneg.readable import check_name
 from hfneg.run_folder import SUMMARY
 
 BATCH = 1_000
@@ -82,6 +83,7 @@ def open_source(dataset: Any, split: str | None = None) -> Source:
     Raises InputError (nothing of these, several splits), EmptyInputError (no rows).
     """
     if isinstance(dataset, str | Path):
+        check_name(dataset)
         return _open_path(str(dataset), split)
     kind = type(dataset).__name__
     return _checked(Source(f"this {kind}", _one_split(dataset, f"this {kind}", split)))

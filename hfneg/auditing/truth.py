@@ -18,6 +18,7 @@ from hfneg.auditing.layouts import Given, pairs
 from hfneg.auditing.opening import Source, open_source
 from hfneg.auditing.reading import read
 from hfneg.errors import InputError
+from hfneg.readable import grade
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -65,7 +66,17 @@ def judgments(qrels: Any, split: str | None = None) -> Iterator[Judgment]:
 def _of_mapping(qrels: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
     for query, documents in qrels.items():
         graded = isinstance(documents, Mapping)
-        yield from ((str(query), str(name)) for name in documents if not graded or documents[name] > 0)
+        yield from ((str(query), str(name)) for name in documents if not graded or _grade(query, name, documents) > 0)
+
+
+def _grade(query: Any, name: Any, documents: Mapping[Any, Any]) -> float:
+    try:
+        return grade(documents[name])
+    except ValueError:
+        raise InputError(
+            f"the judgment of the query {query!r} and the document {name!r} is {documents[name]!r}; expected a finite "
+            "number: correct or remove it"
+        ) from None
 
 
 def _of_names(names: Iterable[tuple[str, str]]) -> Iterator[Judgment]:

@@ -82,6 +82,9 @@ def _of_mapping(given: Mapping[Any, Any]) -> Judgments:
                 "{query: [documents]}"
             )
         graded = documents if isinstance(documents, Mapping) else dict.fromkeys(documents, 1)
+        for name, score in graded.items():
+            if isinstance(score, float) and math.isnan(score):
+                raise InputError(f"the judgment of {query!r} and {name!r} is {score}; correct it, or leave it out")
         rows += [(str(query), str(name), score) for name, score in graded.items()]
     return _of_triples(rows)
 
@@ -115,6 +118,8 @@ def _qrels(path: Path) -> list[tuple[str, str, Any]] | None:
                     f"{path}, line {number}: expected query-id, corpus-id and score between tabs, or TREC's four "
                     f"columns (topic, iteration, document, relevance), found {row!r}"
                 )
+            if math.isnan(_number(words[-1]) or 0.0):
+                raise InputError(f"{path}, line {number}: {words[-1]!r} is no judgment; correct or remove the line")
             found.append((words[0], words[-2], words[-1]))
     return found
 

@@ -13,7 +13,7 @@ from hfneg.errors import SettingError
 from hfneg.filters.base import Filter
 from hfneg.model_step import ModelStep
 from hfneg.pool import Mask, Pool
-from hfneg.step import check
+from hfneg.step import check, is_seed
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,7 +35,7 @@ class OtherCluster(ModelStep, Filter):
     def __post_init__(self) -> None:
         whole = isinstance(self.clusters, int) and not isinstance(self.clusters, bool)
         check(whole and self.clusters >= 2, self, "clusters", self.clusters, "a whole number of at least 2")
-        check(isinstance(self.seed, int) and self.seed >= 0, self, "seed", self.seed, "a whole number, 0 or more")
+        check(is_seed(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
         self._check_model()
 
     def keep(self, pool: Pool) -> Mask:

@@ -19,7 +19,9 @@ from hfneg.looping.one_run import end_of_part, forget, keep_last, last_checkpoin
 from hfneg.looping.record import TRAINER, Round
 from hfneg.publishing.layout import round_name
 from hfneg.recipe import Recipe
+from hfneg.step import shown
 from hfneg.step_text import parse_yaml
+from hfneg.yaml_text import recipe_text
 
 if TYPE_CHECKING:
     import datasets
@@ -32,6 +34,9 @@ FORMATS = {
     "DistillKLDivLoss": formats.distillation,
 }
 """What each loss is fed with; the last two need a teacher in the recipe."""
+
+MOST_SEED = 2**32 - 2**16
+"""NumPy's generator, which the trainer seeds too, takes 32 bits; rounds that begin anew count upwards from it."""
 
 Loss = Literal[
     "MultipleNegativesRankingLoss",
@@ -83,7 +88,7 @@ class Training(BaseModel):
     batch_size: int = Field(default=32, ge=1)
     learning_rate: int | float = Field(default=2e-5, gt=0)
     warmup: int | float = Field(default=0.1, ge=0, lt=1)
-    seed: int = Field(default=42, ge=0)
+    seed: int = Field(default=42, ge=0, le=MOST_SEED)
     max_seq_length: int | None = Field(default=None, ge=1)
 
     def __init__(self, **settings: Any) -> None:
@@ -101,7 +106,7 @@ class Training(BaseModel):
             first = error.errors()[0]
             where = ".".join(["training", *map(str, first["loc"])])
             said = first["msg"].removeprefix("Value error, ")
-            raise RecipeError(f"{where}: {said}; {first['input']!r} was given") from None
+            raise RecipeError(f"{where}: {said}; {shown(first['input'])} was given") from None
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Training:
@@ -273,11 +278,7 @@ def load_training_recipe(path: str | Path, *, trust: bool = False) -> tuple[Reci
 
     Raises RecipeError: no such file, no such section, a setting that is unknown or makes no sense.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise RecipeError(f"there is no recipe file {str(path)!r}")
-    text = file.read_text(encoding="utf-8")
-    slots = parse_yaml(text, str(path))
+    slots = parse_yaml(recipe_text(path), str(path))
     if not isinstance(slots, dict) or not isinstance(slots.get("training"), dict):
         raise RecipeError(
             f"{path} has no section training: write\n\ntraining:\n  model: sentence-transformers/all-MiniLM-L6-v2\n"
@@ -285,7 +286,7 @@ def load_training_recipe(path: str | Path, *, trust: bool = False) -> tuple[Reci
         )
     section = slots.pop("training")
     try:
-        training = Training(**section)
+        training = Training(**{str(name): value for name, value in section.items()})
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from None
     return Recipe.from_yaml(yaml.safe_dump(slots), trust=trust), training

@@ -14,7 +14,8 @@ from hfneg.mined_ledger import LedgerBlock, MinedLedger
 from hfneg.reporting import entries, page
 from hfneg.reporting.choosing import choose
 from hfneg.reporting.documents import open_documents
-from hfneg.step import is_whole
+from hfneg.step import is_seed, is_whole
+from hfneg.step import shown as shown_value
 
 MOST = 2000
 """Anchors of a sample."""
@@ -50,8 +51,8 @@ def report(
     """
     if not is_whole(sample, 1) or sample > MOST:
         raise SettingError(f"report(sample={sample!r}): expected how many anchors to show, 1 to {MOST}")
-    if not is_whole(seed):
-        raise SettingError(f"report(seed={seed!r}): expected a whole number, 0 or more")
+    if not is_seed(seed):
+        raise SettingError(f"report(seed={shown_value(seed)}): expected a whole number, 0 or more")
     path = _writable(out, overwrite)
     ledger = MinedLedger(folder)
     found = None if against is None else diff(against, folder)

@@ -154,7 +154,8 @@ def _load(name: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise SettingError(
-            f"BM25(tokenizer={name!r}): no Hugging Face tokenizer could be loaded under this name: {error}"
+            f"BM25(tokenizer={name!r}): no Hugging Face tokenizer could be loaded under this name: "
+            f"{next(iter(str(error).splitlines()), '')}"
         ) from scrubbed(error)
     if not getattr(tokenizer, "is_fast", False):
         raise SettingError(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hfneg.corpus import Corpus
 from hfneg.hashing import hash_normal_forms, mix
 from hfneg.retrievers.base import Retriever, Rows, Scores
-from hfneg.step import check, is_whole
+from hfneg.step import check, is_seed
 
 ROUNDS = 4
 
@@ -29,7 +29,7 @@ class RandomDocuments(Retriever):
     scores: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check(is_whole(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
+        check(is_seed(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
 
     def open(self, corpus: Corpus) -> RandomIndex:
         return RandomIndex(self.seed, len(corpus))

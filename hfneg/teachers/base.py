@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hfneg.encoding import refuse_forked_child
 from hfneg.errors import InputError, NonFiniteError, SettingError, TeacherError
+from hfneg.returned import as_numbers
 from hfneg.step import Step, check_choice
 
 Scores = npt.NDArray[np.float32]
@@ -204,7 +205,7 @@ class Received:
     def _numbers(self, scores: Any, wanted: int) -> Scores:
         try:
             with np.errstate(over="ignore"):  # too large for float32: infinite, and refused as such
-                values = np.asarray(scores, dtype=np.float64).astype(np.float32)
+                values = as_numbers(scores).astype(np.float64).astype(np.float32)
         except (TypeError, ValueError) as error:
             raise TeacherError(
                 f"{self._teacher!r} returned a {type(scores).__name__} that is no array of numbers ({error}); it must "

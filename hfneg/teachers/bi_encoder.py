@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
+from hfneg.encoding import TOO_LARGE
 from hfneg.errors import SettingError
+from hfneg.memory import Halving
 from hfneg.models import check_similarity, name_of
 from hfneg.step import check
 from hfneg.teachers.base import Positions, Received, Scores
@@ -17,6 +19,10 @@ from hfneg.teachers.held_model import ModelTeacher, is_kind
 
 SETTINGS = "config_sentence_transformers.json"
 MULTI_VECTOR = "MultiVectorEncoder"
+
+Compare = Callable[[Any, Any, Positions, Positions], Scores]
+"""(vectors of queries, of documents, places in these [m], in those [m]) -> float32 [m]."""
+
 DOCUMENTS = 1024  # encoded at once; also pairs compared at once
 
 
@@ -34,7 +40,8 @@ class BiEncoderTeacher(ModelTeacher):
         model: Hub id, folder, or a SentenceTransformer or MultiVectorEncoder in memory.
         revision: of a Hub id.
         max_length: in tokens, per text. None: the model's own.
-        batch_size: texts per forward pass. None: 32. Not part of the digest.
+        batch_size: texts per forward pass. None: 32. Halved where so many do not fit into memory. Not part of the
+            digest.
         dtype: "bfloat16", "float16", "float32"; None: as saved.
         scale: "cosine", "from_zero" or "raw". None: "cosine" where the model compares by cosine, else "raw".
         query_prompt, document_prompt: put before the texts. None: the model's own prompts.
@@ -119,23 +126,25 @@ class BiEncoderTeacher(ModelTeacher):
         model = self._loaded()
         queries, query_of = _distinct(anchors)
         texts, text_of = _distinct(documents)
-        compare = self._comparison(model)
+        compare, fits = self._comparison(model), Halving(f"the model {name_of(self.model)!r}", TOO_LARGE)
         with self._ready(model):
             encoded = self._encode(model.encode_query, queries, self.query_prompt)
             for start, positions in _blocks(text_of, len(texts)):
                 block = self._encode(model.encode_document, texts[start : start + DOCUMENTS], self.document_prompt)
-                for at in range(0, len(positions), DOCUMENTS):
-                    some = positions[at : at + DOCUMENTS]
-                    done(some, compare(encoded, block, query_of[some], text_of[some] - start))
+                while len(positions):
+                    some = positions[:DOCUMENTS]
+                    sides = query_of[some], text_of[some] - start
+                    scores = fits.run(partial(_first, compare, encoded, block, sides), len(some))
+                    done(some[: len(scores)], scores)
+                    positions = positions[len(scores) :]
 
     def _encode(self, encode: Callable[..., Any], texts: list[str], prompt: str | None) -> Any:
         """A float32 array [n, d], or a list of arrays [tokens, d]."""
-        vectors = encode(
-            texts, prompt=prompt, batch_size=self.batch_size or 32, show_progress_bar=False, convert_to_numpy=True
-        )
+        settings = {"prompt": prompt, "show_progress_bar": False, "convert_to_numpy": True}
+        vectors = self.held.fits.run(lambda n: encode(texts, batch_size=n, **settings), self.batch_size or 32)
         return np.asarray(vectors, dtype=np.float32) if isinstance(vectors, np.ndarray) else vectors
 
-    def _comparison(self, model: Any) -> Callable[[Any, Any, Positions, Positions], Scores]:
+    def _comparison(self, model: Any) -> Compare:
         if self._is_multi_vector:
 
             def compare(queries: Any, documents: Any, left: Positions, right: Positions) -> Scores:
@@ -145,6 +154,11 @@ class BiEncoderTeacher(ModelTeacher):
 
             return compare
         return _cosine if self._similarity == "cosine" else _dot
+
+
+def _first(compare: Compare, queries: Any, documents: Any, sides: tuple[Positions, Positions], n: int) -> Scores:
+    """Of the first n pairs."""
+    return compare(queries, documents, sides[0][:n], sides[1][:n])
 
 
 def _dot(queries: Scores, documents: Scores, left: Positions, right: Positions) -> Scores:

@@ -39,8 +39,8 @@ class CrossEncoderTeacher(ModelTeacher):
         revision: of a Hub id.
         max_length: in tokens, anchor and document together. None: the model's own.
         batch_size: pairs per forward pass; a multiple of 8 makes a pair's score independent of the others' to the
-            last bit. None: as many as suit the machine (512 tokens a core, 16,384 on a GPU). Not part of the
-            digest (scores differ by about 1e-6).
+            last bit. None: as many as suit the machine (512 tokens a core, 16,384 on a GPU). Halved where so
+            many do not fit into memory. Not part of the digest (scores differ by about 1e-6).
         dtype: "bfloat16", "float16", "float32"; None: as saved ("float32" with engine="openvino"). On CPUs with
             bfloat16 "bfloat16" is several times as fast, and logits change in the third digit.
         scale: "probability" (sigmoid), "logit", or "from_zero" for a model trained to give 0 and up. None: the
@@ -109,8 +109,16 @@ class CrossEncoderTeacher(ModelTeacher):
     def _score(self, anchors: list[str], documents: list[str], done: Received) -> None:
         model = self._loaded()
         with self._ready(model), self._forward(model) as forward:
-            prompt, size = self._prompt_of(model), self.batch_size
-            score_pairs(model, anchors, documents, done, forward=forward, prompt=prompt, batch_size=size)
+            score_pairs(
+                model,
+                anchors,
+                documents,
+                done,
+                forward=forward,
+                prompt=self._prompt_of(model),
+                batch_size=self.batch_size,
+                fits=self.held.fits,
+            )
 
     @contextlib.contextmanager
     def _forward(self, model: Any) -> Iterator[Forward]:

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.errors import TeacherError
+from hfneg.memory import Halving
 from hfneg.teachers.base import Positions, Received, Scores
 
 TOKENIZED = 256  # pairs at once
@@ -130,9 +131,12 @@ def score_pairs(
     forward: Forward,
     prompt: str | None,
     batch_size: int | None,
+    fits: Halving,
 ) -> None:
     """Raw outputs of a CrossEncoder in evaluation mode, by `forward`, batch by batch, to `done`."""
     import torch
+
+    score = _fitted(forward, fits)
 
     waiting = Waiting(model.tokenizer, model.device.type, batch_size)
     with torch.inference_mode():
@@ -140,14 +144,14 @@ def score_pairs(
             stop = start + TOKENIZED
             pairs = [list(pair) for pair in zip(anchors[start:stop], documents[start:stop], strict=True)]
             features = dict(model.preprocess(pairs, prompt=prompt))
-            if not _fits(features, len(pairs)):  # packed without padding, or with more than text: as it comes
-                done(range(start, start + len(pairs)), forward(features, len(pairs)))
+            if not _fits(features, len(pairs)):
+                done(range(start, start + len(pairs)), _as_it_comes(model, pairs, forward, prompt, fits))
                 continue
             widths = widths_up_to(_longest(model, features["attention_mask"].shape[1]))
             for batch in waiting.add(start, features, widths):
-                done(batch.positions, forward(batch.features, len(batch.positions)))
+                done(batch.positions, score(batch.features, len(batch.positions)))
         for batch in waiting.rest():
-            done(batch.positions, forward(batch.features, len(batch.positions)))
+            done(batch.positions, score(batch.features, len(batch.positions)))
 
 
 def _fits(features: Features, n: int) -> bool:
@@ -166,6 +170,34 @@ def _longest(model: Any, needed: int) -> int:
     """The widest batch: as many tokens as the model takes, so that padding never exceeds its positions."""
     given = model.max_seq_length
     return max(needed, given) if isinstance(given, int) and given < 1 << 20 else 1 << (max(needed, 8) - 1).bit_length()
+
+
+def _fitted(forward: Forward, fits: Halving) -> Forward:
+    """`forward` of fixed shapes in pieces, again of few fixed shapes, where a whole batch does not fit into memory."""
+
+    def in_pieces(features: Features, n: int) -> Scores:
+        rows, width = features["attention_mask"].shape
+        scores: list[Scores] = []
+        while (at := sum(map(len, scores))) < n:
+            scores.append(fits.run(partial(_piece, forward, features, at), rows - at, width))
+        return np.concatenate(scores)[:n]
+
+    return in_pieces
+
+
+def _piece(forward: Forward, features: Features, start: int, n: int) -> Scores:
+    whole = not start and n == len(features["attention_mask"])
+    return forward(features if whole else _rows(features, slice(start, start + n)), n)
+
+
+def _as_it_comes(model: Any, pairs: list[list[str]], forward: Forward, prompt: str | None, fits: Halving) -> Scores:
+    """Pairs whose features are packed without padding, or hold more than text: in the shapes that the model makes."""
+    scores: list[Scores] = []
+    while (at := sum(map(len, scores))) < len(pairs):
+        scores.append(
+            fits.run(lambda n: forward(dict(model.preprocess(pairs[at : at + n], prompt=prompt)), n), len(pairs) - at)
+        )
+    return np.concatenate(scores)
 
 
 def torch_forward(model: Any) -> Forward:

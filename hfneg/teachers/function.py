@@ -5,10 +5,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hfneg import store
+from hfneg.encoding import TOO_LARGE
 from hfneg.errors import ProcessError, SettingError
+from hfneg.memory import Halving
 from hfneg.step import check, is_whole
 from hfneg.teachers.base import Received, Teacher
 
@@ -33,7 +36,7 @@ class FunctionTeacher(Teacher):
         id: names what the function computes; scores are stored under it. Give another one whenever the function
             begins to compute something else: hfneg cannot see that.
         scale: what its numbers are. "probability" applies a sigmoid; a judge that answers 0 to 1 is "from_zero".
-        batch_size: pairs per call.
+        batch_size: pairs per call, halved where the function says that memory does not suffice.
 
     The function works in the process that made it. A recipe cannot hold it: for a teacher in a recipe subclass
     `Teacher` in a module of your own and name that by import path.
@@ -70,9 +73,15 @@ class FunctionTeacher(Teacher):
                 f"the function of FunctionTeacher {self.id!r} lives in another process: run with num_proc=None, or "
                 "subclass hfneg.Teacher in a module of your own"
             )
-        for start in range(0, len(anchors), self.batch_size):
-            stop = min(start + self.batch_size, len(anchors))
-            done(range(start, stop), self.function(anchors[start:stop], documents[start:stop]))
+        start, fits = 0, Halving(f"the function of FunctionTeacher {self.id!r}", TOO_LARGE)
+        while start < len(anchors):
+            some = anchors[start : start + self.batch_size], documents[start : start + self.batch_size]
+            scores, n = fits.run(partial(self._first, *some), len(some[0]))
+            done(range(start, start + n), scores)
+            start += n
+
+    def _first(self, anchors: list[str], documents: list[str], n: int) -> tuple[Sequence[float], int]:
+        return self.function(anchors[:n], documents[:n]), n
 
     def _shown(self, settings: dict[str, Any]) -> dict[str, Any]:
         name = getattr(self.function, "__qualname__", type(self.function).__name__)

@@ -13,13 +13,16 @@ from typing import Any, ClassVar
 
 from hfneg import store
 from hfneg.base import devices
+from hfneg.encoding import TOO_LARGE
 from hfneg.errors import ProcessError, SettingError
+from hfneg.memory import Halving, loading
 from hfneg.models import (
     LiveDigest,
     folder_digest,
     folder_of,
     hub_commit,
     is_folder,
+    is_name,
     looks_like_path,
     name_of,
     saved_json,
@@ -53,6 +56,7 @@ class HeldModel:
         self._pinned: str | None = None
         self._loaded: tuple[str, Any] | None = None
         self._live = None if isinstance(self.model, str) or self.model is None else LiveDigest(self.model)
+        self.fits = Halving(f"the model {name_of(self.model)!r}", TOO_LARGE)
 
     @property
     def name(self) -> str | None:
@@ -108,7 +112,7 @@ class HeldModel:
         folder = is_folder(self.model)
         if not folder and looks_like_path(self.model):
             raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
-        with silent_loading():
+        with silent_loading(), loading(self.model):
             return load(
                 str(folder_of(self.model)) if folder else self.model,
                 revision=None if folder else hub_commit(self.model, self.revision),
@@ -242,7 +246,7 @@ def _longest(model: Any) -> int | None:
 
 def _checked(model: Any, revision: str | None, kinds: tuple[str, ...]) -> Any:
     if isinstance(model, str):
-        if not model or (looks_like_path(model) and not is_folder(model)):
+        if not is_name(model) or (looks_like_path(model) and not is_folder(model)):
             raise SettingError(
                 f"model {model!r}: there is no such folder; give a folder made by save_pretrained or a Hub id"
             )

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
+from hfneg.memory import is_out_of_memory
+
 TOKENS = 1_024  # of a batch, for which the order is chosen
 MOST_BYTES = 2 << 30  # of copies at once; the larger the matrices, the less there is to gain
 MACHINES = ("x86_64", "AMD64")  # elsewhere it was not tried
@@ -29,7 +31,12 @@ def packed_weights(model: Any) -> Iterator[bool]:
     changed = []
     try:
         for linear in _linears(base) if base is not None else ():
-            linear.forward = _packed(linear.weight, linear.bias)
+            try:
+                linear.forward = _packed(linear.weight, linear.bias)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                break  # the rest as it is: copies only make it faster
             changed.append(linear)
         yield bool(changed)
     finally:
