@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfneg import columns
+from hfneg.cards.markdown import escaped, one_line
 
 LONGEST = 240
 ROWS = 5
@@ -83,9 +84,6 @@ def _at(values: list[Any], i: int) -> Any:
 
 
 def _short(text: Any) -> str:
-    """One line that neither breaks a table nor is read as Markdown or HTML."""
-    line = " ".join(str(text).split())
-    line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-    for character in "\\`*_[]|<>#":
-        line = line.replace(character, f"&#{ord(character)};")
-    return line
+    """Cut to what a table can show, and escaped."""
+    line = one_line(text)
+    return escaped(line if len(line) <= LONGEST else line[: LONGEST - 1] + "…")

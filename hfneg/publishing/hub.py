@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfneg.errors import AccessError, HfnegError, PublishError, SettingError
+from hfneg.publishing.licences import listed
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -23,6 +25,25 @@ class ConflictError(PublishError):
 
 class PassingError(PublishError):
     """A lost connection, a busy or failing server: another try may do."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the Hub says of a dataset that texts came from.
+
+    Attributes:
+        seen: whether it is there for this token; else nothing below is known.
+        licences: by the names of the Hub; several where the card lists several.
+        name, link: of a licence that is "other".
+    """
+
+    id: str
+    seen: bool = True
+    private: bool = False
+    gated: bool = False
+    licences: tuple[str, ...] = ()
+    name: str | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +74,7 @@ class Head:
         if commit is None and path not in self.files:
             return None
         try:
-            return self.fetch(path, commit).read_text(encoding="utf-8")
+            return self.fetch(path, commit).read_bytes().decode("utf-8")  # line ends stay as they are
         except PublishError as error:
             if isinstance(error.__cause__, EntryNotFoundError):
                 return None
@@ -78,6 +99,10 @@ class HubRepository:
             raise SettingError(f"repo={name!r}: expected the id of a dataset on the Hub, like 'org/name'")
         self.name, self.branch, self.token = name, branch or MAIN, token or get_token()
         self.api: HfApi = HfApi(token=self.token)
+
+    def at(self, commit: str) -> Head | None:
+        """The state at a commit of it."""
+        return HubRepository(self.name, commit, self.token).head()
 
     def head(self) -> Head | None:
         """Where the branch is now; None where repository or branch do not exist."""
@@ -130,8 +155,8 @@ class HubRepository:
                 f"{self.name} is a {kind} on the Hub, not a dataset; give the id of a dataset, new or there already"
             )
 
-    def terms_of(self, source: str) -> tuple[str | None, bool]:
-        """(licence, whether it is gated) of another dataset; (None, False) where it cannot be seen."""
+    def terms_of(self, source: str) -> Terms:
+        """What another dataset's card and state say now."""
         from huggingface_hub.errors import HfHubHTTPError
 
         try:
@@ -139,10 +164,27 @@ class HubRepository:
                 info = self.api.repo_info(source, repo_type=KIND)
         except PublishError as error:
             if isinstance(error.__cause__, HfHubHTTPError) and _status(error.__cause__) in (401, 403, 404):
-                return None, False
+                return Terms(source, seen=False)
             raise
-        licence = getattr(info.card_data, "license", None) if info.card_data is not None else None
-        return (licence if isinstance(licence, str) else None), bool(info.gated)
+        card: Mapping[str, Any] = info.card_data.to_dict() if info.card_data is not None else {}
+        named = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
+        known = tuple(name for name in listed(card.get("license") or named) if name != "unknown")
+        texts = (str(card[key]) if card.get(key) else None for key in ("license_name", "license_link"))
+        return Terms(source, True, bool(info.private), bool(info.gated), known, *texts)
+
+    def validate(self, readme: str) -> None:
+        """Raise PublishError where the Hub would refuse this README; no repository is needed for that."""
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+        with errors(self.name):
+            answer = get_session().post(
+                f"{self.api.endpoint}/api/validate-yaml",
+                json={"content": readme, "repoType": KIND},
+                headers=build_hf_headers(token=self.token),
+            )
+            if answer.status_code == 400:
+                raise ValueError("; ".join(str(error.get("message")) for error in answer.json().get("errors", [])))
+            hf_raise_for_status(answer)
 
     def create(self, private: bool) -> None:
         """The repository and the branch, where they do not exist."""
@@ -192,8 +234,10 @@ def errors(repo: str) -> Iterator[None]:
         raise
     except theirs.LocalTokenNotFoundError:
         raise AccessError(_no_token(repo)) from None
-    except (http, OSError, RuntimeError) as error:
+    except (http, OSError, RuntimeError, JSONDecodeError) as error:  # the last: an answer that is none, of a proxy, say
         raise _translated(error, repo) from error
+    except ValueError as error:  # of the clients, before they send anything
+        raise PublishError(f"the Hub refuses what was to be sent to {repo}: {' '.join(str(error).split())}") from error
 
 
 def _translated(error: BaseException, repo: str) -> HfnegError:
