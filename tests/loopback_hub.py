@@ -374,9 +374,10 @@ class Actions:
             for config in (known or {}).get("configs", []):
                 if not isinstance(config.get("config_name"), str) or not config.get("data_files"):
                     errors.append({"message": f"not a config: {config}"})
-            licence = (known or {}).get("license")
-            if licence is not None and not re.fullmatch(r"[a-z0-9.+-]+", str(licence)):
-                errors.append({"message": f'"license" must be one of the known licences, not {licence}'})
+            licences = (known or {}).get("license") or []
+            for licence in licences if isinstance(licences, list) else [licences]:
+                if not re.fullmatch(r"[a-z0-9.+-]+", str(licence)):
+                    errors.append({"message": f'"license" must be one of the known licences, not {licence}'})
         except yaml.YAMLError as error:
             errors = [{"message": str(error)}]
         return (400 if errors else 200), {"errors": errors, "warnings": []}, {}
