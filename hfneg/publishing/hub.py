@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 KIND = "dataset"
 MAIN = "main"
+PATIENCE = 300.0
+"""Seconds that the Hub may be silent; the clients themselves would wait for ever."""
 
 
 class ConflictError(PublishError):
@@ -110,7 +112,7 @@ class HubRepository:
 
         with errors(self.name):
             try:
-                info = self.api.repo_info(self.name, repo_type=KIND, revision=self.branch)
+                info = self.api.repo_info(self.name, repo_type=KIND, revision=self.branch, timeout=PATIENCE)
             except GatedRepoError:
                 raise
             except (RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -148,7 +150,7 @@ class HubRepository:
         for kind in ("model", "space"):
             with errors(self.name):
                 try:
-                    self.api.repo_info(self.name, repo_type=kind)
+                    self.api.repo_info(self.name, repo_type=kind, timeout=PATIENCE)
                 except HfHubHTTPError:  # not there, or not to be seen
                     continue
             raise PublishError(
@@ -161,7 +163,7 @@ class HubRepository:
 
         try:
             with errors(source):
-                info = self.api.repo_info(source, repo_type=KIND)
+                info = self.api.repo_info(source, repo_type=KIND, timeout=PATIENCE)
         except PublishError as error:
             if isinstance(error.__cause__, HfHubHTTPError) and _status(error.__cause__) in (401, 403, 404):
                 return Terms(source, seen=False)
@@ -224,10 +226,14 @@ class HubRepository:
 
 @contextlib.contextmanager
 def errors(repo: str) -> Iterator[None]:
-    """What the clients raise, as errors of ours."""
+    """What the clients raise, as errors of ours; one who waits too long is raised too."""
     from huggingface_hub import errors as theirs
+    from huggingface_hub.utils import get_session
 
     http = getattr(theirs, "HTTPError", OSError)  # of the HTTP library: also lost connections
+    session: Any = get_session()
+    before = getattr(session, "timeout", None)
+    session.timeout = PATIENCE  # of the session's requests that have none of their own
     try:
         yield
     except HfnegError:
@@ -238,6 +244,8 @@ def errors(repo: str) -> Iterator[None]:
         raise _translated(error, repo) from error
     except ValueError as error:  # of the clients, before they send anything
         raise PublishError(f"the Hub refuses what was to be sent to {repo}: {' '.join(str(error).split())}") from error
+    finally:
+        session.timeout = before
 
 
 def _translated(error: BaseException, repo: str) -> HfnegError:
