@@ -6,9 +6,11 @@ Functions named ``...ed`` or ``...ing`` at the top run in the client's process (
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 import pytest
 import yaml
 from hub_fixtures import BERT, READER, STRANGER
+from hypothesis import given
+from hypothesis import strategies as st
 from loopback_hub import Fault, Hub
 from small_collection import documents, pairs, values
 
@@ -451,8 +455,7 @@ def test_how_many_requests_a_push_makes(small: Path, client: Client, hub: Hub) -
     assert 8 <= len(hub.log) <= REQUESTS, "\n".join(hub.log)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(REQUESTS))
+@pytest.mark.parametrize(("at", "after"), [(at, bool(at % 2)) for at in range(REQUESTS)])
 def test_a_connection_cut_at_any_request(small: Path, client: Client, hub: Hub, at: int, after: bool) -> None:
     """Cut once it goes on; cut from there on it is an error, all or nothing is there, and another run completes it."""
     name = f"org/cut-{at}-{after}"
@@ -699,8 +702,37 @@ def test_a_dry_run_is_what_would_be_pushed(rounds: tuple[Path, Path], client: Cl
     for path in here:
         assert (tmp_path / "dry" / path).read_bytes() == pushed.content("main", path), path
     assert len(load_dataset(str(tmp_path / "dry"), "round-001", split="train")) == done.configs[0].rows
-    with pytest.raises(hfneg.OutputExistsError, match="is there already"):
-        hfneg.publish(rounds[0], "org/dry", dry_run=tmp_path / "dry")
+
+
+def test_a_dry_run_touches_nothing_of_the_users(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with files, a file, or a place inside of the mined folder is refused and stays as it is; an empty folder
+    is filled, also where one stands in it or it is linked."""
+    mined = tmp_path / "mined"
+    shutil.copytree(small, mined)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("x")
+    before = tree_of(tmp_path)
+    for place, kind in (
+        ("full", hfneg.OutputExistsError),
+        ("file", hfneg.OutputExistsError),
+        ("mined", hfneg.OutputExistsError),
+        ("mined/look", hfneg.OutputError),
+        ("file/look", hfneg.OutputError),
+    ):
+        with pytest.raises(kind):
+            hfneg.publish(mined, "org/dry", dry_run=tmp_path / place, audit=False)
+    assert tree_of(tmp_path) == before
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "link").symlink_to("linked")
+    monkeypatch.chdir(tmp_path / "empty")
+    for place, found in ((".", tmp_path / "empty"), ("../link", tmp_path / "linked"), ("../a/b", tmp_path / "a" / "b")):
+        hfneg.publish(mined, "org/dry", dry_run=place, audit=False)
+        assert (found / "README.md").is_file()
+    assert (Path.cwd() / "README.md").is_file(), "the folder itself is the one it was"
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"mined", "full", "file", "empty", "linked", "link", "a"}, "and nothing else was left"
 
 
 def card_of(folder: Path) -> tuple[dict[str, Any], str]:
@@ -972,9 +1004,100 @@ def test_windows_lines_and_what_stands_before_the_head() -> None:
 def test_our_part_replaces_only_itself(body: str) -> None:
     """Put in, and put in again with something after it: the rest of the body stays to the letter."""
     from hfneg.cards import Readme
+    from hfneg.cards.readme import END
 
+    assert Readme({}, "").with_ours(f"one {END}").with_ours("two").body.count("hfneg:end") == 1, "no mark inside"
     once = Readme({}, body).with_ours("one").body
     assert once.startswith(body.rstrip("\n"))
     twice = Readme({}, once + "after").with_ours("two").body
     assert twice == once.replace("\none\n", "\ntwo\n") + "after"
     assert Readme.parse(Readme({"a": 1}, twice).text()) == Readme({"a": 1}, twice)
+
+
+NASTY = [
+    "a <b> & c &lt; d &amp;#35; e",
+    "| cells | and `code` `` and ```fences```",
+    "**bold** _under_ ~~gone~~ [link](http://x.y) ![picture](x.png) # no head",
+    "$$x^2$$ :smile: \\| \\` <!-- hfneg:end --> &#35;",
+    "line\none\r\n\ttab \u202eright to left\u202c \x07bell",
+    "e\u0301 \U0001f469\u200d\U0001f4bb 日本語 العربية",
+]
+
+
+def test_texts_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Read by a Markdown reader the card's tables hold each text to the letter, white space and what cannot be seen
+    aside; no text ends our part or opens a tag."""
+    import html
+
+    import datasets
+    from markdown_it import MarkdownIt
+
+    texts = [f"{text} {i}" for i, text in enumerate(NASTY * 3)]
+    rows = datasets.Dataset.from_list([{"query": f"{text} asked", "answer": text} for text in texts])
+    hfneg.mine(rows, texts, hfneg.Recipe(k=10, sampler=hfneg.TakeTop(3)), out=tmp_path / "mined", **NAMES)
+    hfneg.publish(tmp_path / "mined", "org/nasty", dry_run=tmp_path / "dry", audit=False)
+    for folder in ("mined", "dry"):
+        _, body = card_of(tmp_path / folder)
+        page = MarkdownIt("commonmark").enable("table").render(body)
+        cells = [html.unescape(cell) for cell in re.findall(r"<td>(.*?)</td>", page)]
+        bold = [html.unescape(text) for text in re.findall(r"<strong>(.*?)</strong></p>", page)]
+        hidden = str.maketrans("", "", "\u202e\u202c\x07")
+        plain = {" ".join(text.translate(hidden).split()) for text in texts}
+        shown = [cells[i + 1] for i, cell in enumerate(cells) if cell in ("positive", "negative")]
+        assert len(shown) >= 15
+        assert set(shown) <= plain
+        assert {text.removesuffix(" asked") for text in bold} <= plain
+        assert len(bold) == 5
+        assert "<b>" not in page
+        assert body.count("<!-- hfneg:end") == (1 if folder == "dry" else 0)
+
+
+@given(text=st.text(alphabet="\\`*_[]|<>#&~$: abc;1-+.()!\"'=/@", min_size=1, max_size=30))
+def test_each_character_is_escaped_once(text: str) -> None:
+    """In a cell, in bold, and as code in a cell: what a Markdown reader shows is the text."""
+    import html
+
+    from markdown_it import MarkdownIt
+
+    from hfneg.cards.markdown import escaped, in_code_cell, one_line
+
+    line = one_line(text)
+    if line:
+        for shown, around in ((escaped(text), ""), (in_code_cell(text), "code")):
+            page = MarkdownIt("commonmark").enable("table").render(f"| x |\n|---|\n| {shown} |\n")
+            cell = re.findall(r"<td>(.*)</td>", page)[0]
+            cell = cell.removeprefix("<code>").removesuffix("</code>") if around else cell
+            assert html.unescape(cell) == line
+
+
+def test_each_number_says_what_it_counts(published: tuple[str, Published, Published], hub: Hub) -> None:
+    """Rows and bytes of a shared config are those of all its files; the audit counts row by row."""
+    import pyarrow.parquet as pq
+
+    name, first, second = published
+    body = body_of(hub, name)
+    lines = dict(re.findall(r"^\| `([\w-]+)` \| .* \| ([\d,]+) \| ", body, re.MULTILINE))
+    for config, files in (("corpus", 2), ("queries", 1)):
+        paths = [path for path in hub.repository(name).at("main").files if path.startswith(f"{config}/")]
+        assert len(paths) == files, "the second round has no new anchors"
+        contents = [hub.repository(name).content("main", path) for path in paths]
+        rows = sum(pq.read_metadata(io.BytesIO(content)).num_rows for content in contents)
+        assert lines[config] == str(rows)
+        (found,) = [c for c in second.configs if c.name == config]
+        assert (found.rows, found.size) == (rows, sum(map(len, contents)))
+        assert found.new < found.size
+    assert second.size < sum(config.size for config in second.configs)
+    assert first.size == sum(config.size for config in first.configs)
+    audit = head_of(hub, name)["hfneg"]["audit"]
+    assert f"its {audit['rows']} rows, with {audit['negatives']} negatives counted row by row" in body
+
+
+def test_what_to_give_to_make_it_again(rounds: tuple[Path, Path], tmp_path: Path) -> None:
+    """What was not on the Hub is part of the command; a corpus that is only the positives is not."""
+    hfneg.publish(rounds[0], "org/again", dry_run=tmp_path / "dry", audit=False)
+    assert "$ hfneg reproduce org/again@round-001 --pairs PAIRS --corpus CORPUS\n" in card_of(tmp_path / "dry")[1]
+    hfneg.mine(pairs(), recipe=hfneg.Recipe(k=5), out=tmp_path / "positives", **NAMES)
+    hfneg.publish(tmp_path / "positives", "org/again", dry_run=tmp_path / "two", audit=False)
+    body = card_of(tmp_path / "two")[1]
+    assert "$ hfneg reproduce org/again@round-001 --pairs PAIRS\n" in body
+    assert "loads the sources" not in body

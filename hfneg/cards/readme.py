@@ -59,7 +59,8 @@ class Readme:
 
     def with_ours(self, part: str) -> Readme:
         """Our part of the body replaced, or put behind what is there."""
-        ours = self._ended(f"{BEGIN}\n{part.strip()}\n{END}")
+        inside = part.strip().replace("<!-- hfneg:", "<!- hfneg:")  # no mark but the two
+        ours = self._ended(f"{BEGIN}\n{inside}\n{END}")
         if _OURS.search(self.body):
             first, *_ = _OURS.finditer(self.body)
             before, after = self.body[: first.start()], _OURS.sub("", self.body[first.end() :])
