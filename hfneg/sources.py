@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_URL = re.compile(r"hf://datasets/([^@]+)@([^/]+)/")
+_URL = re.compile(r"(?:hf://datasets/|https?://[^/]+/datasets/)([^@/]+(?:/[^@/]+)?)(?:@|/resolve/)([^/]+)/")
 
 Source = dict[str, Any]
 
@@ -59,7 +59,8 @@ def _sources(dataset: Any) -> Iterator[Source]:
         if len(parts) == 5 and "___" in parts[0] and _COMMIT.fullmatch(parts[3]):
             yield {"id": parts[0].replace("___", "/", 1), "revision": parts[3], "config": parts[1], **split}
     name = getattr(getattr(dataset, "info", None), "config_name", None)
-    config = {"config": str(name)} if name else {}
+    made_up = re.search(r"-[0-9a-f]{16}$", str(name))  # of files that were named one by one
+    config = {"config": str(name)} if name and not made_up else {}
     for url in _streamed(getattr(dataset, "_ex_iterable", None)):
         match = _URL.match(url)
         if match:

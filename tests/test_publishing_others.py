@@ -296,6 +296,54 @@ def publish_with_store(folder: Path, name: str, store: str) -> Any:
         os.environ["HFNEG_STORE"] = before
 
 
+def test_files_that_are_gone_come_back(rounds: list[Path], client: Client, hub: Hub) -> None:
+    """The card names no file that its owner deleted; the same folder, pushed again, brings it back."""
+    name, gone = "org/deleted", ["round-001/ids/train-00000.parquet", "round-001/triplets/train-00000.parquet"]
+    client(hfneg.publish, rounds[0], name, formats=["triplets"], audit=False)
+    before = hub.repository(name).at("main").files
+    hub.repository(name).commit("main", None, "away with it", "", "somebody", dict.fromkeys(gone))
+    client(hfneg.publish, rounds[1], name, audit=False)
+    assert not {"round-001", "round-001-triplets"} & {entry["config_name"] for entry in head_of(hub, name)["configs"]}
+    assert client(rows_at, name, "round-002", "main")
+    done = client(hfneg.publish, rounds[0], name, audit=False)
+    assert (done.tag, done.changes) == ("round-001.1", ("files that were gone",))
+    for path in gone:
+        assert hub.repository(name).at("main").files[path].etag() == before[path].etag()
+    assert client(rows_at, name, "round-001", "main") == client(rows_at, name, "round-001", "round-001")
+
+
+def test_another_licence_takes_the_name_of_the_old_along(rounds: list[Path], client: Client, hub: Hub) -> None:
+    """The name and the link of a licence that is none of the Hub's do not stay behind."""
+    with_readme(hub, "org/house", {"license": "other", "license_name": "house-1.0", "license_link": "LICENSE"})
+    client(hfneg.publish, rounds[0], "org/house", audit=False)
+    assert head_of(hub, "org/house")["license_name"] == "house-1.0"
+    client(hfneg.publish, rounds[0], "org/house", license="mit", audit=False)
+    head = head_of(hub, "org/house")
+    assert {key: head[key] for key in head if key.startswith("license")} == {"license": "mit"}
+
+
+def test_an_older_round_brings_no_secret_either(rounds: list[Path], client: Client, hub: Hub, tmp_path: Path) -> None:
+    """Its provenance file is looked at like that of the newest."""
+    for folder in rounds[:2]:
+        client(hfneg.publish, folder, "org/no-secrets", audit=False)
+    told = recorded(rounds[0], tmp_path / "told", calibration="by /home/anna/judge.py")
+    with pytest.raises(hfneg.PublishError, match="a local path"):
+        client(hfneg.publish, told, "org/no-secrets", audit=False)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"format": 1, "round": 1}', '{"format": 99, "round": 1}'])
+def test_a_provenance_file_that_is_none(rounds: list[Path], client: Client, hub: Hub, text: str) -> None:
+    """Somebody else's stays where it is and ours is another round; one of a newer hfneg is an error."""
+    name = f"org/not-ours-{len(text)}-{text.count('9')}"
+    with_readme(hub, name, {"license": "mit"}, {"round-001/provenance.json": text})
+    if "99" in text:
+        with pytest.raises(hfneg.PublishError, match="newer hfneg"):
+            client(hfneg.publish, rounds[0], name, audit=False)
+    else:
+        assert client(hfneg.publish, rounds[0], name, audit=False).round == 2
+    assert hub.repository(name).content("main", "round-001/provenance.json").decode() == text
+
+
 # What is said when it does not end well.
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +61,7 @@ class Plan:
     Attributes:
         number, tag: its number, and the tag of its commit.
         there: the round as it is published already, with this content; None where it is new.
+        core: whether ids, texts and ledger are to be made; else they are there.
         formats: text formats to be added.
         changes: in words, what is to be done to a round that is there; nothing where this is empty.
         parent: the commit that the round was built on; None where there was none.
@@ -70,6 +71,7 @@ class Plan:
     number: int
     tag: str
     there: Round | None
+    core: bool
     formats: tuple[str, ...]
     changes: tuple[str, ...]
     parent: str | None
@@ -120,7 +122,7 @@ class Assembly:
         positive[self.anchors.positives(np.arange(len(self.anchors))).flat] = True
         return not bool(positive.all())
 
-    def changes(self, state: State, there: Round, missing: Iterable[str]) -> list[str]:
+    def changes(self, state: State, there: Round) -> list[str]:
         """In words, what another push would change of a round that is there with this content."""
         now = json.loads(json.dumps(self.facts(there.facts["round"], there.tag, there.facts.get("parent"), there)))
         names = sorted({*now, *there.facts} - {*OF_THE_PUSH})
@@ -129,7 +131,7 @@ class Assembly:
             found.append("license")
         if set(state.known.rounds) - state.listed():
             found.append("rounds that the README has lost")
-        return [*missing, *found]
+        return found
 
     def decision(self, state: State, public: bool) -> Decision:
         """Under which licence, after a look at the sources."""
@@ -147,7 +149,7 @@ class Assembly:
         """The files of the round that are not there yet, in `work`; logs how large each config is."""
         work.mkdir(parents=True)
         staged = Staged()
-        if plan.there is None:
+        if plan.core:
             staged = stage_round(self.folder, self.summary, self.anchors, plan.number, work, self._earlier(state, plan))
         stage_formats(staged, self.folder, self.summary, plan.number, work, plan.formats)
         for config in staged.configs:
@@ -168,7 +170,7 @@ class Assembly:
             _say_what_stops_loading(self.hub.name, state.files)
         facts = self.facts(plan.number, plan.tag, plan.parent, there)
         facts["terms"] = decision.facts()
-        whole = (*(there.configs if there is not None else ()), *staged.configs)
+        whole = configs.put(there.configs if there is not None else (), staged.configs)
         facts["configs"] = [config.fact() for config in whole]
         known = Known(dict(sorted({**state.known.rounds, plan.number: Round(facts, whole)}.items())))
         place = Place(self.hub.name, state.readme, known, state.theirs, self.hub.token)

@@ -14,7 +14,7 @@ from hfneg.publishing import configs
 from hfneg.publishing.known import FORMAT, Known
 from hfneg.publishing.layout import Config, picture_of, round_name
 from hfneg.publishing.secrets import check_clean, is_clean
-from hfneg.publishing.terms import Decision
+from hfneg.publishing.terms import KEYS, Decision
 
 KEY = "hfneg"
 COUNTS = ("rows", "anchors", "documents", "added_positives", "candidates", "negatives", "negatives_per_anchor",
@@ -82,7 +82,10 @@ def write_card(place: Place, folder: Path, summary: Mapping[str, Any], number: i
         "source_datasets": list(dict.fromkeys(source["id"] for source in rounds[number].facts["datasets"])),
     }
     card = place.readme.with_head(ours, added, {**decision.head, "annotations_creators": ["machine-generated"]})
-    card.head.update(decision.head)
+    if decision.head:  # name and link of another licence go with it
+        card.head = {key: value for key, value in card.head.items() if key not in KEYS or key in decision.head}
+        card.head.update(decision.head)
+    check_clean({"the YAML": dict(rounds[number].facts)}, place.token)
     if number == newest:
         card = card.with_ours(_body(place, folder, summary, rounds[newest].facts, card.head))
     return card.text()
@@ -131,7 +134,7 @@ def _body(
         "short": short,
     }
     clean = {**summary, **{name: facts[name] for name in ("recipe", "teacher", *OF_THE_CONTENT) if name in facts}}
-    check_clean({"the body": render(clean, **shown), "the YAML": dict(facts)}, place.token)
+    check_clean({"the body": render(clean, **shown)}, place.token)
     samples = [s for s in read_samples(folder, summary["columns"]) if is_clean(repr(s), place.token)]
     return render(clean, **shown, samples=samples)
 

@@ -17,8 +17,8 @@ from hfneg.errors import AccessError, HfnegError, PublishError
 from hfneg.publishing import configs
 from hfneg.publishing.assembling import Assembly, Plan, State
 from hfneg.publishing.hub import ConflictError, Head, HubRepository, PassingError
-from hfneg.publishing.known import README, Known
-from hfneg.publishing.layout import Config, Staged, round_name
+from hfneg.publishing.known import README, Known, Round
+from hfneg.publishing.layout import Config, Staged, round_name, text_formats
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Push:
         self._began = True
         commit = self.hub.commit(files, head.commit, _title(plan), self._described(plan))
         self._tag(head, plan, commit)
-        whole = [*(plan.there.configs if plan.there is not None else ()), *staged.configs]
+        whole = configs.put(plan.there.configs if plan.there is not None else (), staged.configs)
         return self._published(state, plan, commit, commit != head.commit, whole)
 
     def _check(self, head: Head | None) -> None:
@@ -129,7 +129,7 @@ class Push:
 
     def _staged(self, state: State, plan: Plan) -> Staged:
         """The round's files; made once for a number and what was published before it."""
-        key = (plan.number, plan.formats, plan.there is None, state.known.but(plan.number).paths())
+        key = (plan.number, plan.formats, plan.core, state.known.but(plan.number).paths())
         if self._made is None or self._made[0] != key:
             shutil.rmtree(self._scratch / "staged", ignore_errors=True)
             self._made = key, self.assembly.stage(state, plan, self._scratch / "staged")
@@ -140,13 +140,11 @@ class Push:
         assert plan.there is not None
         commit = head.tags.get(plan.tag) or self.hub.commit_of(f"content {self.assembly.content}", head)
         self._tag(head, plan, commit)
-        return self._published(state, plan, commit, False, list(plan.there.configs))
+        return self._published(state, plan, commit, False, plan.there.configs)
 
-    def _published(self, state: State, plan: Plan, commit: str, new: bool, whole: list[Config]) -> Published:
-        whole = configs.total(whole, state.known.but(plan.number))
-        return Published(
-            self.hub.name, plan.number, plan.tag, commit, new, tuple(whole), None, plan.changes, plan.ignored
-        )
+    def _published(self, state: State, plan: Plan, commit: str, new: bool, whole: tuple[Config, ...]) -> Published:
+        total = tuple(configs.total(whole, state.known.but(plan.number)))
+        return Published(self.hub.name, plan.number, plan.tag, commit, new, total, None, plan.changes, plan.ignored)
 
     def _created(self) -> Head:
         """The head of a new repository."""
@@ -172,7 +170,7 @@ class Push:
                 f"number ({self._next(state)}), or publish into another repository"
             )
         taken = configs.names_of(state.readme.head, state.theirs, known)
-        have = {config.name for config in there.configs} if there is not None else set()
+        have = {config.name for config in there.configs} - there.lost if there is not None else set()
         missing = [name for name in self.assembly.formats if f"{round_name(number)}-{name}" not in have]
         if head is None or there is None:
             configs.refuse_taken(self.hub.name, taken, number)
@@ -180,8 +178,11 @@ class Push:
             if head is not None:
                 self._check_tag(head, tag)
             before = head.commit if head is not None and README in head.files else None
-            return Plan(number, tag, None, tuple(missing), (), before)
-        changes = self.assembly.changes(state, there, [f"format {name}" for name in missing])
+            return Plan(number, tag, None, True, tuple(missing), (), before)
+        core, again = self._lost(there)
+        changes = [f"format {name}" for name in missing] + (["files that were gone"] if there.lost else [])
+        changes += self.assembly.changes(state, there)
+        missing = [name for name in text_formats() if name in missing or name in again]
         tag = self.tag or there.tag
         self._check_tag(head, tag)
         ignored = [f"format {name}: published already" for name in self.assembly.formats if name not in missing]
@@ -189,7 +190,14 @@ class Push:
             if self.tag is not None:
                 ignored.append(f"tag {tag}: it stays at the commit that it names")
             tag = _successor(tag, head.tags)
-        return Plan(number, tag, there, tuple(missing), tuple(changes), there.facts.get("parent"), tuple(ignored))
+        return Plan(number, tag, there, core, tuple(missing), tuple(changes), there.facts.get("parent"), tuple(ignored))
+
+    @staticmethod
+    def _lost(there: Round) -> tuple[bool, list[str]]:
+        """(whether anything but text formats has lost files, the formats that have)."""
+        names = {f"{round_name(there.facts['round'])}-{name}": name for name in text_formats()}
+        formats = [names[config] for config in there.lost if config in names]
+        return len(formats) < len(there.lost), formats
 
     def _next(self, state: State) -> int:
         tags = state.head.tags if state.head is not None else ()

@@ -100,6 +100,12 @@ def total(configs: Sequence[Config], others: Known) -> list[Config]:
     return [others.joined(config) for config in configs]
 
 
+def put(there: Iterable[Config], staged: Iterable[Config]) -> tuple[Config, ...]:
+    """The configs of a round after a push: those that are there, with what is pushed in their places or behind them."""
+    found = {config.name: config for config in there} | {config.name: config for config in staged}
+    return tuple(found.values())
+
+
 def _place(entry: Mapping[str, Any]) -> tuple[bool, str]:
     """What all rounds share, then the rounds."""
     name = str(entry["config_name"])

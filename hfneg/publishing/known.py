@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from hfneg.errors import PublishError
@@ -14,16 +14,31 @@ from hfneg.publishing.layout import LEDGER, TEXTS, Config, picture_of, round_nam
 
 README, PROVENANCE, RECIPE = "README.md", "provenance.json", "recipe.yaml"
 FORMAT = 1
-KINDS = {"format": int, "round": int, "tag": str, "content": str, "configs": list, "counts": dict}
+KINDS = {"tag": str, "content": str, "configs": list, "counts": dict}
 """What every provenance file has; one without is somebody else's."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """A round that is published: the facts of its provenance file, and the configs that it brought."""
+    """A round that is published.
+
+    Attributes:
+        facts: of its provenance file.
+        configs: what it brought, without files that are gone.
+        lost: the configs of which files are gone.
+    """
 
     facts: Mapping[str, Any]
     configs: tuple[Config, ...]
+    lost: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], files: frozenset[str]) -> Round:
+        """By its facts and all files of the repository."""
+        whole = [Config.of_fact(fact) for fact in facts["configs"]]
+        there = [config.only(files) for config in whole]
+        lost = frozenset(config.name for config in whole if config not in there)
+        return cls(facts, tuple(config for config in there if any(config.paths()) or config.name not in lost), lost)
 
     @property
     def tag(self) -> str:
@@ -34,11 +49,11 @@ class Round:
         return str(self.facts["content"])
 
     def paths(self) -> Iterator[str]:
-        """Its files."""
+        """Its files, also those that are gone."""
         name = round_name(self.facts["round"])
         yield from (f"{name}/{PROVENANCE}", f"{name}/{RECIPE}", picture_of(self.facts["round"]))
-        for config in self.configs:
-            yield from config.paths()
+        for fact in self.facts["configs"]:
+            yield from Config.of_fact(fact).paths()
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,7 @@ class Known:
             return cls()
         facts = {number: facts_of(head, number) for number in numbers_in(head)}
         files = frozenset(head.files)
-        return cls({number: Round(found, _configs(found, files)) for number, found in facts.items() if found})
+        return cls({number: Round.of(found, files) for number, found in facts.items() if found})
 
     def number_of(self, content: str) -> int | None:
         """The round with this content."""
@@ -78,7 +93,7 @@ class Known:
 
     def names(self) -> set[str]:
         """The configs that are ours."""
-        found = {config.name for there in self.rounds.values() for config in there.configs}
+        found = {fact["name"] for there in self.rounds.values() for fact in there.facts["configs"]}
         return found | ({LEDGER} if found else set())
 
     def joined(self, config: Config) -> Config:
@@ -108,20 +123,9 @@ def facts_of(head: Head, number: int) -> dict[str, Any] | None:
         facts = json.loads(text or "null")
     except json.JSONDecodeError:
         return None
-    if not isinstance(facts, dict) or facts.get("round") != number:
-        return None
-    if not all(isinstance(facts.get(name), kind) for name, kind in KINDS.items()):
+    if not isinstance(facts, dict) or facts.get("round") != number or not isinstance(facts.get("format"), int):
         return None
     if facts["format"] > FORMAT:
         raise PublishError(f"{head.repo} was published by a newer hfneg ({facts.get('version')}); update hfneg")
-    return facts
-
-
-def _configs(facts: Mapping[str, Any], files: frozenset[str]) -> tuple[Config, ...]:
-    """The configs of a round, without files that are gone."""
-    found = []
-    for config in map(Config.of_fact, facts["configs"]):
-        kept = {split: tuple(path for path in paths if path in files) for split, paths in config.files.items()}
-        if any(kept.values()):
-            found.append(replace(config, files=kept))
-    return tuple(found)
+    ours = all(isinstance(facts.get(name), kind) for name, kind in KINDS.items())
+    return facts if ours and all(Config.is_fact(config) for config in facts["configs"]) else None

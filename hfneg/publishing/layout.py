@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,9 @@ TEXTS = {
 def round_name(number: int) -> str:
     """``round-001``: zero padded, because configs are listed as text."""
     return f"round-{number:03d}"
+
+
+FACT = {"name": str, "what": str, "rows": int, "size": int, "files": dict}
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,13 @@ class Config:
         files = {split: list(paths) for split, paths in self.files.items()}
         return {"name": self.name, "what": self.what, "rows": self.rows, "size": self.size, "files": files}
 
+    @staticmethod
+    def is_fact(fact: Any) -> bool:
+        """Whether this is what `fact` gives."""
+        if not isinstance(fact, dict) or not all(isinstance(fact.get(name), kind) for name, kind in FACT.items()):
+            return False
+        return all(isinstance(paths, list) for paths in fact["files"].values())
+
     @classmethod
     def of_fact(cls, fact: Mapping[str, Any]) -> Config:
         files = {split: tuple(paths) for split, paths in fact["files"].items()}
@@ -89,6 +99,11 @@ class Config:
         splits = dict.fromkeys([*other.files, *self.files])
         both = {split: tuple(sorted({*other.files.get(split, ()), *self.files.get(split, ())})) for split in splits}
         return replace(self, rows=other.rows + self.rows, size=other.size + self.size, files=both)
+
+    def only(self, files: Container[str]) -> Config:
+        """Without files that are not among these."""
+        kept = {split: tuple(path for path in paths if path in files) for split, paths in self.files.items()}
+        return replace(self, files=kept)
 
     def paths(self) -> Iterator[str]:
         """Its files in the repository."""

@@ -142,7 +142,7 @@ def _refuse_full(folder: Path) -> None:
 def _dry(assembly: Assembly, number: int, tag: str | None, folder: Path) -> Published:
     """The repository as a first push would make it, in a folder."""
     state = State.of(None, assembly.hub.name)
-    plan = Plan(number, tag or round_name(number), None, tuple(assembly.formats), (), None)
+    plan = Plan(number, tag or round_name(number), None, True, tuple(assembly.formats), (), None)
     with store.scratch_folder() as work:
         staged = assembly.stage(state, plan, work / "staged")
         decision = not_asked(ids_of(assembly.summary), assembly.license)
