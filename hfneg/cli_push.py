@@ -6,13 +6,16 @@ import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from hfneg.cli_ending import AGAIN
+
+if TYPE_CHECKING:
+    from hfneg.publishing import Published
 
 out = Console()
 
@@ -49,6 +52,14 @@ def push(
             help="The texts may hold what looks like keys, tokens or passwords; your own tokens never.",
         ),
     ] = False,
+    terms_ok: Annotated[
+        bool,
+        typer.Option(
+            "--terms-ok",
+            metavar="",
+            help="Publish although a source is private, gated, or has a stricter licence; the card says so.",
+        ),
+    ] = False,
     dry_run: Annotated[
         Path | None, _option("FOLDER", "Write the repository into a new folder to look at, and send nothing.")
     ] = None,
@@ -58,7 +69,8 @@ def push(
 ) -> None:
     """Publish MINED as a round of a dataset on the Hub: ids and scores, texts, ledger, and a card.
 
-    All of it is one commit with a tag; what is there already stays. Broken off, it can simply be run again.
+    All of it is one commit with a tag; what is there already stays. Broken off, it can simply be run again. Run again
+    after hfneg calibrate --record, or with another licence or format, it brings the card up to date under a new tag.
 
     Examples:
 
@@ -68,7 +80,6 @@ def push(
 
         hfneg push mined org/name --round 2 --private
     """
-    from hfneg.cards.rendering import bytes_in_words
     from hfneg.loading import as_corpus
     from hfneg.publishing import publish
 
@@ -84,8 +95,16 @@ def push(
         corpus=None if corpus is None else as_corpus(corpus),
         audit=not no_audit,
         allow_secrets=allow_secrets,
+        terms_ok=terms_ok,
         dry_run=dry_run,
     )
+    _show(done)
+
+
+def _show(done: Published) -> None:
+    """Each config with rows and size, what was done, and how to load it."""
+    from hfneg.cards.rendering import bytes_in_words
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("config", no_wrap=True)
     table.add_column("rows", justify="right")
@@ -93,12 +112,15 @@ def push(
     for config in done.configs:
         table.add_row(config.name, f"{config.rows:,}", bytes_in_words(config.size))
     out.print(table)
-    what = "published" if done.new else "was there already"
+    for line in done.ignored:
+        _say(f"ignored: {line}")
     if done.folder is not None:
         _say(f"\nround {done.round} as it would be, in {done.folder}; nothing was sent")
         return
+    changed = f"; changed: {', '.join(done.changes)}" if done.changes else ""
+    what = f"published{changed}" if done.new else "was there already"
     _say(f"\nround {done.round} {what}: {done.repo}, tag {done.tag}, commit {done.commit}")
-    _say(f'  load_dataset("{done.repo}", revision="{done.tag}")')
+    _say(f'  load_dataset("{done.repo}", "{done.configs[0].name}", revision="{done.tag}")')
 
 
 def _say(line: str) -> None:

@@ -175,10 +175,19 @@ def _check_models(card: Provenance, recipe: Recipe) -> None:
 
 def _data(card: Provenance, pairs: Any, corpus: Any) -> inputs.Pairs:
     """Pairs and corpus: as given, else from the Hub at their revisions."""
-    sources = {source["role"]: source for source in card.facts.get("datasets", [])}
+    named: list[Mapping[str, str]] = card.facts.get("datasets", [])
+    roles = [source["role"] for source in named]
+    sources = {source["role"]: source for source in named if roles.count(source["role"]) == 1}
     names = card.facts["columns"]
+    given = {"pairs": pairs, "corpus": corpus}
+    missing = [role for role in card.facts.get("not_on_hub", []) if given[role] is None]
+    if missing:
+        raise InputError(
+            f"{_name(card)} was mined from {' and '.join(missing)} that did not come from the Hub at a known commit: "
+            f"give them again, {' and '.join(f'{role}= (--{role})' for role in missing)}"
+        )
     if pairs is None:
-        loaded = _from_hub(card, sources.get("pairs"), names)
+        loaded = _from_hub(card, sources["pairs"], names)
     elif isinstance(pairs, str | Path):
         loaded = inputs.load_pairs(str(pairs))
     else:
@@ -191,12 +200,7 @@ def _data(card: Provenance, pairs: Any, corpus: Any) -> inputs.Pairs:
     return inputs.Pairs(loaded.rows, documents, names["anchor"], names["positive"], loaded.positives_are)
 
 
-def _from_hub(card: Provenance, source: Mapping[str, str] | None, names: Mapping[str, str]) -> inputs.Pairs:
-    if source is None:
-        raise InputError(
-            f"{_name(card)} was mined from pairs that did not come from the Hub: give them again, "
-            "pairs= (--pairs), and the corpus, if there was one, as corpus= (--corpus)"
-        )
+def _from_hub(card: Provenance, source: Mapping[str, str], names: Mapping[str, str]) -> inputs.Pairs:
     place = f"{source['id']}@{source['revision']}" + (f":{source['config']}" if "config" in source else "")
     plain: dict[str, Any] = {} if "layout" in source else {"anchor": names["anchor"], "positive": names["positive"]}
     try:

@@ -3,39 +3,85 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_URL = re.compile(r"(?:hf://datasets/|https?://[^/]+/datasets/)([^@/]+(?:/[^@/]+)?)(?:@|/resolve/)([^/]+)/")
+
+Source = dict[str, Any]
 
 
 def origins(pairs: Any, corpus: Any) -> list[dict[str, str]]:
-    """Where pairs and corpus came from, of those that came from the Hub: ``{"role": "pairs", "id": ...}``."""
-    given = {"pairs": pairs, "corpus": corpus}
-    found = {role: getattr(data, "source", None) or source_of(data) for role, data in given.items()}
-    return [{"role": role, **source} for role, source in found.items() if source]
+    """Where pairs and corpus came from, of those that came from the Hub: ``{"role": "pairs", "id": ...}``.
+
+    One entry for each dataset that was put together: several of one role where it was made of several.
+    """
+    found = []
+    for role, data in {"pairs": pairs, "corpus": corpus}.items():
+        source = dict(getattr(data, "source", None) or source_of(data) or {})
+        others = source.pop("also", [])
+        found += [{"role": role, **one} for one in (source, *others) if one]
+    return found
 
 
-def source_of(dataset: Any) -> dict[str, str] | None:
+def source_of(dataset: Any) -> Source | None:
     """Id, revision (commit), config and split of a `Dataset`, a stream or a `DatasetDict`; None where unknown.
 
     What `datasets` says of the download is taken where it is there; else its cache folder, which is
-    ``.../ORG___NAME/CONFIG/VERSION/COMMIT/`` and stays the same over `map`, `filter` and `select`. A dataset that was
-    read from files, built in memory or saved to disk and loaded again has no such folder, and no source.
+    ``.../ORG___NAME/CONFIG/VERSION/COMMIT/`` and stays the same over `map`, `filter` and `select`; of a stream the
+    files that it will open. A dataset that was read from files, built in memory or saved to disk and loaded again has
+    none of these, and no source. One that was put together from several has the others under ``also``.
     """
+    found: list[Source] = []
+    for source in _sources(dataset):
+        if source not in found:
+            found.append(source)
+    if not found:
+        return None
+    first, *others = found
+    return {**first, "also": others} if others else first
+
+
+def _sources(dataset: Any) -> Iterator[Source]:
     if isinstance(dataset, dict):
-        found = [source_of(split) for split in dataset.values()]
-        for source in found:
-            if source is not None and len(found) > 1:
-                source.pop("split", None)
-        return found[0] if found and all(source == found[0] for source in found) else None
-    for url in getattr(dataset, "download_checksums", None) or ():
-        match = re.match(r"hf://datasets/([^@]+)@([^/]+)/", str(url))
-        if match:
-            return {"id": match.group(1), "revision": match.group(2)}
+        yield from _of_splits([list(_sources(split)) for split in dataset.values()])
+        return
+    urls = [str(url) for url in getattr(dataset, "download_checksums", None) or ()]
+    named = [{"id": match.group(1), "revision": match.group(2)} for url in urls if (match := _URL.match(url))]
+    yield from named
+    if named:
+        return
+    split = {} if getattr(dataset, "split", None) is None else {"split": str(dataset.split)}
     for file in getattr(dataset, "cache_files", None) or ():
         parts = PurePath(file["filename"]).parts[-5:]
         if len(parts) == 5 and "___" in parts[0] and _COMMIT.fullmatch(parts[3]):
-            source = {"id": parts[0].replace("___", "/", 1), "revision": parts[3], "config": parts[1]}
-            return source if dataset.split is None else {**source, "split": str(dataset.split)}
-    return None
+            yield {"id": parts[0].replace("___", "/", 1), "revision": parts[3], "config": parts[1], **split}
+    name = getattr(getattr(dataset, "info", None), "config_name", None)
+    made_up = re.search(r"-[0-9a-f]{16}$", str(name))  # of files that were named one by one
+    config = {"config": str(name)} if name and not made_up else {}
+    for url in _streamed(getattr(dataset, "_ex_iterable", None)):
+        match = _URL.match(url)
+        if match:
+            yield {"id": match.group(1), "revision": match.group(2), **config, **split}
+
+
+def _of_splits(splits: list[list[Source]]) -> Iterator[Source]:
+    """The sources of all splits; where they share one, the split that was loaded says nothing."""
+    for sources in splits:
+        for source in sources:
+            yield {key: value for key, value in source.items() if len(splits) == 1 or key != "split"}
+
+
+def _streamed(value: Any) -> Iterator[str]:
+    """The addresses of the files that a stream's parts will open, however they are wrapped."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from (url for part in value.values() for url in _streamed(part))
+    elif isinstance(value, list | tuple):
+        yield from (url for part in value for url in _streamed(part))
+    else:
+        for name in ("ex_iterable", "ex_iterables", "kwargs", "args"):
+            yield from _streamed(getattr(value, name, None) or ())

@@ -15,7 +15,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -57,6 +57,7 @@ class Fault:
     match: a pattern for "METHOD /path"; None: any.
     status: answer with it; None: cut the connection.
     after: do the work of the request first, so that only its answer is lost.
+    hang: do not answer until the client gives up.
     run: call this before the request is worked on (and go on, where neither status nor cut is wanted).
     """
 
@@ -64,6 +65,7 @@ class Fault:
     match: str | None = None
     status: int | None = None
     after: bool = False
+    hang: bool = False
     times: int = 1
     run: Callable[[], None] | None = None
 
@@ -374,9 +376,10 @@ class Actions:
             for config in (known or {}).get("configs", []):
                 if not isinstance(config.get("config_name"), str) or not config.get("data_files"):
                     errors.append({"message": f"not a config: {config}"})
-            licence = (known or {}).get("license")
-            if licence is not None and not re.fullmatch(r"[a-z0-9.+-]+", str(licence)):
-                errors.append({"message": f'"license" must be one of the known licences, not {licence}'})
+            licences = (known or {}).get("license") or []
+            for licence in licences if isinstance(licences, list) else [licences]:
+                if not re.fullmatch(r"[a-z0-9.+-]+", str(licence)):
+                    errors.append({"message": f'"license" must be one of the known licences, not {licence}'})
         except yaml.YAMLError as error:
             errors = [{"message": str(error)}]
         return (400 if errors else 200), {"errors": errors, "warnings": []}, {}
@@ -647,10 +650,15 @@ class _Handler(BaseHTTPRequestHandler):
         return found
 
     def _fail(self, fault: Fault) -> None:
+        if fault.hang:
+            self.connection.settimeout(30)
+            with suppress(OSError):
+                self.connection.recv(1)  # returns when the other end has closed
         if fault.status is not None:
             return self._answer(fault.status, {"error": f"planned: {fault.status}"}, {})
         self.close_connection = True
-        self.connection.shutdown(2)
+        with suppress(OSError):
+            self.connection.shutdown(2)
 
     def _answer(self, status: int, body: Any, headers: dict[str, str]) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -134,7 +134,7 @@ def test_local_data_and_a_local_model_are_given_again(client: Client, tmp_path: 
         client(hfneg.reproduce, "org/local", out=tmp_path / "a", models=wrong, **data)
     with pytest.raises(InputError, match=r"has no local model of this name; it has student\. Did you mean 'student'"):
         client(hfneg.reproduce, "org/local", out=tmp_path / "a", models={"studnet": "x"}, **data)
-    with pytest.raises(InputError, match=r"pairs that did not come from the Hub.*--pairs"):
+    with pytest.raises(InputError, match=r"pairs and corpus that did not come from the Hub.*--pairs.*--corpus"):
         client(hfneg.reproduce, "org/local", out=tmp_path / "a", models=right)
     assert not (tmp_path / "a").exists()
     found = client(hfneg.reproduce, "org/local", out=tmp_path / "a", models=right, **data)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hfneg import loading
+from hfneg.calibrating import spreadsheets
 from hfneg.errors import ColumnError, InputError, SettingError
 
 ANCHOR_IDS = ("anchor_id", "query_id", "query-id", "qid")
@@ -60,7 +61,8 @@ def read(given: Any, split: str | None = None) -> Judgments:
             return _of_beir(folder, path.stem)
         if path.suffix.lower() in QRELS and path.is_file() and (rows := _qrels(path)) is not None:
             return _of_triples(rows)
-        given = loading.load_any(str(given))
+        own = spreadsheets.read(path) if path.suffix.lower() == ".csv" and path.is_file() else None
+        given = loading.load_any(str(given)) if own is None else own
     if isinstance(given, Mapping):
         raise InputError(f"the judgments have several splits ({', '.join(given)}); give one of them")
     return _of_table(given)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import store
+from hfneg.calibrating import spreadsheets
 from hfneg.calibrating.findings import Sample, Stratum
 from hfneg.calibrating.frame import Frame
 from hfneg.calibrating.judging import Names
@@ -66,12 +67,6 @@ def _parquet(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path)
 
 
-def _csv(table: pa.Table, path: Path) -> None:
-    import pyarrow.csv
-
-    pyarrow.csv.write_csv(table, path)
-
-
 def _lines(table: pa.Table, path: Path) -> None:
     import json
 
@@ -80,4 +75,5 @@ def _lines(table: pa.Table, path: Path) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-WRITERS: dict[str, Callable[[pa.Table, Path], Any]] = {".jsonl": _lines, ".csv": _csv, ".parquet": _parquet}
+Writer = Callable[[pa.Table, Path], Any]
+WRITERS: dict[str, Writer] = {".jsonl": _lines, ".csv": spreadsheets.write, ".parquet": _parquet}

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hfneg.cards.markdown import block, escaped, in_code, in_code_cell
 from hfneg.cards.words import in_words, references
 from hfneg.filters import meaning_of
 
@@ -19,8 +20,10 @@ def render(facts: Mapping[str, Any], **shown: Any) -> str:
     Args:
         facts: what `open_summary` gives.
         shown: what the template asks for besides: ``place`` (what `load_dataset` is given), ``round`` (its config's
-            name, None in a folder), ``samples``, ``picture``, ``configs``, ``sources``, ``models``, ``license``,
-            ``split``, ``n`` (negatives per row in the snippet), ``short`` (whether some rows have fewer).
+            name, None in a folder), ``samples``, ``picture``, ``configs``, ``is_default`` (whether no config's name
+            means this round), ``sources``, ``models``, ``license``, ``terms``, ``again`` (options to make it again),
+            ``lacking`` (data that was not on the Hub), ``split``, ``n`` (negatives per row in the snippet), ``short``
+            (whether some rows have fewer).
     """
     total = max(sum(facts["verdicts"].values()), 1)
     verdicts = [
@@ -28,14 +31,15 @@ def render(facts: Mapping[str, Any], **shown: Any) -> str:
         for name, count in facts["verdicts"].items()
         if count
     ]
-    absent = dict.fromkeys(("round", "samples", "picture", "configs", "sources", "models", "license", "revision"))
+    absent = dict.fromkeys(("round", "samples", "picture", "configs", "sources", "models", "license", "revision",
+                            "is_default", "lacking"))  # fmt: skip
     text: str = _template().render(
         facts=facts,
         verdicts=verdicts,
         words=in_words(facts["recipe"]),
         references=references(facts["recipe"]),
         rows=sum(facts["rows"].values()),
-        **{**absent, **shown},
+        **{**absent, "terms": {}, "again": [], **shown},
     )
     return text.strip() + "\n"
 
@@ -46,6 +50,20 @@ def bytes_in_words(size: int) -> str:
         if size >= least:
             return f"{size / least:,.1f} {unit}"
     return f"{max(size, 1) / 1e3:,.0f} kB" if size >= 1000 else f"{size} bytes"
+
+
+def _licences(names: Any, called: str | None = None) -> str:
+    """Names of licences as code, one that is "other" with the name it has."""
+    said = [in_code_cell(name) for name in (names if isinstance(names, list) else [names])]
+    return " and ".join(said) + (f" ({escaped(called)})" if called else "")
+
+
+def _access(source: Mapping[str, Any]) -> str:
+    """Who could read a source when this was published."""
+    if not source["seen"]:
+        return "not to be seen"
+    found = [word for word in ("private", "gated") if source[word]]
+    return " and ".join(found) or "open"
 
 
 @cache
@@ -62,4 +80,6 @@ def _template() -> Any:
     environment.filters["thousands"] = lambda number: f"{number:,}"
     environment.filters["percent"] = lambda share: f"{share:.1%}"
     environment.filters["bytes"] = bytes_in_words
+    environment.filters |= {"cell": escaped, "code": in_code, "code_cell": in_code_cell, "block": block}
+    environment.filters |= {"licences": _licences, "access": _access}
     return environment.get_template(TEMPLATE)

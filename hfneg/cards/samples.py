@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfneg import columns
+from hfneg.cards.markdown import escaped, one_line
 from hfneg.scrubbing import masked_example
 
 LONGEST = 240
@@ -84,7 +85,6 @@ def _at(values: list[Any], i: int) -> Any:
 
 
 def _short(text: Any) -> str:
-    """One line that neither breaks a table nor is read as Markdown or HTML."""
-    line = " ".join(masked_example(str(text)).split())  # before it is cut: half a token has no form
-    line = line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
-    return line.translate({ord(character): f"&#{ord(character)};" for character in "\\`*_[]|<>#"})
+    """Masked, then cut to what a table can show (half a token has no form), and escaped."""
+    line = masked_example(one_line(text))
+    return escaped(line if len(line) <= LONGEST else line[: LONGEST - 1] + "…")

@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import Any
 
+from hfneg.cards.markdown import in_code
 from hfneg.step_text import STEPS, parse_yaml
 
 INTRODUCED = {
@@ -69,7 +70,7 @@ def in_words(recipe: str) -> list[str]:
             said.append(f"**{value} candidates** per source are looked at, known positives not counted.")
             continue
         for step in _steps(value):
-            said.append(f"{INTRODUCED.get(slot, f'**{slot.capitalize()}**:')} `{step}`{_meaning(step)}")
+            said.append(f"{INTRODUCED.get(slot, f'**{slot.capitalize()}**:')} {in_code(step)}{_meaning(step)}")
     return said
 
 

@@ -1,11 +1,11 @@
 """Publishing: a mined folder as a versioned dataset on the Hub, and its provenance read back.
 
 `publish` writes one round: ids and scores, queries, the documents named, the ledger, text formats by choice, a card,
-all in one commit with a tag. `read_card` gives what the card says of a round, for whoever wants to make it again.
+all in one commit with a tag. `read_card` gives what is said of a round, for whoever wants to make it again.
 """
 
-from hfneg.publishing.carding import Provenance, read_card
 from hfneg.publishing.committing import Published
 from hfneg.publishing.pushing import publish
+from hfneg.publishing.reading import Provenance, read_card
 
 __all__ = ["Provenance", "Published", "publish", "read_card"]

@@ -4,24 +4,55 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hfneg.anchors import Anchors
 from hfneg.cards import Readme, without_paths
 from hfneg.loading import FILE_TYPES
-from hfneg.publishing.carding import PROVENANCE, README, provenance, write_card
+from hfneg.publishing import configs, terms
+from hfneg.publishing.auditing import audited
+from hfneg.publishing.carding import OF_THE_CONTENT, Place, lacking, provenance, rounds_in, write_card
 from hfneg.publishing.hub import Head, HubRepository
+from hfneg.publishing.known import PROVENANCE, README, RECIPE, Known, Round
 from hfneg.publishing.layout import CORPUS, QUERIES, Earlier, Staged, round_name, stage_formats, stage_round
-from hfneg.publishing.licences import licence_for
 from hfneg.publishing.secrets import check_files
+from hfneg.publishing.terms import Decision
 
 log = logging.getLogger(__name__)
 
 DATA = tuple(FILE_TYPES.keys() - {".txt"})  # those are mostly licences and the like
+OF_THE_PUSH = ("published_with", "tag", "parent", "terms", "configs", "not_on_hub")
+"""Facts that another push of the same folder may say otherwise, without a difference."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What there was when it was looked: a branch, its README, and the rounds and configs in it."""
+
+    head: Head | None
+    readme: Readme
+    known: Known
+    theirs: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, head: Head | None, repo: str) -> State:
+        text = head.read(README) if head is not None else None
+        readme, known = Readme.parse(text or "", f"the README of {repo}"), Known.of(head)
+        return cls(head, readme, known, configs.theirs_of(readme.head, known, repo))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return self.head.files if self.head is not None else ()
+
+    def listed(self) -> set[int]:
+        """The rounds that the README tells of."""
+        return set(rounds_in(self.readme.head))
 
 
 @dataclass(frozen=True)
@@ -30,18 +61,22 @@ class Plan:
 
     Attributes:
         number, tag: its number, and the tag of its commit.
-        there: whether this content is published under this number already.
-        formats: text formats that it will have: those asked for, and those that are there.
-        missing: those of them that are not there yet.
+        there: the round as it is published already, with this content; None where it is new.
+        core: whether ids, texts and ledger are to be made; else they are there.
+        formats: text formats to be added.
+        changes: in words, what is to be done to a round that is there; nothing where this is empty.
         parent: the commit that the round was built on; None where there was none.
+        ignored: in words, what was asked for and changes nothing.
     """
 
     number: int
     tag: str
-    there: bool
+    there: Round | None
+    core: bool
     formats: tuple[str, ...]
-    missing: tuple[str, ...]
+    changes: tuple[str, ...]
     parent: str | None
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +85,8 @@ class Assembly:
 
     Attributes:
         content: digest of its rows and ledger: what makes two folders the same round.
+        audit: whether to look for leaks.
+        terms_ok: whether the publisher knows of what stands against it in the sources' terms.
         allow_secrets: whether its texts may hold what looks like a secret.
     """
 
@@ -60,54 +97,98 @@ class Assembly:
     formats: Sequence[str]
     license: str | None
     content: str
+    audit: bool = True
+    terms_ok: bool = False
     allow_secrets: bool = False
 
-    @property
-    def sources(self) -> Sequence[Mapping[str, str]]:
-        """The datasets on the Hub that it was mined from."""
-        found: Sequence[Mapping[str, str]] = self.summary.get("datasets", [])
+    @cached_property
+    def _audit(self) -> dict[str, Any]:
+        return audited(self.folder, self.summary)
+
+    def facts(self, number: int, tag: str, parent: str | None, there: Round | None) -> dict[str, Any]:
+        """The provenance of the round; what was measured of the same rows and ledger before is kept."""
+        facts = provenance(self.summary, number, tag, self.content, parent)
+        published = there.facts if there is not None else {}
+        facts = {**{name: published[name] for name in OF_THE_CONTENT if name in published}, **facts}
+        if self.audit and "audit" not in facts:
+            facts["audit"] = self._audit
+        needed = published.get("not_on_hub")
+        facts["not_on_hub"] = needed if there is not None else lacking(self.summary, self._own_corpus)
+        return {name: value for name, value in facts.items() if value is not None or name == "parent"}
+
+    @cached_property
+    def _own_corpus(self) -> bool:
+        """Whether the corpus has documents that are nobody's positives; so where that cannot be known any more."""
+        if self.anchors is None:
+            return True
+        positive = np.zeros(len(self.anchors.corpus), dtype=bool)
+        positive[self.anchors.positives(np.arange(len(self.anchors))).flat] = True
+        return not bool(positive.all())
+
+    def changes(self, state: State, there: Round) -> list[str]:
+        """In words, what another push would change of a round that is there with this content."""
+        now = json.loads(json.dumps(self.facts(there.facts["round"], there.tag, there.facts.get("parent"), there)))
+        names = sorted({*now, *there.facts} - {*OF_THE_PUSH})
+        found = [name for name in names if now.get(name) != there.facts.get(name)]
+        if self.license is not None and self.license != state.readme.head.get("license"):
+            found.append("license")
+        if set(state.known.rounds) - state.listed():
+            found.append("rounds that the README has lost")
         return found
 
-    def stage(self, head: Head | None, plan: Plan, work: Path) -> Staged:
-        """The files of the round, in `work`; logs how large each config is."""
+    def decision(self, state: State, public: bool) -> Decision:
+        """Under which licence, after a look at the sources."""
+        return terms.decide(
+            self.hub,
+            ids_of(self.summary),
+            state.readme.head,
+            self.license,
+            public=public,
+            accepted=self.terms_ok,
+            earlier=[name for there in state.known.rounds.values() for name in ids_of(there.facts)],
+        )
+
+    def stage(self, state: State, plan: Plan, work: Path) -> Staged:
+        """The files of the round that are not there yet, in `work`; logs how large each config is."""
         work.mkdir(parents=True)
-        shards = self.shards(head, plan.number)
-        local = {path: head.fetch(path) for path in shards} if head is not None else {}
-        parts = {
-            folder: {path: local[path] for path in local if path.startswith(f"{folder}/")}
-            for folder in (QUERIES, CORPUS)
-        }
-        earlier = Earlier(parts[QUERIES], parts[CORPUS])
-        staged = stage_round(self.folder, self.summary, self.anchors, plan.number, work, earlier)
+        staged = Staged()
+        if plan.core:
+            staged = stage_round(self.folder, self.summary, self.anchors, plan.number, work, self._earlier(state, plan))
         stage_formats(staged, self.folder, self.summary, plan.number, work, plan.formats)
         check_files(staged.files, allow=self.allow_secrets)
         for config in staged.configs:
             log.info("%s: %s rows, %s MB", config.name, f"{config.rows:,}", f"{config.size / 1e6:,.1f}")
         return staged
 
-    def shards(self, head: Head | None, number: int) -> tuple[str, ...]:
-        """Queries and documents that the other rounds have published."""
-        own = re.compile(rf"({QUERIES}|{CORPUS})/(?!{round_name(number)}-).*\.parquet")
-        return tuple(path for path in (head.files if head is not None else ()) if own.fullmatch(path))
+    def _earlier(self, state: State, plan: Plan) -> Earlier:
+        if state.head is None:
+            return Earlier()
+        others = state.known.but(plan.number)
+        queries, documents = ({path: state.head.fetch(path) for path in others.shards(c)} for c in (QUERIES, CORPUS))
+        return Earlier(queries, documents)
 
-    def with_card(self, head: Head | None, plan: Plan, staged: Staged, *, ask: bool = True) -> dict[str, Path | bytes]:
-        """All that goes into the commit; with `ask` the Hub is asked for the licences of the sources."""
-        name = round_name(plan.number)
-        readme = head.read(README) if head is not None else None
-        before = Readme.parse(readme or "", f"the README of {self.hub.name}").head
-        if head is not None and "hfneg" not in before and not before.get("configs"):
-            _say_what_stops_loading(self.hub.name, head.files)
-        license = licence_for(self.license, before, self.sources, self.hub if ask else None)
-        facts = provenance(self.summary, plan.number, plan.tag, self.content, plan.parent)
-        facts["configs"] = [{"name": c.name, "rows": c.rows, "size": c.size} for c in staged.configs]
-        card = write_card(
-            readme, self.hub.name, self.folder, self.summary, facts, staged, license=license, token=self.hub.token
-        )
+    def with_card(self, state: State, plan: Plan, staged: Staged, decision: Decision) -> dict[str, Path | bytes]:
+        """All that goes into the commit."""
+        name, there = round_name(plan.number), plan.there
+        if state.head is not None and not state.known.rounds and not state.readme.head.get("configs"):
+            _say_what_stops_loading(self.hub.name, state.files)
+        facts = self.facts(plan.number, plan.tag, plan.parent, there)
+        facts["terms"] = decision.facts()
+        whole = configs.put(there.configs if there is not None else (), staged.configs)
+        facts["configs"] = [config.fact() for config in whole]
+        known = Known(dict(sorted({**state.known.rounds, plan.number: Round(facts, whole)}.items())))
+        place = Place(self.hub.name, state.readme, known, state.theirs, self.hub.token)
+        card = write_card(place, self.folder, self.summary, plan.number, decision)
         files: dict[str, Path | bytes] = dict(staged.files)
         files[f"{name}/{PROVENANCE}"] = (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
-        files[f"{name}/recipe.yaml"] = without_paths(self.summary["recipe"], self.summary.get("models", [])).encode()
+        files[f"{name}/{RECIPE}"] = without_paths(self.summary["recipe"], self.summary.get("models", [])).encode()
         files[README] = card.encode()
         return files
+
+
+def ids_of(facts: Mapping[str, Any]) -> list[str]:
+    """The datasets on the Hub that pairs and corpus came from, by summary or provenance."""
+    return list(dict.fromkeys(str(source["id"]) for source in facts.get("datasets", [])))
 
 
 def _say_what_stops_loading(repo: str, files: Sequence[str]) -> None:

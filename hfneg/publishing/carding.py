@@ -1,8 +1,7 @@
-"""The card of a published round: its provenance, its README, and both read back."""
+"""The card of a published round: its provenance and its README."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,41 +10,35 @@ from typing import Any
 from hfneg import __version__
 from hfneg.cards import Readme, read_samples, render, without_paths
 from hfneg.cards.words import seeds_of
-from hfneg.errors import PublishError
-from hfneg.publishing.hub import HubRepository
-from hfneg.publishing.layout import CORPUS, LEDGER, QUERIES, Config, Staged, round_name
+from hfneg.publishing import configs
+from hfneg.publishing.known import FORMAT, Known
+from hfneg.publishing.layout import Config, picture_of, round_name
 from hfneg.publishing.secrets import check_clean
+from hfneg.publishing.terms import KEYS, Decision
 
 KEY = "hfneg"
-FORMAT = 1
-README, PROVENANCE = "README.md", "provenance.json"
 COUNTS = ("rows", "anchors", "documents", "added_positives", "candidates", "negatives", "negatives_per_anchor",
           "wanted_per_anchor")  # fmt: skip
 CARRIED = ("columns", "positives_are", "verdicts", "verdict_codes", "sources", "exact", "corpus", "versions", "teacher",
            "hidden_positives", "calibration", "audit", "parent")  # fmt: skip
+OF_THE_CONTENT = ("audit", "calibration", "hidden_positives")
+"""Measured of rows and ledger: what was published of them still holds where they are the same."""
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """What a card says of one round.
+class Place:
+    """Where a card stands: the dataset's id, the branch's README and rounds, the one that is published included.
 
     Attributes:
-        repo: the dataset's id.
-        commit: the commit that was read, 40 hex digits.
-        round: its number.
-        facts: everything, by name: ``recipe`` (YAML), ``seed``, ``models``, ``teacher``, ``datasets`` (where pairs and
-            corpus came from), ``columns``, ``verdicts``, ``counts``, ``versions``, ``content``, ``configs`` ...
+        theirs: configs that somebody else wrote.
+        token: must not stand in the card.
     """
 
     repo: str
-    commit: str
-    round: int
-    facts: Mapping[str, Any]
-
-    @property
-    def recipe(self) -> str:
-        """The recipe's YAML; a model that lay in a folder is ``local:NAME``, to be given again."""
-        return str(self.facts["recipe"])
+    readme: Readme
+    known: Known
+    theirs: Sequence[Mapping[str, Any]]
+    token: str | None
 
 
 def provenance(summary: Mapping[str, Any], number: int, tag: str, content: str, parent: str | None) -> dict[str, Any]:
@@ -74,69 +67,74 @@ def provenance(summary: Mapping[str, Any], number: int, tag: str, content: str, 
     return facts
 
 
-def write_card(
-    readme: str | None,
-    repo: str,
-    folder: Path,
-    summary: Mapping[str, Any],
-    facts: dict[str, Any],
-    staged: Staged,
-    *,
-    license: str | None,
-    token: str | None,
-) -> str:
-    """The README with this round in it.
+def write_card(place: Place, folder: Path, summary: Mapping[str, Any], number: int, decision: Decision) -> str:
+    """The README with round `number` in it.
 
     The newest round is the default config and what the body and the key ``hfneg`` tell of; of others the head lists
-    what there is. Whatever else `readme` holds is kept.
+    what there is. Whatever else the README holds is kept.
     """
-    check_clean({"the YAML": facts}, token)
-    before = Readme.parse(readme or "", f"the README of {repo}")
-    rounds = _rounds(before.head, facts)
-    newest = facts["round"] == max(entry["round"] for entry in rounds)
-    configs = merged_configs(configs_of(before.head, repo), staged.configs, facts, newest)
-    ours: dict[str, Any] = {"configs": configs}
-    ours[KEY] = {**(facts if newest else before.head[KEY]), "rounds": rounds}
-    ids = [source["id"] for source in facts["datasets"]]
+    rounds, newest = place.known.rounds, max(place.known.rounds)
+    ours: dict[str, Any] = {"configs": configs.merged(place.theirs, place.known)}
+    ours[KEY] = {**_told(rounds[newest].facts), "rounds": [_line(there.facts) for there in rounds.values()]}
     added = {
         "task_categories": ["text-retrieval", "sentence-similarity"],
         "tags": ["hard-negatives", "hfneg", "sentence-transformers"],
-        "source_datasets": list(dict.fromkeys(ids)),
+        "source_datasets": list(dict.fromkeys(source["id"] for source in rounds[number].facts["datasets"])),
     }
-    default = {"license": license, "annotations_creators": ["machine-generated"]}
-    card = before.with_head(ours, added, default)
-    if license is not None:
-        card.head["license"] = license
-    if newest:
-        card = card.with_ours(_body(repo, folder, summary, facts, staged, card.head.get("license"), token))
+    card = place.readme.with_head(ours, added, {**decision.head, "annotations_creators": ["machine-generated"]})
+    if decision.head:  # name and link of another licence go with it
+        card.head = {key: value for key, value in card.head.items() if key not in KEYS or key in decision.head}
+        card.head.update(decision.head)
+    check_clean({"the YAML": dict(rounds[number].facts)}, place.token)
+    if number == newest:
+        card = card.with_ours(_body(place, folder, summary, rounds[newest].facts, card.head))
     return card.text()
 
 
+def rounds_in(head: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """The rounds that a card's head tells of: number -> its line."""
+    ours = head.get(KEY)
+    lines = ours.get("rounds") if isinstance(ours, dict) else None
+    found = (line for line in lines or [] if isinstance(line, dict))
+    return {line["round"]: line for line in found if isinstance(line.get("round"), int)}
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts as the head has them: of the configs without the names of files, which ``configs`` has."""
+    listed = [{name: config[name] for name in ("name", "rows", "size")} for config in facts["configs"]]
+    return {**facts, "configs": listed}
+
+
+def _line(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """One line per round."""
+    line = {name: facts.get(name) for name in ("round", "tag", "parent", "content")}
+    return {**line, **{name: facts["counts"].get(name) for name in ("anchors", "negatives")}}
+
+
 def _body(
-    repo: str,
-    folder: Path,
-    summary: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    staged: Staged,
-    license: str | None,
-    token: str | None,
+    place: Place, folder: Path, summary: Mapping[str, Any], facts: Mapping[str, Any], head: Mapping[str, Any]
 ) -> str:
+    number = facts["round"]
     n, short = _negatives(summary)
     shown: dict[str, Any] = {
-        "place": repo,
-        "round": round_name(facts["round"]),
+        "place": place.repo,
+        "round": round_name(number),
         "revision": facts["tag"],
-        "picture": staged.picture,
-        "configs": staged.configs,
+        "picture": picture_of(number),
+        "configs": configs.total(list(map(Config.of_fact, facts["configs"])), place.known.but(number)),
+        "is_default": not configs.has_default(place.theirs),
         "sources": facts["datasets"],
         "models": facts["models"],
-        "license": license,
+        "license": head.get("license"),
+        "terms": facts.get("terms", {}),
+        "again": _again(facts),
+        "lacking": facts.get("not_on_hub", []),
         "split": next(iter(summary["rows"])),
         "n": n,
         "short": short,
     }
-    clean = {**summary, **{name: facts[name] for name in ("recipe", "teacher", "audit") if name in facts}}
-    check_clean({"the body": render(clean, **shown)}, token)
+    clean = {**summary, **{name: facts[name] for name in ("recipe", "teacher", *OF_THE_CONTENT) if name in facts}}
+    check_clean({"the body": render(clean, **shown)}, place.token)
     return render(clean, **shown, samples=read_samples(folder, summary["columns"]))
 
 
@@ -147,98 +145,20 @@ def _negatives(summary: Mapping[str, Any]) -> tuple[int, bool]:
     return max(n, 1), any(found < n for found in counts)
 
 
-def _rounds(head: Mapping[str, Any], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One line per round, this one in its place."""
-    known = [entry for entry in rounds_of(head) if entry["round"] != facts["round"]]
-    line = {name: facts[name] for name in ("round", "tag", "parent", "content")}
-    line |= {name: facts["counts"][name] for name in ("anchors", "negatives")}
-    return sorted([*known, line], key=lambda entry: int(entry["round"]))
+def lacking(summary: Mapping[str, Any], own_corpus: bool) -> list[str]:
+    """Which of pairs and corpus never were on the Hub, so that whoever makes the round again has to give them.
 
-
-def rounds_of(head: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rounds that a card's head names."""
-    ours = head.get(KEY)
-    listed = ours.get("rounds") if isinstance(ours, dict) else None
-    return [entry for entry in listed or [] if isinstance(entry, dict) and "round" in entry]
-
-
-def configs_of(head: Mapping[str, Any], repo: str) -> list[dict[str, Any]]:
-    """The configs that a card's head names; raises PublishError where they are no list, for they could not be kept."""
-    found = head.get("configs") or []
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise PublishError(f"the README of {repo} has configs that are no list of mappings; mend it first")
-    return [dict(entry) for entry in found]
-
-
-def merged_configs(
-    theirs: list[dict[str, Any]], configs: Sequence[Config], facts: Mapping[str, Any], newest: bool
-) -> list[dict[str, Any]]:
-    """Ours among those that are there; the newest round is the default unless somebody else's config is."""
-    name, content = round_name(facts["round"]), facts["content"]
-    ours = {config.name: config.entry(content) for config in configs}
-    if newest and f"{name}-{LEDGER}" in ours:
-        ours[LEDGER] = {**ours[f"{name}-{LEDGER}"], "config_name": LEDGER}
-    kept = [entry for entry in theirs if entry.get("config_name") not in ours]
-    if newest:
-        for entry in kept:
-            if str(entry.get("config_name", "")).startswith("round-"):
-                entry.pop("default", None)
-        taken = any(entry.get("default") or entry.get("config_name") == "default" for entry in kept)
-        if name in ours and not taken:
-            ours[name]["default"] = True
-    elif name in ours:
-        was = next((entry for entry in theirs if entry.get("config_name") == name), {})
-        ours[name] |= {"default": True} if was.get("default") else {}
-    return sorted([*kept, *ours.values()], key=_place)
-
-
-def _place(entry: Mapping[str, Any]) -> tuple[int, str]:
-    """Theirs first, then what all rounds share, then the rounds."""
-    name = str(entry.get("config_name", ""))
-    return (2 if name.startswith("round-") else 1 if name in (QUERIES, CORPUS, LEDGER) else 0), name
-
-
-def read_card(
-    repo: str, revision: str | None = None, *, round: int | None = None, token: str | None = None
-) -> Provenance:
-    """The provenance of a published round.
-
-    Args:
-        repo: a dataset's id on the Hub; ``org/name@revision`` is understood too.
-        revision: tag, branch or commit; a round's own tag (``round-002``) means that round. None: the head of main.
-        round: which round; None: the one that the tag names, else the newest.
-        token: None takes the one that is logged in, if any.
-
-    Raises PublishError: no such repository, revision or round, a card without provenance, or one that a newer hfneg
-    wrote; AccessError.
+    `own_corpus`: whether it has documents besides the positives, so that one was given.
     """
-    name, at, given = repo.partition("@")
-    revision = revision or (given if at else None)
-    hub = HubRepository(name, revision, token)
-    head = hub.head()
-    if head is None:
-        raise PublishError(f"there is no dataset {name!r} at revision {revision or 'main'!r} (or it is private)")
-    text = head.read(README)
-    card = Readme.parse(text or "", f"the README of {name}").head
-    rounds = {entry["round"]: entry for entry in rounds_of(card)}
-    if not rounds:
-        raise PublishError(
-            f"the card of {name} ({revision or 'main'}) holds no provenance (a key {KEY!r} in its YAML): it was not "
-            "published by hfneg, or its card was written anew"
-        )
-    tagged = next((number for number, entry in rounds.items() if entry.get("tag") == revision), None)
-    number = round if round is not None else tagged if tagged is not None else max(rounds)
-    if number not in rounds:
-        raise PublishError(f"{name} has no round {number}; it has {', '.join(map(str, rounds))}")
-    facts = card[KEY] if card[KEY].get("round") == number else json.loads(_recorded(head, number))
-    if facts.get("format", 0) > FORMAT:
-        raise PublishError(f"the card of {name} was written by a newer hfneg ({facts.get('version')}); update hfneg")
-    return Provenance(name, head.commit, number, {key: value for key, value in facts.items() if key != "rounds"})
+    sources = summary.get("datasets", [])
+    roles = [source["role"] for source in sources]
+    once = {role for role in roles if roles.count(role) == 1}
+    if any("layout" in source for source in sources if source["role"] in once):
+        own_corpus = False  # it came with the pairs
+    return [role for role in ("pairs", "corpus") if role not in once and (role == "pairs" or own_corpus)]
 
 
-def _recorded(head: Any, number: int) -> str:
-    path = f"{round_name(number)}/{PROVENANCE}"
-    text: str | None = head.read(path)
-    if text is None:
-        raise PublishError(f"{head.repo} lists round {number} but has lost {path}")
-    return text
+def _again(facts: Mapping[str, Any]) -> list[str]:
+    """What `hfneg reproduce` has to be given besides the card."""
+    local = dict.fromkeys(str(model["model"]) for model in facts["models"] if model.get("local"))
+    return [f"--{role} {role.upper()}" for role in facts.get("not_on_hub", [])] + [f"--model {m}=PATH" for m in local]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfneg.base.credentials import usable_token
 from hfneg.errors import AccessError, HfnegError, PublishError, SettingError
+from hfneg.publishing.licences import listed
 from hfneg.scrubbing import scrubbed
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 KIND = "dataset"
 MAIN = "main"
+PATIENCE = 300.0
+"""Seconds that the Hub may be silent; the clients themselves would wait for ever."""
 
 
 class ConflictError(PublishError):
@@ -25,6 +29,25 @@ class ConflictError(PublishError):
 
 class PassingError(PublishError):
     """A lost connection, a busy or failing server: another try may do."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the Hub says of a dataset that texts came from.
+
+    Attributes:
+        seen: whether it is there for this token; else nothing below is known.
+        licences: by the names of the Hub; several where the card lists several.
+        name, link: of a licence that is "other".
+    """
+
+    id: str
+    seen: bool = True
+    private: bool = False
+    gated: bool = False
+    licences: tuple[str, ...] = ()
+    name: str | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +78,7 @@ class Head:
         if commit is None and path not in self.files:
             return None
         try:
-            return self.fetch(path, commit).read_text(encoding="utf-8")
+            return self.fetch(path, commit).read_bytes().decode("utf-8")  # line ends stay as they are
         except PublishError as error:
             if isinstance(error.__cause__, EntryNotFoundError):
                 return None
@@ -82,13 +105,17 @@ class HubRepository:
         self.token = usable_token(token, "token=") or usable_token(get_token(), "HF_TOKEN, or the stored login")
         self.api: HfApi = HfApi(token=self.token)
 
+    def at(self, commit: str) -> Head | None:
+        """The state at a commit of it."""
+        return HubRepository(self.name, commit, self.token).head()
+
     def head(self) -> Head | None:
         """Where the branch is now; None where repository or branch do not exist."""
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
         with errors(self.name):
             try:
-                info = self.api.repo_info(self.name, repo_type=KIND, revision=self.branch)
+                info = self.api.repo_info(self.name, repo_type=KIND, revision=self.branch, timeout=PATIENCE)
             except GatedRepoError:
                 raise
             except (RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -126,26 +153,43 @@ class HubRepository:
         for kind in ("model", "space"):
             with errors(self.name):
                 try:
-                    self.api.repo_info(self.name, repo_type=kind)
+                    self.api.repo_info(self.name, repo_type=kind, timeout=PATIENCE)
                 except HfHubHTTPError:  # not there, or not to be seen
                     continue
             raise PublishError(
                 f"{self.name} is a {kind} on the Hub, not a dataset; give the id of a dataset, new or there already"
             )
 
-    def terms_of(self, source: str) -> tuple[str | None, bool]:
-        """(licence, whether it is gated) of another dataset; (None, False) where it cannot be seen."""
+    def terms_of(self, source: str) -> Terms:
+        """What another dataset's card and state say now."""
         from huggingface_hub.errors import HfHubHTTPError
 
         try:
             with errors(source):
-                info = self.api.repo_info(source, repo_type=KIND)
+                info = self.api.repo_info(source, repo_type=KIND, timeout=PATIENCE)
         except PublishError as error:
             if isinstance(error.__cause__, HfHubHTTPError) and _status(error.__cause__) in (401, 403, 404):
-                return None, False
+                return Terms(source, seen=False)
             raise
-        licence = getattr(info.card_data, "license", None) if info.card_data is not None else None
-        return (licence if isinstance(licence, str) else None), bool(info.gated)
+        card: Mapping[str, Any] = info.card_data.to_dict() if info.card_data is not None else {}
+        named = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
+        known = tuple(name for name in listed(card.get("license") or named) if name != "unknown")
+        texts = (str(card[key]) if card.get(key) else None for key in ("license_name", "license_link"))
+        return Terms(source, True, bool(info.private), bool(info.gated), known, *texts)
+
+    def validate(self, readme: str) -> None:
+        """Raise PublishError where the Hub would refuse this README; no repository is needed for that."""
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+        with errors(self.name):
+            answer = get_session().post(
+                f"{self.api.endpoint}/api/validate-yaml",
+                json={"content": readme, "repoType": KIND},
+                headers=build_hf_headers(token=self.token),
+            )
+            if answer.status_code == 400:
+                raise ValueError("; ".join(str(error.get("message")) for error in answer.json().get("errors", [])))
+            hf_raise_for_status(answer)
 
     def create(self, private: bool) -> None:
         """The repository and the branch, where they do not exist."""
@@ -185,18 +229,27 @@ class HubRepository:
 
 @contextlib.contextmanager
 def errors(repo: str) -> Iterator[None]:
-    """What the clients raise, as errors of ours."""
+    """What the clients raise, as errors of ours; one who waits too long is raised too."""
     from huggingface_hub import errors as theirs
+    from huggingface_hub.utils import get_session
 
     http = getattr(theirs, "HTTPError", OSError)  # of the HTTP library: also lost connections
+    session: Any = get_session()
+    before = getattr(session, "timeout", None)
+    session.timeout = PATIENCE  # of the session's requests that have none of their own
     try:
         yield
     except HfnegError:
         raise
     except theirs.LocalTokenNotFoundError:
         raise AccessError(_no_token(repo)) from None
-    except (http, OSError, RuntimeError, UnicodeError) as error:
+    except (http, OSError, RuntimeError, UnicodeError, JSONDecodeError) as error:  # the last: a proxy's answer, say
         raise _translated(error, repo) from scrubbed(error)
+    except ValueError as error:  # of the clients, before they send anything
+        said = " ".join(str(error).split())
+        raise PublishError(f"the Hub refuses what was to be sent to {repo}: {said}") from scrubbed(error)
+    finally:
+        session.timeout = before
 
 
 def _translated(error: BaseException, repo: str) -> HfnegError:

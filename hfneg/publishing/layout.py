@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 
 ROWS = "rows"
 QUERIES, CORPUS, LEDGER = "queries", "corpus", "ledger"
+TEXTS = {
+    QUERIES: "texts of the anchors, as rows spell them; of all rounds",
+    CORPUS: "texts of the documents that rows name; of all rounds",
+}
+"""The configs that rounds share."""
 
 
 def round_name(number: int) -> str:
@@ -34,36 +39,90 @@ def round_name(number: int) -> str:
     return f"round-{number:03d}"
 
 
+FACT = {"name": str, "what": str, "rows": int, "size": int, "files": dict}
+
+
 @dataclass(frozen=True)
 class Config:
-    """One config of the card: how many rows and bytes, and the files of each split."""
+    """One config of the card.
+
+    Attributes:
+        rows, size: rows and bytes of all its files; of `queries` and `corpus` those of the other rounds too.
+        new: bytes of the files that this round brings.
+        files: split -> its files in the repository, by name.
+    """
 
     name: str
     what: str
     rows: int
     size: int
-    files: dict[str, str]
+    new: int
+    files: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, name: str, what: str, rows: int, splits: Mapping[str, Mapping[str, Path]]) -> Config:
+        """Of files that lie here, split by split."""
+        size = sum(path.stat().st_size for files in splits.values() for path in files.values())
+        return cls(name, what, rows, size, size, {split: tuple(files) for split, files in splits.items()})
 
     def entry(self, content: str) -> dict[str, Any]:
-        """As in the ``configs`` of a card. `content` is there for the cache of `load_dataset`."""
-        files = [{"split": split, "path": path} for split, path in self.files.items()]
+        """As in the ``configs`` of a card: each file by its name, so that no other is taken for ours.
+
+        `content` is there for the cache of `load_dataset`.
+        """
+        files = [
+            {"split": split, "path": paths[0] if len(paths) == 1 else list(paths)}
+            for split, paths in self.files.items()
+            if paths
+        ]
         return {"config_name": self.name, "description": f"content {content}", "data_files": files}
+
+    def fact(self) -> dict[str, Any]:
+        """As in the provenance of its round."""
+        files = {split: list(paths) for split, paths in self.files.items()}
+        return {"name": self.name, "what": self.what, "rows": self.rows, "size": self.size, "files": files}
+
+    @staticmethod
+    def is_fact(fact: Any) -> bool:
+        """Whether this is what `fact` gives."""
+        if not isinstance(fact, dict) or not all(isinstance(fact.get(name), kind) for name, kind in FACT.items()):
+            return False
+        return all(isinstance(paths, list) for paths in fact["files"].values())
+
+    @classmethod
+    def of_fact(cls, fact: Mapping[str, Any]) -> Config:
+        files = {split: tuple(paths) for split, paths in fact["files"].items()}
+        return cls(fact["name"], fact["what"], fact["rows"], fact["size"], fact["size"], files)
+
+    def behind(self, other: Config) -> Config:
+        """The same config with what another round put into it."""
+        splits = dict.fromkeys([*other.files, *self.files])
+        both = {split: tuple(sorted({*other.files.get(split, ()), *self.files.get(split, ())})) for split in splits}
+        return replace(self, rows=other.rows + self.rows, size=other.size + self.size, files=both)
+
+    def only(self, files: Container[str]) -> Config:
+        """Without files that are not among these."""
+        kept = {split: tuple(path for path in paths if path in files) for split, paths in self.files.items()}
+        return replace(self, files=kept)
+
+    def paths(self) -> Iterator[str]:
+        """Its files in the repository."""
+        for paths in self.files.values():
+            yield from paths
 
 
 @dataclass
 class Staged:
-    """Path in the repository -> local file, and the configs they make up."""
+    """Path in the repository -> local file, and the configs they make up: of this round alone."""
 
     files: dict[str, Path] = field(default_factory=dict)
     configs: list[Config] = field(default_factory=list)
-    picture: str | None = None
 
-    def add(self, name: str, what: str, rows: int, splits: Mapping[str, tuple[str, Mapping[str, Path]]]) -> None:
-        """A config: split -> (pattern, its files)."""
-        for _, files in splits.values():
+    def add(self, name: str, what: str, rows: int, splits: Mapping[str, Mapping[str, Path]]) -> None:
+        """A config: split -> its files."""
+        for files in splits.values():
             self.files.update(files)
-        size = sum(path.stat().st_size for _, files in splits.values() for path in files.values())
-        self.configs.append(Config(name, what, rows, size, {split: pattern for split, (pattern, _) in splits.items()}))
+        self.configs.append(Config.of(name, what, rows, splits))
 
 
 @dataclass(frozen=True)
@@ -72,6 +131,11 @@ class Earlier:
 
     queries: Mapping[str, Path] = field(default_factory=dict)
     documents: Mapping[str, Path] = field(default_factory=dict)
+
+
+def picture_of(number: int) -> str:
+    """Where the picture of a round's scores lies."""
+    return f"{round_name(number)}/scores.svg"
 
 
 def text_formats() -> list[str]:
@@ -108,26 +172,26 @@ def stage_round(
     for split in summary["rows"]:
         path = work / name / "ids" / f"{split}-00000.parquet"
         rows += writer.write(split, path)
-        splits[split] = (f"{name}/ids/{split}-*.parquet", {f"{name}/ids/{path.name}": path})
+        splits[split] = {f"{name}/ids/{path.name}": path}
     queries.close()
     documents.close()
     staged.add(name, "ids and scores, a row per anchor and positive", rows, splits)
-    for config, named, known in ((QUERIES, queries, earlier.queries), (CORPUS, documents, earlier.documents)):
-        files = {f"{config}/{path.name}": path for path in named.paths}
-        what = "texts of the anchors" if config == QUERIES else "texts of the documents that rounds name"
-        before = sum(pq.ParquetFile(path).metadata.num_rows for path in known.values())
-        staged.add(config, what, before + named.rows, {"train": (f"{config}/*.parquet", files)})
-    _stage_ledger(staged, folder, summary, anchors, name, work)
+    for config, named in zip(TEXTS, (queries, documents), strict=True):
+        staged.add(
+            config, TEXTS[config], named.rows, {"train": {f"{config}/{path.name}": path for path in named.paths}}
+        )
+    _stage_ledger(staged, folder, summary, anchors, number, work)
     return staged
 
 
 def _stage_ledger(
-    staged: Staged, folder: Path, summary: Mapping[str, Any], anchors: Anchors | None, name: str, work: Path
+    staged: Staged, folder: Path, summary: Mapping[str, Any], anchors: Anchors | None, number: int, work: Path
 ) -> None:
     """The ledger as it is, what its row numbers mean, and a picture of its scores; one pass over it."""
+    name = round_name(number)
     files = {f"{name}/{LEDGER}/{path.name}": path for path in sorted((folder / "ledger").glob("*.parquet"))}
     what = "a row per unique anchor: every candidate, its scores, and the verdict on it"
-    staged.add(f"{name}-{LEDGER}", what, summary["anchors"], {"anchors": (f"{name}/{LEDGER}/*.parquet", files)})
+    staged.add(f"{name}-{LEDGER}", what, summary["anchors"], {"anchors": files})
     ledger = MinedLedger(folder)
     named = np.zeros(summary["documents"], dtype=bool)
 
@@ -136,16 +200,14 @@ def _stage_ledger(
         named[block.positives.flat] = True
 
     statistics = statistics_of.of(ledger, None if anchors is None else look)
-    path = work / name / "scores.svg"
+    path = work / picture_of(number)
     path.write_text(_picture(statistics, ledger.taught), encoding="utf-8")
-    staged.files[f"{name}/scores.svg"] = path
-    staged.picture = f"{name}/scores.svg"
+    staged.files[picture_of(number)] = path
     if anchors is not None:
         path = work / name / "documents" / "documents-00000.parquet"
         rows = _write_documents(np.flatnonzero(named), anchors, path)
-        files = {f"{name}/documents/{path.name}": path}
         what = "ids of the documents that the ledger names by row"
-        staged.add(f"{name}-documents", what, rows, {"train": (f"{name}/documents/*.parquet", files)})
+        staged.add(f"{name}-documents", what, rows, {"train": {f"{name}/documents/{path.name}": path}})
 
 
 def _write_documents(rows: Any, anchors: Anchors, path: Path) -> int:
@@ -186,8 +248,7 @@ def stage_formats(
         splits = {}
         for split in summary["rows"]:
             paths = sorted((folder / "data").glob(f"{split}-*.parquet"))
-            here = {f"{name}/{ROWS}/{path.name}": path for path in paths}
-            splits[split] = (f"{name}/{ROWS}/{split}-*.parquet", here)
+            splits[split] = {f"{name}/{ROWS}/{path.name}": path for path in paths}
         staged.add(f"{name}-{ROWS}", "the mined rows with all their columns", sum(summary["rows"].values()), splits)
     wanted = [given for given in formats if given != ROWS]
     mined = mined_folder.open_rows(folder, several=True) if wanted else {}
@@ -198,7 +259,7 @@ def stage_formats(
             path = work / name / given / f"{split}-00000.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             rows += export(data, given, path, **summary["columns"])
-            splits[split] = (f"{name}/{given}/{split}-*.parquet", {f"{name}/{given}/{path.name}": path})
+            splits[split] = {f"{name}/{given}/{path.name}": path}
         staged.add(f"{name}-{given}", f"texts as {given}", rows, splits)
 
 

@@ -6,19 +6,21 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hfneg import mined_folder, store
 from hfneg.anchors import Anchors
-from hfneg.errors import AccessError, InputError, OutputExistsError, SettingError
+from hfneg.errors import AccessError, InputError, OutputError, OutputExistsError, SettingError
 from hfneg.mined_ledger import MinedLedger
-from hfneg.publishing.assembling import Assembly, Plan
-from hfneg.publishing.auditing import audited
+from hfneg.publishing.assembling import Assembly, Plan, State, ids_of
 from hfneg.publishing.committing import Published, Push
 from hfneg.publishing.hub import HubRepository
 from hfneg.publishing.layout import check_formats, round_name
+from hfneg.publishing.licences import check_licence
+from hfneg.publishing.terms import not_asked
 from hfneg.reopening import reopen_anchors
 from hfneg.step import is_whole
 
@@ -38,6 +40,7 @@ def publish(
     license: str | None = None,
     corpus: Any = None,
     audit: bool = True,
+    terms_ok: bool = False,
     allow_secrets: bool = False,
     token: str | None = None,
     dry_run: str | Path | None = None,
@@ -49,7 +52,12 @@ def publish(
         hfneg.publish("mined/", "org/name")
 
     What is there already stays: other rounds, other people's configs, and whatever the README says outside of the
-    marks ``hfneg:begin`` and ``hfneg:end``. A folder whose content is published already makes no new commit.
+    marks ``hfneg:begin`` and ``hfneg:end``. A folder whose content is published already makes no new commit, unless
+    something else has changed: a rate from `calibrate`, the licence, one more format. Then data and tag stay as they
+    are, and the new commit gets a tag of its own (``round-001.1``).
+
+    The datasets on the Hub that it was mined from are looked up each time, and their state and licences compared with
+    the repository's.
 
     Args:
         folder: what `hfneg.mine` wrote; it is only read.
@@ -60,23 +68,28 @@ def publish(
         tag: of the commit; None: "round-001" for round 1.
         formats: text formats to publish besides ids and scores, by their names in `hfneg.formats`, or "rows" for
             the mined rows with all their columns. About how large each becomes is logged before it is written.
-        license: as on the Hub ("cc-by-4.0"). None: that of the README, or of the datasets it was mined from.
+        license: as on the Hub ("cc-by-4.0"). None: that of the README, or of the datasets it was mined from, where they
+            agree.
         corpus: what was given to `mine`, needed only where the store no longer has it.
         audit: run `hfneg.audit` over the rows and say in the card what it found.
+        terms_ok: publish although a source is private and the repository public, cannot be seen, is gated, or has a
+            licence that forbids what the repository's allows. The card says what was decided.
         allow_secrets: the texts may hold what looks like a key, a token, a password or a folder of this machine. Your
             own tokens are refused even then, and the card never shows any.
         token: None takes the one that is logged in.
-        dry_run: a new folder to write the repository into, as for a first push; nothing is sent.
+        dry_run: a new folder to write the repository into, as for a first push; nothing is sent, nor asked of the Hub.
 
     Raises:
         InputError and its kinds: no mined folder, settings that make no sense; nothing was sent.
         AccessError: no token, a wrong one, or no rights.
-        PublishError: the round or the tag is there with other content; a repository of another kind; a licence that
-            has to be said; a secret in data or card; the Hub failed. Nothing is half published then: the same call
-            goes on where it was.
+        PublishError: the round or the tag is there with other content; a repository of another kind, with a loading
+            script, or with configs or files of others where ours would be; terms of sources, a licence that has to be
+            said, a head that the Hub refuses; a secret in data or card; the Hub failed. A round is there whole or not
+            at all; the message says what is there and what is missing, and the same call goes on from there.
     """
     formats = check_formats(formats)
     _check_settings(round, tag)
+    check_licence(license)
     summary = mined_folder.open_summary(folder)
     mined_folder.refuse_damaged(Path(folder))
     hub = HubRepository(repo, revision, token)
@@ -85,12 +98,12 @@ def publish(
     if dry_run is None:
         hub.check_token()
     path = Path(folder)
+    target = None if dry_run is None else _new_folder(dry_run, path)
     anchors = _anchors(path, corpus)
-    if audit:
-        summary = {**summary, "audit": audited(path, summary)}
-    assembly = Assembly(path, summary, anchors, hub, formats, license, mined_folder.content_digest(path), allow_secrets)
-    if dry_run is not None:
-        return _dry(assembly, round or 1, tag, _new_folder(dry_run))
+    content = mined_folder.content_digest(path)
+    assembly = Assembly(path, summary, anchors, hub, formats, license, content, audit, terms_ok, allow_secrets)
+    if target is not None:
+        return _dry(assembly, round or 1, tag, target)
     return Push(assembly, round, private, tag).work()
 
 
@@ -114,31 +127,52 @@ def _anchors(folder: Path, corpus: Any) -> Anchors | None:
         return None
 
 
-def _new_folder(path: str | Path) -> Path:
-    folder = Path(path)
+def _new_folder(path: str | Path, mined: Path) -> Path:
+    """Where a dry run is written; raises OutputError and its kinds where that is no place for it."""
+    folder = Path(path).resolve()
+    _refuse_full(folder)
+    if folder.is_relative_to(mined.resolve()):
+        raise OutputError(f"{folder} lies in the mined folder, which is only read; give a folder outside of it")
+    above = next(parent for parent in folder.parents if parent.exists())
+    if not above.is_dir():
+        raise OutputError(f"cannot write {folder}: {above} is a file")
+    return folder
+
+
+def _refuse_full(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputExistsError(f"{folder} is there already; give a new or empty folder for the dry run")
-    return folder
 
 
 def _dry(assembly: Assembly, number: int, tag: str | None, folder: Path) -> Published:
     """The repository as a first push would make it, in a folder."""
-    plan = Plan(number, tag or round_name(number), False, tuple(assembly.formats), tuple(assembly.formats), None)
+    state = State.of(None, assembly.hub.name)
+    plan = Plan(number, tag or round_name(number), None, True, tuple(assembly.formats), (), None)
     with store.scratch_folder() as work:
-        staged = assembly.stage(None, plan, work / "staged")
-        files = assembly.with_card(None, plan, staged, ask=False)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+        staged = assembly.stage(state, plan, work / "staged")
+        decision = not_asked(ids_of(assembly.summary), assembly.license)
+        files = assembly.with_card(state, plan, staged, decision)
         try:
-            for name, content in files.items():
-                (partial / name).parent.mkdir(parents=True, exist_ok=True)
-                if isinstance(content, Path):
-                    shutil.copyfile(content, partial / name)
-                else:
-                    (partial / name).write_bytes(content)
-            if folder.exists():
-                folder.rmdir()
-            os.replace(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            _write(files, folder)
+        except OSError as error:
+            raise OutputError(f"cannot write {folder} ({error.strerror or error})") from error
     return Published(assembly.hub.name, number, plan.tag, None, True, tuple(staged.configs), folder)
+
+
+def _write(files: Mapping[str, Path | bytes], folder: Path) -> None:
+    """The files below `folder`, which is new or empty: beside it first, then renamed into place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as partial:
+        made = Path(partial, "made")
+        for name, content in files.items():
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                shutil.copyfile(content, made / name)
+            else:
+                (made / name).write_bytes(content)
+        if not folder.exists():
+            os.rename(made, folder)
+            return
+        _refuse_full(folder)  # once more: that took a while
+        for part in made.iterdir():  # the folder itself stays: somebody may be in it
+            os.rename(part, folder / part.name)
