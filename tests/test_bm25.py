@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from hfneg import store
 from hfneg.corpus import Corpus
@@ -90,7 +91,7 @@ WORD = st.sampled_from(["aa", "bb", "cc", "dd", "ee", "ff"])
 TEXT = st.lists(WORD, max_size=6).map(" ".join)
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(
     texts=st.lists(TEXT, min_size=1, max_size=40, unique=True),
     queries=st.lists(TEXT, min_size=1, max_size=4),
