@@ -12,8 +12,10 @@ from hfneg import mined_folder, store
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
 from hfneg.errors import OutputExistsError, ResumeError, SettingError, TrainingError
+from hfneg.looping.extras import require_trainer
 from hfneg.looping.pool import narrowed
 from hfneg.looping.record import CHECKPOINT, MINED, RECORD, Round
+from hfneg.looping.training import Training
 from hfneg.mining import mine
 from hfneg.publishing.layout import round_name
 from hfneg.recipe import Recipe
@@ -75,8 +77,8 @@ def rounds(
     Yields each `Round`, mined. Teacher scores are kept by pair, so a pair is scored once over all rounds; vectors are
     kept by weights, so no round can see an earlier checkpoint's.
 
-    Raises SettingError, OutputExistsError, ResumeError before any work; TrainingError where a round was not finished
-    before the next is asked for.
+    Raises SettingError, OutputExistsError, ResumeError, MissingExtraError (a `Training` without the extra
+    ``hfneg[train]``) before any work; TrainingError where a round was not finished before the next is asked for.
     """
     recipe = _recipe(recipe)
     loop = _Loop(Path(out), recipe, _student_of(recipe, student), keep_vectors, mining)
@@ -89,6 +91,8 @@ def rounds(
         raise SettingError(f"rounds(n={n!r}): n must be a whole number of at least 1")
     if pool not in ("corpus", "previous"):
         raise SettingError(f"rounds(pool={pool!r}): pool must be 'corpus' or 'previous'")
+    if isinstance(train, Training):
+        require_trainer("rounds(train=Training(...))")
     facts = {"pool": pool, "start": None if start is None else str(start)}
     training = {f"training.{name}": value for name, value in getattr(train, "settings", dict)().items()}
     loop.begin(resume=resume, overwrite=overwrite, facts={**facts, **training})
