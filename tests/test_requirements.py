@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as canonical
 
@@ -18,6 +20,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
+WORKFLOWS = ROOT / ".github" / "workflows"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 FOR_USERS = [extra for extra in EXTRAS if extra not in ("test", "demo")]
@@ -63,6 +66,23 @@ def test_extras_that_messages_name_are_there() -> None:
     named = {extra for text in texts for extra in re.findall(r"hfneg\[(\w+)\]", text)}
     assert named >= {"openvino", "plots", "train"}
     assert named <= set(EXTRAS)
+
+
+@pytest.mark.skipif(not WORKFLOWS.is_dir(), reason="a source distribution has no workflows")
+def test_workflows_run_commands_that_are_there() -> None:
+    """Each step runs .ci/run or a command of the Makefile, so that all of it can be run anywhere."""
+    known = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    ran = set()
+    for path in WORKFLOWS.glob("*.yml"):
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+            targets = job.get("strategy", {}).get("matrix", {}).get("target", [])
+            for command in (step["run"] for step in job["steps"] if "run" in step):
+                if command != "bash .ci/run":
+                    program, target, *_ = command.replace("${{ matrix.target }}", "EACH").split()
+                    assert program == "make"
+                    ran |= set(targets) if target == "EACH" else {target}
+    assert ran <= known
+    assert ran >= {"demo", "wheel", "test-avx2", "test-lowest", "test-newest", "test-properties"}
 
 
 WITHOUT_ACCELERATE = """
