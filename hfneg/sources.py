@@ -32,10 +32,17 @@ def source_of(dataset: Any) -> dict[str, str] | None:
     for url in getattr(dataset, "download_checksums", None) or ():
         match = re.match(r"hf://datasets/([^@]+)@([^/]+)/", str(url))
         if match:
-            return {"id": match.group(1), "revision": match.group(2)}
+            source = {"id": match.group(1), "revision": match.group(2)}
+            config = getattr(dataset, "config_name", None)
+            return _with_split(source if config is None else {**source, "config": config}, dataset)
     for file in getattr(dataset, "cache_files", None) or ():
         parts = PurePath(file["filename"]).parts[-5:]
         if len(parts) == 5 and "___" in parts[0] and _COMMIT.fullmatch(parts[3]):
             source = {"id": parts[0].replace("___", "/", 1), "revision": parts[3], "config": parts[1]}
-            return source if dataset.split is None else {**source, "split": str(dataset.split)}
+            return _with_split(source, dataset)
     return None
+
+
+def _with_split(source: dict[str, str], dataset: Any) -> dict[str, str]:
+    split = getattr(dataset, "split", None)
+    return source if split is None else {**source, "split": str(split)}
