@@ -109,7 +109,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         """The rows with a transform that looks up the current negatives."""
         names = self.anchors.anchor, self.anchors.positive
         rows = pairs.with_format(None).select_columns(list(names))
-        rows = rows.add_column(live.ROW, np.arange(len(rows)))
+        # as text, for sentence-transformers 5 takes its card's examples from the columns of text alone
+        rows = rows.add_column(live.ROW, np.arange(len(rows)).astype(str))
         rows.set_transform(live.LiveNegatives(self.folder, self.anchors.corpus, *names, self.n))
         return rows
 
