@@ -500,4 +500,5 @@ def test_scifact_is_as_published() -> None:
         for wanted, found in zip(relevant.values(), rows, strict=True)
     ]
     assert len(gains) == 300
-    assert np.mean(gains) == pytest.approx(0.679, abs=0.001)
+    # stems of Snowball's releases differ: 0.6802 with PyStemmer 2.2, 0.679 with 3.1
+    assert np.mean(gains) == pytest.approx(0.679, abs=0.0015)
