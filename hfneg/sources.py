@@ -49,18 +49,18 @@ def _sources(dataset: Any) -> Iterator[Source]:
         yield from _of_splits([list(_sources(split)) for split in dataset.values()])
         return
     urls = [str(url) for url in getattr(dataset, "download_checksums", None) or ()]
-    named = [{"id": match.group(1), "revision": match.group(2)} for url in urls if (match := _URL.match(url))]
-    yield from named
+    split = {} if getattr(dataset, "split", None) is None else {"split": str(dataset.split)}
+    name = getattr(getattr(dataset, "info", None), "config_name", None)
+    made_up = re.search(r"-[0-9a-f]{16}$", str(name))  # of files that were named one by one
+    config = {"config": str(name)} if name and not made_up else {}
+    named = [match for url in urls if (match := _URL.match(url))]
+    yield from ({"id": match.group(1), "revision": match.group(2), **config, **split} for match in named)
     if named:
         return
-    split = {} if getattr(dataset, "split", None) is None else {"split": str(dataset.split)}
     for file in getattr(dataset, "cache_files", None) or ():
         parts = PurePath(file["filename"]).parts[-5:]
         if len(parts) == 5 and "___" in parts[0] and _COMMIT.fullmatch(parts[3]):
             yield {"id": parts[0].replace("___", "/", 1), "revision": parts[3], "config": parts[1], **split}
-    name = getattr(getattr(dataset, "info", None), "config_name", None)
-    made_up = re.search(r"-[0-9a-f]{16}$", str(name))  # of files that were named one by one
-    config = {"config": str(name)} if name and not made_up else {}
     for url in _streamed(getattr(dataset, "_ex_iterable", None)):
         match = _URL.match(url)
         if match:

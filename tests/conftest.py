@@ -21,6 +21,14 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
+from hypothesis import settings  # noqa: E402
+
+# `make test` tries the same examples every time, so that nothing fails by chance; `make test-properties` draws others,
+# and more, from a seed that it prints.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("nightly", max_examples=1000, deadline=None, database=None, print_blob=True)
+settings.load_profile("ci")
+
 # Fixtures; they import no datasets.
 from disk_fixtures import large_disk, small_disk  # noqa: E402, F401
 from hub_fixtures import client, hub, hub_client, hub_server  # noqa: E402, F401

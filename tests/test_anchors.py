@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from hfneg import store
 from hfneg.anchors import Anchors
@@ -20,7 +21,7 @@ from hfneg.errors import ColumnError, EmptyInputError, PositiveError, SettingErr
 from hfneg.hashing import normal_form
 
 DOCUMENTS = ["Faults slip.", "Waves travel.", "Rocks melt.", "Plates move.", "Faults slip", "0", "Ж"]
-few = settings(max_examples=30, deadline=None)
+few = examples(30)
 
 names = st.sampled_from(["Paris", "paris ", "PARIS\n", "\uff30aris", "x  y", "X y", "straße", "STRASSE", "東京", "y"])
 rows = st.lists(st.tuples(names, st.lists(st.integers(0, 6), min_size=1, max_size=4)), min_size=1, max_size=12)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from hfneg.calibrating import bounding, estimating, intervals, predicting, strata
 from hfneg.calibrating.frame import Frame
@@ -174,7 +175,7 @@ def pooled(y: list[float], w: list[float]) -> list[float]:
     return [value for value, _, n in blocks for _ in range(int(n))]
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 1.0])), min_size=1, max_size=40))
 def test_isotonic_is_pool_adjacent_violators(points: list[tuple[int, float]]) -> None:
     """Equal scores are one point, weighted by their number."""

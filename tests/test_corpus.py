@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from hfneg import store
 from hfneg.corpus import Corpus, document_text
@@ -20,7 +21,7 @@ from hfneg.hashing import HASH, HashIndex, first_occurrences, hash_texts, normal
 from hfneg.pool import Rows
 
 TEXTS = st.text(alphabet=st.sampled_from("ab \nÄß東"), max_size=4)
-few = settings(max_examples=25, deadline=None)
+few = examples(25)
 
 
 def oracle(documents: list[tuple[str, str]]) -> tuple[list[str], list[str], dict[str, int]]:
@@ -239,7 +240,7 @@ def test_hash_index_tells_hashes_apart_that_share_their_high_half(tmp_path: Path
 DOTLESS = "\u0131"  # the one letter whose capital is another letter's: no case folding of Unicode joins them
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text(max_size=8).filter(lambda text: DOTLESS not in text))
 def test_normal_form_is_blind_to_case_space_and_form(text: str) -> None:
     """Capitals, small letters, white space around and decomposed forms are one normal form, and it is its own."""

@@ -14,8 +14,9 @@ from unittest import mock
 import numpy as np
 import pytest
 from datasets import Dataset, load_dataset
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from properties import examples
 from scripted import Scripted, SearchOnly, ranked, world
 from small_collection import HashEncoder, documents, ours, pairs, values
 from test_resume import Run, nth, result
@@ -91,6 +92,7 @@ class Plain:
         first = Searched(lists, self.known, recipe.k)
         self.rows, self.first = list(first.fused), len(first.fused)
         self.own = [self._own(first, first, row) for row in self.rows]
+        self.unreturned = [self._without(first, row) for row in self.rows]
         self.scores = list(first.fused.values())
         self.dropped: list[int] = []
         self.looked: set[int] = set()
@@ -104,6 +106,7 @@ class Plain:
             for name in lists:  # what a source is known to have given at all
                 deeper.of[name] = {r: s for r, s in deeper.of[name].items() if r in new or r in first.of[name]}
             self.own += [self._own(deeper, deeper, row) for row in new]
+            self.unreturned += [self._without(deeper, row) for row in new]
             self.negatives += self._judge(range(self.first, len(self.rows)), deeper, self.negatives)
         self.right = len(self.negatives)
         getattr(self, type(recipe.short).__name__.lower())()
@@ -113,6 +116,10 @@ class Plain:
         for name, hits in lists.of.items():
             own[name] = hits.get(row, min(hits.values(), default=np.nan))
         return own | ({} if self.taught is None else {"teacher": self.taught[row]})
+
+    def _without(self, searched: Searched, row: int) -> set[str]:
+        """The sources that did not return it."""
+        return {name for name, hits in searched.of.items() if row not in hits}
 
     def _judge(self, places: Sequence[int], searched: Searched, before: list[int]) -> list[int]:
         """Rows of further negatives."""
@@ -125,7 +132,7 @@ class Plain:
             row, own = self.rows[at], self.own[at]
             steps = [s.__class__(**{**s.settings(), "by": s.by or default}) if hasattr(s, "by") else s
                      for s in self.recipe.filters]  # fmt: skip
-            kept = [keeps(step, at + 1, own, positives, []) for step in steps]
+            kept = [keeps(step, at + 1, own, positives, [], self.unreturned[at]) for step in steps]
             if row in self.known:
                 continue
             if not all(kept):
@@ -186,7 +193,7 @@ def judged(drawn: list[float], with_teacher: bool) -> tuple[Judge, list[dict[int
     return Judge(lambda *pair: table[pair]), taught if with_teacher else []
 
 
-@settings(max_examples=70, deadline=None)
+@examples(70)
 @given(
     st.lists(found, min_size=1, max_size=2),
     st.lists(scores, min_size=72, max_size=72),
@@ -196,6 +203,17 @@ def judged(drawn: list[float], with_teacher: bool) -> tuple[Judge, list[dict[int
     st.integers(1, 6),
     st.none() | st.integers(1, 18),
     shorts,
+)
+# "a" did not return a document that "b" did, and the least score of its list is the band's one value.
+@example(
+    [[{0: -0.25}, {}, {}], [{0: -0.25, 1: -0.25}, {}, {}]],
+    [-0.25] * 72,
+    False,
+    [hfneg.Band(-0.25, -0.25, by="a")],
+    hfneg.TakeTop(2),
+    1,
+    None,
+    hfneg.Fill(seed=0),
 )
 def test_deeper_and_short_are_plain_python(
     lists: list[list[dict[int, float]]],

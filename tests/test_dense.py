@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from hfneg import dense_kernels, dense_products
 from hfneg import vectors as vectors_module
@@ -95,7 +96,7 @@ def awkward(rng: np.random.Generator, n: int, d: int, clusters: int = 3) -> np.n
 # The search.
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 400),
@@ -142,7 +143,7 @@ def test_a_product_is_no_further_off_than_it_says(product: Any) -> None:
         assert (values != exact).any()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 5_000),
@@ -529,7 +530,7 @@ def run_python(script: str) -> str:
         env={**os.environ, "PYTHONPATH": root},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from small_models import DEMO, save_encoder, save_teacher
 
 FOLDER = Path(__file__).parents[1] / "recipes" / "effect"
@@ -161,7 +162,7 @@ def test_intervals_cover_seeds_and_queries(scripts: SimpleNamespace) -> None:
     assert found["better"]["p_holm"] < 0.01 < found["same"]["p_holm"]
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(st.floats(0.0001, 1), min_size=1, max_size=8))
 def test_holm_equals_its_definition(scripts: SimpleNamespace, values: list[float]) -> None:
     """p of each row: the largest of (m - i) p_i over the rows that are no larger, at most 1."""

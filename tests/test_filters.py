@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scripted import Scripted, SearchOnly, ranked, world
 
 import hfneg
@@ -24,7 +25,7 @@ from hfneg.select import Policy
 
 DOCUMENTS = [f"document {i} is here" for i in range(12)]
 POSITIVES = {"one": [0], "two": [1, 2], "three": [0, 5, 11]}
-few = settings(max_examples=60, deadline=None)
+few = examples(60)
 
 grades = st.integers(-8, 8).map(lambda n: n / 8)
 lists = st.fixed_dictionaries({text: st.dictionaries(st.integers(0, 11), grades) for text in POSITIVES})

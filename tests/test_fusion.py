@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scripted import Scripted, SearchOnly, ranked, world
 
 from hfneg.candidates import Candidates
@@ -19,7 +20,7 @@ from hfneg.retrieve import Retrieve
 DOCUMENTS = [f"document {i}" for i in range(9)]
 POSITIVES = {"one": [0], "two": [1, 2], "three": [8]}
 NAMES = ("a", "b", "c")
-few = settings(max_examples=40, deadline=None)
+few = examples(40)
 
 grades = st.integers(-4, 4).map(lambda n: n / 4)
 lists = st.dictionaries(st.integers(0, 8), grades, max_size=9)
@@ -138,7 +139,7 @@ def test_the_order_of_the_sources_makes_no_difference(given_sources: Any, weight
     assert all(other == found[0] for other in found)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.integers(2, 8), st.integers(0, 2**32))
 def test_sums_of_any_weights_are_equal_in_every_bit(n: int, seed: int) -> None:
     """Also for weights whose sums round: the kernel adds in an order of its own."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scripted import SearchOnly
 
 from hfneg import verdicts
@@ -22,7 +23,7 @@ from hfneg.retrieve import Retrieve
 from hfneg.sampling import TakeRandom, TakeTop
 from hfneg.select import Policy, Selection
 
-few = settings(max_examples=40, deadline=None)
+few = examples(40)
 
 # Each anchor's candidates are all documents, so whatever the guard lets through is selected.
 
@@ -131,7 +132,7 @@ def worlds(draw: Any) -> tuple[list[str], dict[str, list[str]]]:
     return documents, pairs
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(worlds(), st.sampled_from([0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0]))
 def test_verdicts_equal_brute_force(given_world: Any, share: float) -> None:
     """For edited texts every verdict is that of loops over all pairs with the definition, at any threshold."""

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Dataset, load_dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scripted import Scripted, ranked
 from small_collection import documents, ours, pairs
 from test_resume import Run, nth, result
@@ -72,7 +73,7 @@ lists_of = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(lists_of, st.integers(1, 4), st.integers(1, 5), st.none() | st.integers(1, 8))
 def test_hubs_are_plain_python(
     tmp_path_factory: pytest.TempPathFactory, lists: list[dict[int, float]], most: int, k: int, more: int | None
@@ -98,7 +99,7 @@ def test_hubs_are_plain_python(
     assert max(times.values(), default=0) <= most
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data(), st.integers(1, 6))
 def test_cuts_are_plain_python_in_any_groups(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, held: int

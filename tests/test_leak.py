@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scripted import Scripted, ranked
 from small_collection import HashEncoder, documents, pairs
@@ -334,7 +334,6 @@ def test_a_long_chain_is_one_component() -> None:
     assert (components(Lists(np.arange(n + 1) * 2, rows.reshape(-1))) == 0).all()
 
 
-@settings(deadline=None)
 @given(graphs, st.integers(0, 3), st.randoms(use_true_random=False))
 def test_halves_keep_components_whole_and_ignore_order(graph: list[list[int]], seed: int, shuffle: Any) -> None:
     """An anchor is in the same half wherever it stands, with all that it is connected with."""

@@ -17,8 +17,9 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from small_models import DEMO, save_teacher
 
 import hfneg
@@ -106,7 +107,7 @@ def test_the_quality_is_that_of_the_saved_teacher(trained: Trained) -> None:
     assert json.loads((trained.out / "eval" / "quality.json").read_text()) == trained.quality
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=2, max_size=30).filter(
         lambda rows: any(p and w for _, p, w in rows) and any(not p and w for _, p, w in rows)

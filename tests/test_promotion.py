@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, Value
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scripted import Scripted, ranked, world
 from small_collection import documents, ours, pairs
 from word_teacher import WordTeacher
@@ -53,7 +54,7 @@ def mined(**slots: Any) -> dict[str, Any]:
 # Agreement.
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(tables, tables, st.sampled_from([0.05, 0.3]), st.booleans())
 def test_all_teachers_must_agree(one: list[float], other: list[float], share: float, absolute: bool) -> None:
     """Kept is what the margin keeps by each teacher's own scores, also where their mean would keep it or drop it; the
@@ -111,7 +112,7 @@ def test_agreement_in_a_recipe(text: str) -> None:
 # Promotion.
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     tables,
     st.integers(1, 3),

@@ -14,6 +14,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -446,7 +447,7 @@ def whole(hub: Hub, name: str) -> bool:
     return True
 
 
-REQUESTS = 24
+REQUESTS = 25
 """At least as many as a first push makes."""
 
 
@@ -670,6 +671,9 @@ def snippets_run(codes: list[str], model: str, folder: Path) -> tuple[list[str],
     return list(names["train"][0]), (folder / "trained" / "README.md").read_text()
 
 
+@pytest.mark.skipif(
+    int(version("sentence-transformers").split(".")[0]) < 6, reason="resolve_ids came with sentence-transformers 6"
+)
 @pytest.mark.parametrize("revision", ["round-001", "round-002"])
 def test_the_snippets_of_the_card_run(
     published: tuple[str, Published, Published], client: Client, hub: Hub, tmp_path: Path, revision: str

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 import hfneg
 from hfneg.errors import RecipeError, SettingError
@@ -31,7 +32,7 @@ from hfneg.step_text import STEPS, parse_step
 from hfneg.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
-few = settings(max_examples=60, deadline=None)
+few = examples(60)
 
 whole = st.integers(1, 10**9)
 seeds = st.integers(0, 2**31)
@@ -103,7 +104,7 @@ shorts = st.one_of(st.builds(Keep), st.builds(Relax), st.builds(Fill, seed=seeds
 every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions, shorts)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(every_step)
 def test_the_repr_of_a_step_is_that_step(step: Any) -> None:
     """repr parses back to an equal step, for any settings, as does the same as a YAML mapping; so does a pickle."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scripted import Scripted, SearchOnly, ranked, world
 
 from hfneg.anchors import Anchors
@@ -22,7 +23,7 @@ from hfneg.retrievers import BM25, RandomDocuments, candidates_from
 from hfneg.retrievers.random_documents import permuted
 
 DOCUMENTS = [f"document {i} about faults" for i in range(30)]
-few = settings(max_examples=25, deadline=None)
+few = examples(25)
 
 positives = st.fixed_dictionaries(
     {text: st.lists(st.integers(0, 29), min_size=1, max_size=6, unique=True) for text in ("one", "two", "three")}

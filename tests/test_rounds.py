@@ -415,7 +415,8 @@ def written(folder: Path, base: str, **training: Any) -> Path:
 def files(folder: Path) -> tuple[Path, Path]:
     """The pairs and the corpus, as a command takes them."""
     data, corpus = folder / "pairs.jsonl", folder / "corpus.txt"
-    PAIRS.to_json(data)
+    # TripletLoss of sentence-transformers 5 has no gradient where anchor and positive are one text
+    PAIRS.filter(lambda row: row["query"] != row["answer"]).to_json(data)
     corpus.write_text("\n".join(dict.fromkeys(text.strip() for text in TEXTS)))
     return data, corpus
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from scripted import Scripted, SearchOnly, world
 
 from hfneg.anchors import Anchors
@@ -21,7 +22,7 @@ from hfneg.select import Policy, Selection
 
 MANY = 4_000
 PLAIN = Guard(near_duplicate=None)
-few = settings(max_examples=30, deadline=None)
+few = examples(30)
 
 
 class Always:

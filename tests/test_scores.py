@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 
 from hfneg import scores as scores_module
 from hfneg import segments, store
@@ -130,7 +131,7 @@ PUT = st.lists(st.tuples(KEY, SCORE), max_size=12)
 STEP = st.one_of(PUT, st.sampled_from(["compact", "reopen"]))
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(steps=st.lists(STEP, max_size=12))
 def test_equals_a_dict(steps: list[Any]) -> None:
     """Whatever is put, merged and reopened: a key has the score first put, also where keys share a half."""
@@ -153,7 +154,7 @@ def test_equals_a_dict(steps: list[Any]) -> None:
             np.testing.assert_array_equal(scores.get(everything), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(puts=st.lists(PUT.filter(len), min_size=1, max_size=5), entries=st.integers(1, 9))
 def test_merging_is_the_sorted_union_of_which_the_first_wins(puts: list[Any], entries: int) -> None:
     """`merged` equals a sorted dict for any block size; and the file it makes reads back as that."""

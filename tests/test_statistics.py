@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from properties import examples
 from small_collection import documents, pairs
 from word_teacher import WordTeacher
 
@@ -159,7 +160,7 @@ def rounded(value: Any) -> Any:
 VALUES = st.lists(st.floats(-1e9, 1e9, width=32) | st.floats(-1, 1, width=32) | st.just(math.nan), max_size=60)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(values=VALUES, cut=st.integers(0, 60), later=VALUES)
 def test_order_and_parts_make_no_difference(values: list[float], cut: int, later: list[float]) -> None:
     """Values counted at once, in parts, backwards, or joined from two histograms lie in the same bins."""
@@ -180,7 +181,7 @@ def test_order_and_parts_make_no_difference(values: list[float], cut: int, later
     assert len(whole.counts) <= BINS
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60), q=st.floats(0, 1))
 def test_quantiles_are_as_exact_as_a_bin(values: list[float], q: float) -> None:
     """A quantile lies within a bin of the value that has its place among the sorted ones."""

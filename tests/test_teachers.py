@@ -73,13 +73,14 @@ def save_bert(folder: Path, labels: int | None) -> Path:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    from sentence_transformers import MultiVectorEncoder, SentenceTransformer
+    import sentence_transformers
 
     root = tmp_path_factory.mktemp("models")
     made = {"ce": save_bert(root / "ce", 1), "two": save_bert(root / "two", 2), "bert": save_bert(root / "bert", None)}
-    for name, kind in (("st", SentenceTransformer), ("mv", MultiVectorEncoder)):
-        kind(str(made["bert"]), device="cpu").save(str(root / name))
-        made[name] = root / name
+    for name, kind in (("st", "SentenceTransformer"), ("mv", "MultiVectorEncoder")):
+        if hasattr(sentence_transformers, kind):
+            getattr(sentence_transformers, kind)(str(made["bert"]), device="cpu").save(str(root / name))
+            made[name] = root / name
     return made
 
 
@@ -364,15 +365,31 @@ def test_inner_products_are_raw(models: dict[str, Path]) -> None:
 
 def test_several_vectors_as_judge(models: dict[str, Path]) -> None:
     """MaxSim of a MultiVectorEncoder, found out from the folder or the object."""
-    from sentence_transformers import MultiVectorEncoder
+    import sentence_transformers
 
+    if (kind := getattr(sentence_transformers, "MultiVectorEncoder", None)) is None:
+        pytest.skip("MultiVectorEncoder came with sentence-transformers 6")
     anchors, documents = pairs(40)
-    model = MultiVectorEncoder(str(models["mv"]), device="cpu")
+    model = kind(str(models["mv"]), device="cpu")
     wanted = model.similarity_pairwise(model.encode_query(anchors), model.encode_document(documents)).numpy()
     for given in (str(models["mv"]), model):
         teacher = BiEncoderTeacher(given)
         np.testing.assert_allclose(teacher.score(anchors, documents), wanted, rtol=1e-5)
         assert teacher.resolved_scale == "raw"
+
+
+def test_several_vectors_without_their_library(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of several vectors per text is no SentenceTransformer: sentence-transformers 5 is told to be too old."""
+    import sentence_transformers
+
+    folder = shutil.copytree(models["st"], tmp_path / "colbert")
+    settings = folder / "config_sentence_transformers.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "similarity_fn_name": "maxsim"}))
+    monkeypatch.delattr(sentence_transformers, "MultiVectorEncoder", raising=False)
+    with pytest.raises(SettingError, match=r"pip install -U 'sentence-transformers>=6'"):
+        BiEncoderTeacher(str(folder)).score(["w1"], ["w2"])
 
 
 # Processes.

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import Dataset, DatasetDict, load_dataset
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mine_with_teacher import RECIPE
+from properties import examples
 from scripted import Scripted, ranked, world
 from small_collection import bits, documents, ours, pairs
 from typer.testing import CliRunner
@@ -159,16 +160,22 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def keeps(
-    step: Any, rank: int, own: dict[str, float], positives: dict[str, list[float]], known: Sequence[float]
+    step: Any,
+    rank: int,
+    own: dict[str, float],
+    positives: dict[str, list[float]],
+    known: Sequence[float],
+    unreturned: Collection[str] = (),
 ) -> bool:
-    """One filter, one candidate, in words; `known` are the teacher's scores of all anchors' positives."""
+    """One filter, one candidate, in words; `known` are the teacher's scores of all anchors' positives, `unreturned` the
+    sources that did not return the candidate, whose score in `own` is then the most it can be."""
     if isinstance(step, hfneg.BelowPositives):
         return own["teacher"] <= quantile(known, step.quantile)
     if isinstance(step, hfneg.RankWindow):
         return step.skip < rank <= step.stop
     by = step.by or "teacher"
     if isinstance(step, hfneg.Band):
-        return bool(np.float32(step.low) <= own[by] <= np.float32(step.high))
+        return by not in unreturned and bool(np.float32(step.low) <= own[by] <= np.float32(step.high))
     lifted = [p if step.noisy is None else max(p, quantile(known, step.noisy)) for p in positives[by]]
     positive = of_positives(lifted, step.against)
     below = step.absolute if step.absolute is not None else abs(positive) * step.relative
@@ -214,7 +221,7 @@ def plain(
     return negatives, seen
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(lists, st.lists(scores, min_size=48, max_size=48), st.lists(some_filters, max_size=3), some_samplers)
 def test_lazy_is_full_is_plain_python(
     found: list[dict[int, float]], drawn: list[float], filters: list[Any], sampler: Any

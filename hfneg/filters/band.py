@@ -14,9 +14,9 @@ class Band(Filter):
     """Keeps scores from `low` to `high`, both included: too high may be an unlabelled positive, too low is easy.
 
     `by` is "score" (what ranks the candidates), the name of a source, or "teacher"; None: the teacher's where there is
-    one, else "score". A candidate that this source did not
-    retrieve is below every `low`, and counts for `high` with the least score of the list. Source: Zhan et al.,
-    SIGIR 2021, section 3 (static hard negatives of a middle difficulty).
+    one, else "score". A candidate that this source did not retrieve is below every `low`, also one that equals the
+    least score of its list, and counts for `high` with that least score. Source: Zhan et al., SIGIR 2021, section 3
+    (static hard negatives of a middle difficulty).
     """
 
     low: float | None = None

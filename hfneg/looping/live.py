@@ -46,7 +46,7 @@ class LiveNegatives:
         return {**self.__dict__, "_seen": (0, None)}
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        rows = np.asarray(batch[ROW], dtype=np.int64)
+        rows = np.asarray(batch[ROW]).astype(np.int64)
         negatives = np.asarray(self.current()[rows])
         columns: dict[str, list[Any]] = {
             self.anchor: list(batch[self.anchor]),

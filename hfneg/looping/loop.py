@@ -16,8 +16,10 @@ from hfneg.encoding import Encoder
 from hfneg.errors import ResumeError, SettingError, TrainingError
 from hfneg.executors.local import LocalExecutor
 from hfneg.looping import rounds_folder
+from hfneg.looping.extras import require_trainer
 from hfneg.looping.pool import narrowed
 from hfneg.looping.record import CHECKPOINT, MINED, RECORD, Round
+from hfneg.looping.training import Training
 from hfneg.mining import mine
 from hfneg.publishing.layout import round_name
 from hfneg.recipe import Recipe
@@ -85,8 +87,8 @@ def rounds(
     Yields each `Round`, mined. Teacher scores are kept by pair, so a pair is scored once over all rounds; vectors are
     kept by weights, so no round can see an earlier checkpoint's.
 
-    Raises SettingError, OutputExistsError, InUseError, ResumeError before any work; TrainingError where a round was not
-    finished before the next is asked for.
+    Raises SettingError, OutputExistsError, InUseError, ResumeError, MissingExtraError (a `Training` without the extra
+    ``hfneg[train]``) before any work; TrainingError where a round was not finished before the next is asked for.
     """
     recipe = _recipe(recipe)
     loop = _Loop(Path(out), recipe, _student_of(recipe, student), keep_vectors, mining)
@@ -100,6 +102,8 @@ def rounds(
     if pool not in ("corpus", "previous"):
         raise SettingError(f"rounds(pool={pool!r}): pool must be 'corpus' or 'previous'")
     _check_mining(mining)
+    if isinstance(train, Training):
+        require_trainer("rounds(train=Training(...))")
     facts = {"pool": pool, "start": None if start is None else str(start)}
     training = {f"training.{name}": value for name, value in getattr(train, "settings", dict)().items()}
     loop.begin(resume=resume, overwrite=overwrite, wait=wait, facts={**facts, **training})

@@ -17,6 +17,7 @@ from hfneg.batches import Lists
 from hfneg.errors import OutputExistsError, SettingError
 from hfneg.hashing import uniform
 from hfneg.looping import live, ranks
+from hfneg.looping.extras import require_trainer
 from hfneg.looping.loop import _student_of
 from hfneg.looping.searching_live import FrozenDocuments, PoolOnly
 from hfneg.recipe import Recipe
@@ -66,6 +67,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         dataset: what the trainer trains on: anchor, positive, negative_1 .. negative_n.
         history: a record of each refresh.
 
+    Raises MissingExtraError without the extra ``hfneg[train]``, when it is built.
+
     Under ``torchrun`` the ranks encode disjoint parts of the documents and anchors, rank 0 searches and publishes, and
     all switch at the same step.
     """
@@ -85,6 +88,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         overwrite: bool = False,
     ) -> None:
         _check(every_steps, every_epochs, part, encode)
+        require_trainer("HardNegativeRefresh")
         self.anchors, self.recipe = anchors, recipe
         self.every_steps, self.every_epochs, self.part, self.encode = every_steps, every_epochs, part, encode
         self.folder = Path(out)
@@ -105,7 +109,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         """The rows with a transform that looks up the current negatives."""
         names = self.anchors.anchor, self.anchors.positive
         rows = pairs.with_format(None).select_columns(list(names))
-        rows = rows.add_column(live.ROW, np.arange(len(rows)))
+        # as text, for sentence-transformers 5 takes its card's examples from the columns of text alone
+        rows = rows.add_column(live.ROW, np.arange(len(rows)).astype(str))
         rows.set_transform(live.LiveNegatives(self.folder, self.anchors.corpus, *names, self.n))
         return rows
 

@@ -121,7 +121,8 @@ def _defaults(index: Any) -> dict[str, int]:
 def _read(path: str) -> Any:
     import faiss
 
+    mapped = getattr(faiss, "IO_FLAG_MMAP_IFC", 0)  # of newer versions
     try:
-        return faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+        return faiss.read_index(path, mapped | faiss.IO_FLAG_READ_ONLY)
     except RuntimeError:  # a kind that FAISS cannot map
         return faiss.read_index(path)

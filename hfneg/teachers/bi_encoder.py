@@ -37,7 +37,7 @@ class BiEncoderTeacher(ModelTeacher):
     (both summed in float64), or (mean) MaxSim.
 
     Args:
-        model: Hub id, folder, or a SentenceTransformer or MultiVectorEncoder in memory.
+        model: Hub id, folder, or a SentenceTransformer or MultiVectorEncoder (sentence-transformers 6) in memory.
         revision: of a Hub id.
         max_length: in tokens, per text. None: the model's own.
         batch_size: texts per forward pass. None: 32. Halved where so many do not fit into memory. Not part of the
@@ -117,7 +117,8 @@ class BiEncoderTeacher(ModelTeacher):
         kind = getattr(sentence_transformers, MULTI_VECTOR if self._is_multi_vector else "SentenceTransformer", None)
         if kind is None:
             raise SettingError(
-                f"{MULTI_VECTOR} needs a newer sentence-transformers: pip install -U sentence-transformers"
+                f"the model {name_of(self.model)!r} gives several vectors per text, which needs {MULTI_VECTOR}: "
+                "pip install -U 'sentence-transformers>=6'"
             )
         self._check_similarity()
         return kind(source, model_kwargs=self._model_kwargs, **where)

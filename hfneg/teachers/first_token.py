@@ -63,12 +63,18 @@ def _last_layer(model: Any) -> Any:
 
 @contextlib.contextmanager
 def _short(layer: Any) -> Iterator[None]:
-    whole = layer.forward
+    import transformers
+
+    whole, in_tuple = (
+        layer.forward,
+        int(transformers.__version__.split(".")[0]) < 5,
+    )  # before, a layer gave (hidden, attentions, ...)
 
     def forward(hidden: Any, attention_mask: Any = None, *others: Any, **settings: Any) -> Any:
         if attention_mask is not None and attention_mask.ndim != 4:  # of an attention that packs its tokens
             return whole(hidden, attention_mask, *others, **settings)
-        return _first(layer, hidden, attention_mask)
+        given = _first(layer, hidden, attention_mask)
+        return (given,) if in_tuple else given
 
     layer.forward = forward
     try:

@@ -74,14 +74,20 @@ def _forward(path: str, names: list[str], precision: str) -> Forward:
 def _request(path: str, precision: str, threads: int) -> Any:
     """The model made ready; kept, for the next call comes soon and making it takes a part of a second."""
     core = _core()
+    no_bfloat16 = SettingError("dtype='bfloat16': this CPU does not compute in bfloat16; leave dtype out")
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise SettingError("dtype='bfloat16': this CPU does not compute in bfloat16; leave dtype out")
+        raise no_bfloat16
     settings = {
         "INFERENCE_PRECISION_HINT": precision,  # else it takes bfloat16 where the CPU has it
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
     }
-    return core.compile_model(path, "CPU", settings).create_infer_request()
+    try:
+        return core.compile_model(path, "CPU", settings).create_infer_request()
+    except RuntimeError as error:
+        if precision != "bf16":
+            raise
+        raise no_bfloat16 from error  # it has the instructions, and ONEDNN_MAX_CPU_ISA forbids them
 
 
 @lru_cache(maxsize=1)
