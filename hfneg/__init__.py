@@ -65,8 +65,8 @@ _HOMES = {
     ],
     "hfneg.fusion": ["RRF", "RoundRobin", "WeightedSum"],
     "hfneg.guard": ["Guard"],
-    "hfneg.inputs": ["load_pairs"],
-    "hfneg.loading": ["load_beir"],
+    "hfneg.data.beir": ["load_beir"],
+    "hfneg.data.loading": ["load_pairs"],
     "hfneg.looping": ["Round", "mix_rounds", "rounds"],
     "hfneg.looping.refresh": ["HardNegativeRefresh"],
     "hfneg.looping.training": ["Training"],
@@ -106,6 +106,8 @@ if TYPE_CHECKING:
     from hfneg.calibrating.leak import leak_rate as leak_rate
     from hfneg.calibration import calibrate as calibrate
     from hfneg.corpus import Corpus as Corpus
+    from hfneg.data.beir import load_beir as load_beir
+    from hfneg.data.loading import load_pairs as load_pairs
     from hfneg.diffing import diff as diff
     from hfneg.errors import AccessError as AccessError
     from hfneg.errors import ColumnError as ColumnError
@@ -148,8 +150,6 @@ if TYPE_CHECKING:
     from hfneg.fusion import RoundRobin as RoundRobin
     from hfneg.fusion import WeightedSum as WeightedSum
     from hfneg.guard import Guard as Guard
-    from hfneg.inputs import load_pairs as load_pairs
-    from hfneg.loading import load_beir as load_beir
     from hfneg.looping import Round as Round
     from hfneg.looping import mix_rounds as mix_rounds
     from hfneg.looping import rounds as rounds

@@ -17,10 +17,10 @@ from hfneg.calibrating.estimating import NEEDED, Estimator
 from hfneg.calibrating.findings import Calibration, Chosen, Rate, Sample, Setting
 from hfneg.calibrating.frame import Frame
 from hfneg.calibrating.intervals import needed
-from hfneg.calibrating.judgment_tables import Judgments
-from hfneg.calibrating.judgment_tables import read as read_judgments
 from hfneg.calibrating.leak import leak_rate
 from hfneg.calibrating.varying import Varied
+from hfneg.data import judgments
+from hfneg.data.judgments import Judgments
 from hfneg.errors import EmptyInputError, NeedsTeacher, SettingError
 from hfneg.mined_ledger import MinedLedger
 from hfneg.reopening import reopen_anchors
@@ -67,7 +67,7 @@ def calibrate(
     Args:
         mined: a folder that `mine` or `reselect` wrote.
         judge: judgments: a table of pairs, qrels, a BEIR folder or a mapping; see
-            `hfneg.calibrating.judgment_tables.read`. `judge_split` names the qrels of a BEIR folder.
+            `hfneg.data.judgments.read`. `judge_split` names the qrels of a BEIR folder.
         relevant_from: the least grade that is relevant; 1, and whole grades, unless said.
         complete: what the judgments do not name for an anchor that they name is not relevant. None: so for qrels
             that name relevant documents only.
@@ -93,7 +93,7 @@ def calibrate(
     path = None if sample is None else sample_files.check(out, overwrite)
     picture = None if plot is None else plotting.check(plot)
     ledger = MinedLedger(mined)
-    given = None if judge is None else read_judgments(judge, judge_split)
+    given = None if judge is None else judgments.read(judge, judge_split)
     if not ledger.summary["negatives"]:
         raise EmptyInputError(f"{mined} has no negatives; there is no rate to measure")
     anchors = reopen_anchors(ledger, corpus)

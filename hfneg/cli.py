@@ -19,6 +19,7 @@ from hfneg import (
     cli_audit,
     cli_calibrate,
     cli_push,
+    cli_reading,
     cli_report,
     cli_reproduce,
     cli_rounds,
@@ -39,7 +40,7 @@ out = Console()
 err = Console(stderr=True)
 
 EXIT_INPUT, EXIT_OUTPUT, EXIT_WORK, EXIT_STOPPED = 2, 3, 4, 130
-FLAGS = ("remine", "resume", "overwrite", "trust", "missing", "positives_are")
+FLAGS = ("remine", "resume", "overwrite", "trust", "missing", "positives_are", "given", "symmetric", "classes")
 
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
@@ -145,9 +146,18 @@ def mine(
     positives_are: Annotated[
         Literal["auto", "text", "id"], _what("KIND", "auto, text or id: what the positives' column holds.")
     ] = "auto",
-    missing: Annotated[
-        Literal["add", "refuse"], _what("KIND", "add or refuse: positives that CORPUS does not have.")
-    ] = "add",
+    columns: cli_reading.Columns = None,
+    corpus_columns: cli_reading.CorpusColumns = None,
+    missing: cli_reading.Missing = None,
+    symmetric: cli_reading.Symmetric = False,
+    negative: cli_reading.Negative = None,
+    given: cli_reading.Given = "first",
+    label: cli_reading.Label = None,
+    min_grade: cli_reading.MinGrade = None,
+    positive_label: cli_reading.PositiveLabel = None,
+    negative_label: cli_reading.NegativeLabel = None,
+    classes: cli_reading.Classes = False,
+    class_positives: cli_reading.ClassPositives = 1,
     recipe: Annotated[
         Path | None,
         typer.Option(metavar="FILE", rich_help_panel=HOW, help="YAML; without it BM25 and the top 7."),
@@ -202,7 +212,8 @@ def mine(
     """
     _speak(quiet)
     with _errors_as_exit_codes("--resume, --overwrite, --out"):
-        from hfneg import inputs, run_folder, showing
+        from hfneg import run_folder, showing
+        from hfneg.data.corpora import load_corpus
         from hfneg.mining import mine as run
         from hfneg.recipe import Recipe
 
@@ -210,19 +221,24 @@ def mine(
         run_folder.check(to, resume=resume, overwrite=overwrite)
         steps = Recipe.load(recipe, trust=trust) if recipe is not None else Recipe()
         steps = steps.with_settings(set_ or [], trust=trust)
-        found = _load_pairs(pairs, split, anchor, positive, show_positives)
-        documents = found.corpus if corpus is None else inputs.load_corpus(corpus, corpus_split, corpus_text, corpus_id)
+        read = {"anchor": anchor, "positive": positive, "negative": negative, "min_grade": min_grade}
+        read |= {"positive_label": positive_label, "negative_label": negative_label, "missing": missing}
+        read |= {"classes": classes, "class_positives": class_positives, "show": show_positives}
+        found = cli_reading.load_pairs(pairs, split, columns, label, **read)
+        documents = None
+        if corpus is not None:
+            names = cli_reading.split_at_commas(corpus_columns)
+            documents = load_corpus(corpus, corpus_split, corpus_text, corpus_id, names)
         try:
             run(
-                found.rows,
+                found,
                 documents,
                 steps,
                 out=to,
-                anchor=found.anchor,
-                positive=found.positive,
-                hidden=found.hidden,
-                positives_are=found.positives_are if positives_are == "auto" else positives_are,
+                positives_are=positives_are,
                 missing=missing,
+                given=given,
+                symmetric=symmetric,
                 resume=resume,
                 overwrite=overwrite,
                 remine=remine,
@@ -232,26 +248,6 @@ def mine(
             err.print(f"stopped; the same command with --resume goes on in {to}", highlight=False, soft_wrap=True)
             raise typer.Exit(EXIT_STOPPED) from None
         showing.summary(out, to, time.perf_counter() - began)
-
-
-def _load_pairs(pairs: str, split: str | None, anchor: str | None, positive: str | None, show: int | None) -> Any:
-    """What was typed, as `hfneg.inputs.Pairs`; says which columns were guessed."""
-    from hfneg import inputs
-
-    found = inputs.load_pairs(pairs, split, anchor=anchor, positive=positive, show=show)
-    guessed = [
-        f"{role} = {name!r}"
-        for role, name, given in zip(
-            ("anchor", "positive"), (found.anchor, found.positive), (anchor, positive), strict=True
-        )
-        if given is None and found.layout == "texts"
-    ]
-    log = logging.getLogger("hfneg")
-    if guessed:
-        log.info("%s (guessed; --anchor and --positive say otherwise)", ", ".join(guessed))
-    elif found.layout not in ("texts", "beir"):
-        log.info("%s read as %s", pairs, found.layout)
-    return found
 
 
 @app.command()

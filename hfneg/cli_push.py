@@ -59,7 +59,7 @@ def push(
         hfneg push mined org/name --round 2 --private
     """
     from hfneg.cards.rendering import bytes_in_words
-    from hfneg.loading import as_corpus
+    from hfneg.data.corpora import as_corpus
     from hfneg.publishing import publish
 
     done = publish(

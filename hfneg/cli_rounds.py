@@ -71,7 +71,8 @@ def rounds(
 
         hfneg rounds loop.yaml path/to/scifact --out rounds --resume
     """
-    from hfneg import inputs
+    from hfneg.data.corpora import load_corpus
+    from hfneg.data.loading import load_pairs
     from hfneg.looping import rounds as run
     from hfneg.looping.training import load_training_recipe
 
@@ -79,8 +80,8 @@ def rounds(
     own = [setting for setting in set_ or [] if setting.startswith("training.")]
     training = training.with_settings([*own, *([] if n is None else [f"training.rounds={n}"])])
     steps = steps.with_settings([setting for setting in set_ or [] if setting not in own], trust=trust)
-    found = inputs.load_pairs(pairs, split)
-    documents = found.corpus if corpus is None else inputs.load_corpus(corpus)
+    found = load_pairs(pairs, split)
+    documents = found.corpus if corpus is None else load_corpus(corpus)
     table = _table()
     last = None
     for last in run(

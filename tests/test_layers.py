@@ -24,9 +24,9 @@ columns progress histograms difference json_lines sources step store strings has
 batches documents models near_kernels dense_products run_folder segments
 near dense_kernels corpus encoding transform scores
 stored artefacts
-pairs loading vectors model_step
-anchors clusters identified near_anchors similarity
-candidates splits inputs co_positives
+data vectors model_step
+anchors clusters near_anchors similarity
+candidates splits co_positives
 pool
 outcome
 retrievers teachers filters sampling promotion formats fusion
@@ -52,7 +52,7 @@ publishing
 looping reproducing
 showing_audit showing_diff showing_calibration
 cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
-cli_store
+cli_store cli_reading
 cli
 """
 """From the bottom up. A module imports modules of lines above its own; a package's modules also one another."""

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import store
-from hfneg.auditing import checks, fixing, hardness, layouts, looking, measures, truth
+from hfneg.auditing import checks, fixing, hardness, looking, measures, truth
 from hfneg.auditing.checks import Check
 from hfneg.auditing.facts import Facts, Reader
 from hfneg.auditing.findings import SHOWN, AuditReport, Example, Finding
-from hfneg.auditing.layouts import Given, Layout
 from hfneg.auditing.looking import Look, RowTexts
 from hfneg.auditing.opening import Source, open_source
+from hfneg.data import judgments, layouts
+from hfneg.data.layouts import Given, Layout
 from hfneg.errors import EmptyInputError, SettingError
 from hfneg.step import is_number
 
@@ -54,11 +55,11 @@ def audit(
 
     Args:
         dataset: a Dataset, a split of a DatasetDict, an IterableDataset (read twice, or thrice with `fix`), a
-            mined folder, a file or a Hub id, in any layout of `hfneg.auditing.layouts`.
+            mined folder, a file or a Hub id, in any layout of `hfneg.data.layouts`.
         anchor, positive, negative: columns, where they are not recognised; `negative` may be several.
         split: of a dataset with several.
         against: a test set, as pairs of any kind or a BEIR folder; `against_split` its split.
-        qrels: judgments (see `hfneg.auditing.truth.judgments`); gives `false_negatives`.
+        qrels: judgments (see `hfneg.data.judgments.read`); gives `false_negatives`.
         reference: a SentenceTransformer (name, folder or object) that is neither the miner nor the teacher;
             gives `hardness`.
         near_duplicate: as in `hfneg.Guard`; None: only equality after normal form counts.
@@ -79,7 +80,7 @@ def audit(
     layout = _layout(source, anchor, positive, negative)
     target = None if fix is None else fixing.check_target(fix, layout, emptied)
     encoder = None if reference is None else hardness.reference(reference, source.recipe)
-    judged = None if qrels is None else truth.judgments(qrels, qrels_split)
+    judged = None if qrels is None else judgments.read(qrels, qrels_split)
     with store.scratch_folder() as scratch:
         facts = Reader(layout, scratch, with_ids=qrels is not None).read(source.tables(layout.columns))
         if not facts.rows:

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg.auditing import checks, reading
+from hfneg.auditing import checks
 from hfneg.auditing.facts import Facts, byte_lengths
-from hfneg.auditing.layouts import Layout
-from hfneg.auditing.reading import Batch
 from hfneg.batches import Lists, offsets
+from hfneg.data import tables
+from hfneg.data.layouts import Layout
+from hfneg.data.tables import Batch
 from hfneg.errors import InputError
 from hfneg.near import near_duplicates
 
@@ -68,14 +69,14 @@ class Look:
     kept: dict[int, RowTexts] = field(default_factory=dict)
     shown: Counter[str] = field(default_factory=Counter)
 
-    def at(self, tables: Iterable[pa.Table]) -> None:
+    def at(self, every: Iterable[pa.Table]) -> None:
         """Fill the facts' near masks and `kept`. Raises InputError where the rows are not those of the first pass."""
         facts, row = self.facts, 0
         known = Known.of(facts)
         exact = checks.positive_as_negative(facts) | checks.same_as_anchor(facts) | facts.empty_negative
         asked = ~(exact | facts.empty_anchor[facts.owners()])
-        for table in tables:
-            batch = reading.read(table, self.layout)
+        for table in every:
+            batch = tables.read(table, self.layout)
             self._check_same(batch, row)
             span = slice(*facts.negatives.indptr[[row, row + len(batch.anchors)]])
             if self.share is not None:

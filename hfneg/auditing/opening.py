@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from hfneg import loading, mined_folder
+from hfneg import mined_folder
+from hfneg.data import files
 from hfneg.errors import ColumnError, EmptyInputError, InputError, near_miss
 from hfneg.run_folder import SUMMARY
 
@@ -92,7 +93,7 @@ def _open_path(path: str, split: str | None) -> Source:
         recipe = str(mined_folder.open_summary(path).get("recipe", ""))
         rows, anchor, positive = mined_folder.open_split(Path(path), split)
         return _checked(Source(path, rows, anchor, positive, recipe))
-    return _checked(Source(path, _one_split(loading.load_any(path, split), path, None)))
+    return _checked(Source(path, _one_split(files.load_any(path, split), path, None)))
 
 
 def _one_split(dataset: Any, name: str, split: str | None) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hfneg.anchors import Anchors
 from hfneg.cards import Readme, without_paths
-from hfneg.loading import FILE_TYPES
+from hfneg.data.files import FILE_TYPES
 from hfneg.publishing.carding import PROVENANCE, README, provenance, write_card
 from hfneg.publishing.hub import Head, HubRepository
 from hfneg.publishing.layout import CORPUS, QUERIES, Earlier, Staged, round_name, stage_formats, stage_round

@@ -21,8 +21,8 @@ FORMAT = 1
 README, PROVENANCE = "README.md", "provenance.json"
 COUNTS = ("rows", "anchors", "documents", "added_positives", "candidates", "negatives", "negatives_per_anchor",
           "wanted_per_anchor")  # fmt: skip
-CARRIED = ("columns", "positives_are", "verdicts", "verdict_codes", "sources", "exact", "corpus", "versions", "teacher",
-           "hidden_positives", "calibration", "audit", "parent")  # fmt: skip
+CARRIED = ("columns", "positives_are", "reading", "verdicts", "verdict_codes", "sources", "exact", "corpus", "versions",
+           "teacher", "hidden_positives", "calibration", "audit", "parent")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hfneg.auditing.layouts import Layout, is_list
 from hfneg.batches import Lists, offsets
+from hfneg.data.guessing import is_list
+from hfneg.data.layouts import Layout
 from hfneg.errors import ColumnError
 
 Rows = npt.NDArray[np.int64]
@@ -105,13 +106,14 @@ def texts_of(values: pa.Array) -> Lists:
 
 
 def _passages(passages: pa.Array) -> pa.Array:
-    """Title, newline, text; the text alone where there is no title."""
-    text = pc.struct_field(passages, "text").cast(TEXT)
+    """As `hfneg.documents.document_text`: title, newline, text; one alone where the other is missing."""
+    text, nothing = pc.struct_field(passages, "text").cast(TEXT), pa.scalar("", TEXT)
     if passages.type.get_field_index("title") < 0:
         return text
     title = pc.struct_field(passages, "title").cast(TEXT).fill_null("")
     both = pc.binary_join_element_wise(title, text, pa.scalar("\n", TEXT))
-    return pc.if_else(pc.equal(title, pa.scalar("", TEXT)), text, both)
+    blank = pc.equal(pc.utf8_trim_whitespace(text.fill_null("")), nothing)
+    return pc.if_else(pc.equal(title, nothing), text, pc.if_else(blank, title, both))
 
 
 def numbers_of(values: pa.Array) -> tuple[Floats, Rows]:

@@ -1,4 +1,4 @@
-"""Which columns of anybody's dataset hold the anchor, its positives and its negatives.
+"""Which columns of anybody's dataset hold the anchor, its positives, its negatives, their ids and labels.
 
 | layout | columns |
 |---|---|
@@ -9,31 +9,24 @@
 | flagembedding | query, pos, neg (FlagEmbedding ``abc/finetune/*/AbsDataset.py``) |
 | tevatron | query, positive_passages, negative_passages (Tevatron ``retriever/dataset.py``) |
 | listwise | anchor, a list of documents, a list of labels (the cross-encoders' listwise losses) |
-| labelled_pairs | anchor, document, 0 or 1 |
+| labelled_pairs | anchor, document, a label |
+| pairs | anchor, positive |
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 
 from hfneg import columns
+from hfneg.data import guessing, names
+from hfneg.data.guessing import TEXTUAL, Kinds, kinds_of
 from hfneg.errors import ColumnError
-from hfneg.formats.layout import is_id_column
-from hfneg.loading import guess_columns
 
-Kind = Literal["text", "texts", "number", "numbers", "passages", "other"]
-Kinds = Mapping[str, Kind]
-
-LABELS = ("label", "labels", "score", "scores")
-DOCUMENTS = ("documents", "docs", "passages", "texts", "candidates")
-NEGATIVE_NAMES = ("negative", "hard_negative", "negatives", "neg", "negative_text")
-NUMBERED = re.compile(r"(?:hard_)?neg(?:ative)?_?(\d+)$")
-ANCHOR_IDS = ("query_id", "anchor_id", "question_id", "qid", "query-id")
+PASSAGES = ("positive_passages", "negative_passages")
 
 
 @dataclass(frozen=True)
@@ -65,8 +58,8 @@ class Layout:
         """Every column that is read, each once."""
         pairs = (name for pair in self.scores for name in pair)
         single = (self.documents, self.label, self.target, self.sources, self.anchor_id, self.negative_ids)
-        names = (self.anchor, *self.positives, *self.negatives, *self.aligned, *pairs, *single)
-        return list(dict.fromkeys(name for name in names if name is not None))
+        found = (self.anchor, *self.positives, *self.negatives, *self.aligned, *pairs, *single)
+        return list(dict.fromkeys(name for name in found if name is not None))
 
     @property
     def roles(self) -> dict[str, list[str]]:
@@ -78,60 +71,82 @@ class Layout:
 
 @dataclass(frozen=True)
 class Given:
-    """The names that the user gave; they go before any guess."""
+    """The names that the user gave; they go before any guess. A `label` of False: there is none."""
 
     anchor: str | None = None
     positive: str | None = None
     negatives: tuple[str, ...] = ()
+    label: str | Literal[False] | None = None
 
 
 def recognise(schema: pa.Schema, given: Given) -> Layout:
-    """The layout of a dataset with this schema.
+    """The layout of a dataset that has negatives, with this schema.
 
     Raises ColumnError listing the columns: a given one is missing or of no use, or nothing fits.
     """
-    kinds = {field.name: kind_of(field.type) for field in schema}
-    roles = ((given.anchor, "anchor"), (given.positive, "positive"), *((n, "negatives") for n in given.negatives))
-    for name, role in roles:
-        if name is not None:
-            columns.require(name, kinds, role)
-    for attempt in _ATTEMPTS:
-        layout = attempt(kinds, given)
-        if layout is not None:
-            return _with_ids(_checked(layout, kinds), kinds)
-    raise ColumnError(
-        f"cannot tell which columns hold negatives; the columns are {_listed(kinds)}. Known are hard_negatives "
-        "(hfneg), negative, negative_1 .. n, neg beside pos, documents with labels, two texts with a label of 0 or "
-        "1, negative_passages; otherwise say anchor=..., positive=... and negative=..."
-    )
+    kinds = kinds_of(schema)
+    _check_given(kinds, given)
+    layout = _first_that_fits(kinds, given)
+    if layout is None:
+        raise ColumnError(
+            f"cannot tell which columns hold negatives; the columns are {_listed(kinds)}. Known are hard_negatives "
+            "(hfneg), negative, negative_1 .. n, neg beside pos, documents with labels, two texts with a label of 0 or "
+            "1, negative_passages; otherwise say anchor=..., positive=... and negative=..."
+        )
+    return _with_ids(_checked(layout, kinds), kinds)
 
 
 def pairs(schema: pa.Schema, given: Given) -> Layout:
     """The layout of a test set: anchors and positives alone."""
-    kinds = {field.name: kind_of(field.type) for field in schema}
-    if {"query", "positive_passages"} <= set(kinds) and given == Given():
-        return Layout("tevatron", "query", ("positive_passages",))
+    kinds = kinds_of(schema)
+    if {"query", PASSAGES[0]} <= set(kinds) and given == Given():
+        return Layout("tevatron", "query", PASSAGES[:1])
     anchor, positive = _pair(kinds, given, ())
     return _checked(Layout("pairs", anchor, (positive,)), kinds)
 
 
-def kind_of(type: pa.DataType) -> Kind:
-    """What a column holds; a column of nulls may be of texts."""
-    if pa.types.is_string(type) or pa.types.is_large_string(type) or pa.types.is_null(type):
-        return "text"
-    if pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_boolean(type):
-        return "number"
-    if is_list(type):
-        if pa.types.is_struct(type.value_type) and type.value_type.get_field_index("text") >= 0:
-            return "passages"
-        several: dict[Kind, Kind] = {"text": "texts", "number": "numbers"}
-        return several.get(kind_of(type.value_type), "other")
-    return "other"
+def to_mine(schema: pa.Schema, given: Given) -> Layout:
+    """The layout of rows that are to be mined: negatives and labels where there are any, else pairs.
+
+    Columns that an earlier mining left do not count. Raises ColumnError as `recognise`, and for texts with a class.
+    """
+    kinds = {name: kind for name, kind in kinds_of(schema).items() if name not in columns.OURS}
+    _check_given(kinds, given)
+    layout = _first_that_fits(kinds, given, strict=False)
+    if layout is None:
+        layout = _plain(kinds, given)
+    found = next((name for name in names.ANCHOR_IDS if name in kinds), None)
+    return replace(layout, anchor_id=found, aligned=(), scores=(), target=None)
 
 
-def is_list(type: pa.DataType) -> bool:
-    """A list of any of Arrow's three kinds."""
-    return bool(pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type))
+def _plain(kinds: Kinds, given: Given) -> Layout:
+    """Rows without negatives and labels; the positives' column may hold ids."""
+    anchor, positive = guessing.of_any(kinds, given.anchor, given.positive)
+    for name, role in ((anchor, "anchor"), (positive, "positive")):
+        columns.require(name, kinds, role)
+    return Layout("pairs", anchor, (positive,))
+
+
+def _check_given(kinds: Kinds, given: Given) -> None:
+    label = given.label or None
+    roles = ((given.anchor, "anchor"), (given.positive, "positive"), (label, "label"))
+    for name, role in (*roles, *((name, "negatives") for name in given.negatives)):
+        if name is not None:
+            columns.require(name, kinds, role)
+
+
+def _first_that_fits(kinds: Kinds, given: Given, *, strict: bool = True) -> Layout | None:
+    """By the attempts in their order; unless `strict`, one whose anchor cannot be told does not fit."""
+    for attempt in _ATTEMPTS:
+        try:
+            layout = attempt(kinds, given)
+        except ColumnError:
+            if strict or given.negatives or given.label:
+                raise
+            layout = None
+        if layout is not None:
+            return layout
+    return None
 
 
 def _given(kinds: Kinds, given: Given) -> Layout | None:
@@ -166,20 +181,21 @@ def _ours(kinds: Kinds, given: Given) -> Layout | None:
 
 
 def _tevatron(kinds: Kinds, given: Given) -> Layout | None:
-    wanted = ("positive_passages", "negative_passages")
-    if any(kinds.get(name) != "passages" for name in wanted):
+    if any(kinds.get(name) != "passages" for name in PASSAGES) or given.positive not in (None, PASSAGES[0]):
         return None
     anchor = given.anchor or ("query" if "query" in kinds else None)
-    return None if anchor is None else Layout("tevatron", anchor, wanted[:1], wanted[1:])
+    return None if anchor is None else Layout("tevatron", anchor, PASSAGES[:1], PASSAGES[1:])
 
 
 def _flagembedding(kinds: Kinds, given: Given) -> Layout | None:
-    if any(kinds.get(name) != "texts" for name in ("pos", "neg")):
+    """Lists, and also single texts, which some write where they have one."""
+    if any(kinds.get(name) not in ("text", "texts") for name in ("pos", "neg")) or given.positive not in (None, "pos"):
         return None
     anchor = given.anchor or ("query" if "query" in kinds else None)
     if anchor is None:
         return None
-    scored = kinds.get("neg_scores") == "numbers"
+    in_lists = kinds["neg"] == "texts"
+    scored = in_lists and kinds.get("neg_scores") == "numbers"
     return Layout(
         "flagembedding",
         anchor,
@@ -187,46 +203,62 @@ def _flagembedding(kinds: Kinds, given: Given) -> Layout | None:
         ("neg",),
         aligned=("neg_scores",) if scored else (),
         scores=(("pos_scores", "neg_scores"),) if scored and kinds.get("pos_scores") == "numbers" else (),
+        in_lists=in_lists,
     )
 
 
 def _tuples(kinds: Kinds, given: Given) -> Layout | None:
-    found = [(int(m[1]), name) for name, kind in kinds.items() if kind == "text" and (m := NUMBERED.match(name))]
+    texts = (name for name, kind in kinds.items() if kind == "text")
+    found = [(int(m[1]), name) for name in texts if (m := names.NUMBERED_NEGATIVE.match(name))]
     if not found:
         return None
     negatives = tuple(name for _, name in sorted(found))
-    target = next((name for name in LABELS if kinds.get(name) == "numbers"), None)
-    anchor, positive = _pair(kinds, given, (*negatives, *LABELS))
+    target = _target(kinds)
+    anchor, positive = _pair(kinds, given, (*negatives, *names.TRAINER_LABELS))
     return Layout("tuples", anchor, (positive,), negatives, target=target, in_lists=False)
 
 
 def _negative(kinds: Kinds, given: Given) -> Layout | None:
-    name = next((name for name in NEGATIVE_NAMES if kinds.get(name) in ("text", "texts")), None)
+    name = names.one_of([name for name, kind in kinds.items() if kind in ("text", "texts")], names.NEGATIVES)
     if name is None:
         return None
-    anchor, positive = _pair(kinds, given, (name, *LABELS))
+    anchor, positive = _pair(kinds, given, (name, *names.TRAINER_LABELS))
     one = kinds[name] == "text"
-    target = next((label for label in LABELS if one and kinds.get(label) == "numbers"), None)
     kind = "triplets" if one else "lists"
-    return Layout(kind, anchor, (positive,), (name,), target=target, in_lists=not one)
+    return Layout(kind, anchor, (positive,), (name,), target=_target(kinds) if one else None, in_lists=not one)
+
+
+def _target(kinds: Kinds) -> str | None:
+    return next((label for label in names.TRAINER_LABELS if kinds.get(label) == "numbers"), None)
 
 
 def _listwise(kinds: Kinds, given: Given) -> Layout | None:
-    label = next((name for name in LABELS if kinds.get(name) == "numbers"), None)
-    lists = [name for name, kind in kinds.items() if kind == "texts" and not is_id_column(name)]
-    usual = (name for name in DOCUMENTS if name in lists)
-    documents = given.positive or next(usual, lists[0] if len(lists) == 1 else None)
-    if label is None or documents is None:
+    lists = [name for name, kind in kinds.items() if kind == "numbers"]
+    label = given.label if given.label in lists else names.one_of(lists, names.LABELS)
+    texts = [name for name, kind in kinds.items() if kind == "texts" and not names.is_id(name)]
+    usual = names.one_of(texts, names.DOCUMENT_LISTS)
+    documents = given.positive or usual or (texts[0] if len(texts) == 1 else None)
+    if not label or documents is None or given.label is False or kinds.get(documents) != "texts":
         return None
-    anchor, _ = _pair(kinds, Given(given.anchor, documents), LABELS)
+    anchor, _ = _pair(kinds, replace(given, positive=documents), names.TRAINER_LABELS)
     return Layout("listwise", anchor, documents=documents, label=label, aligned=(label,))
 
 
 def _labelled(kinds: Kinds, given: Given) -> Layout | None:
-    label = next((name for name in LABELS if kinds.get(name) == "number"), None)
-    if label is None:
+    """A number, or a text beside two other texts, that is called as labels are."""
+    if given.label is False:
         return None
-    anchor, document = _pair(kinds, given, LABELS)
+    label = given.label or names.one_of([name for name, kind in kinds.items() if kind == "number"], names.LABELS)
+    anchor, document = None, None
+    if label is None:
+        worded = names.one_of([name for name, kind in kinds.items() if kind == "text"], names.LABELS)
+        texts = [n for n, kind in kinds.items() if kind == "text" and n != worded and not names.is_id(n)]
+        if worded is None or worded in (given.anchor, given.positive) or len(texts) < 2:
+            return None
+        label = worded
+    if label in (given.anchor, given.positive):
+        return None
+    anchor, document = _pair(kinds, given, (label, *names.TRAINER_LABELS))
     return Layout("labelled_pairs", anchor, documents=document, label=label, in_lists=False)
 
 
@@ -243,19 +275,17 @@ _ATTEMPTS: Sequence[Callable[[Kinds, Given], Layout | None]] = (
 
 
 def _pair(kinds: Kinds, given: Given, others: Iterable[str]) -> tuple[str, str]:
-    """The anchor's and the positive's (or the document's) column, among those that are not `others`."""
-    texts = [name for name, kind in kinds.items() if kind in ("text", "texts", "passages") and not is_id_column(name)]
-    left = [name for name in texts if name not in others and name not in columns.OURS]
-    return guess_columns(left, given.anchor, given.positive)
+    """The anchor's and the positive's (or the document's) column, among those of texts that are not `others`."""
+    return guessing.of_texts(kinds, given.anchor, given.positive, others)
 
 
 def _with_ids(layout: Layout, kinds: Kinds) -> Layout:
     """The same with the columns of ids, by their usual names, where they have the shape of the texts."""
-    anchor = next((name for name in ANCHOR_IDS if kinds.get(name) in ("text", "number")), None)
-    usual = {"hfneg": (columns.NEGATIVE_IDS,), "flagembedding": ("neg_id", "neg_ids")}
+    anchor = names.one_of([name for name, kind in kinds.items() if kind in ("text", "number")], names.ANCHOR_IDS)
     shapes = ("texts", "numbers") if layout.in_lists else ("text", "number")
-    names = usual.get(layout.name, ("negative_ids", "negative_id")) if len(layout.negatives) == 1 else ()
-    ids = next((name for name in names if kinds.get(name) in shapes), None)
+    usual = (columns.NEGATIVE_IDS,) if layout.name == "hfneg" else names.NEGATIVE_IDS
+    there = [name for name, kind in kinds.items() if kind in shapes] if len(layout.negatives) == 1 else []
+    ids = names.one_of(there, usual)
     beside = (ids,) if ids is not None and layout.in_lists and ids not in layout.aligned else ()
     return replace(layout, anchor_id=anchor, negative_ids=ids, aligned=(*layout.aligned, *beside))
 
@@ -265,9 +295,9 @@ def _checked(layout: Layout, kinds: Kinds) -> Layout:
     if kinds[layout.anchor] != "text":
         raise ColumnError(f"the anchors' column {layout.anchor!r} does not hold one text a row; say anchor=...")
     for name in (*layout.positives, *layout.negatives, *filter(None, [layout.documents])):
-        if kinds[name] not in ("text", "texts", "passages") or is_id_column(name):
+        if kinds[name] not in TEXTUAL or names.is_id(name):
             what = "numbers (ids?)" if kinds[name] in ("number", "numbers") else "something else than texts"
-            what = "ids, by its name" if is_id_column(name) else what
+            what = "ids, by its name" if names.is_id(name) else what
             raise ColumnError(
                 f"column {name!r} holds {what}; audit compares texts: name a column of texts or of lists of texts "
                 f"(positive=..., negative=...); the columns are {_listed(kinds)}"
@@ -277,5 +307,5 @@ def _checked(layout: Layout, kinds: Kinds) -> Layout:
     return layout
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(repr, names)) or "none"
+def _listed(there: Iterable[str]) -> str:
+    return ", ".join(map(repr, there)) or "none"
