@@ -109,7 +109,8 @@ def _hint(error: OutputError, output: str) -> str:
 def _with_flags(message: str) -> str:
     """Settings as they are typed here: ``remine=True`` is --remine, ``missing='add'`` is --missing add."""
     message = re.sub(rf"\b({'|'.join(FLAGS)})=True( \(--\w+[^)]*\))?", r"--\1", message)
-    return re.sub(rf"\b({'|'.join(FLAGS)})='(\w+)'", r"--\1 \2", message).replace("--positives_are", "--positives-are")
+    message = re.sub(rf"\b({'|'.join(FLAGS)})='(\w+)'( \(--\w+[^)]*\))?", r"--\1 \2", message)
+    return message.replace("--positives_are", "--positives-are")
 
 
 WHAT, HOW, WHERE = "What to mine", "How", "Where, and where to"

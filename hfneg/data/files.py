@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hfneg import store
-from hfneg.data import separated
+from hfneg.data import mixed, separated
 from hfneg.errors import EmptyInputError, InputError, near_miss
 
 FILE_TYPES = {
@@ -56,7 +56,7 @@ def load_any(path: str, split: str | None = None, columns: Sequence[str] | None 
         raise InputError(
             f"there is no file or folder {path!r}, and as a Hub id it cannot be loaded: {_reason(error)}; {wanted}"
         ) from error
-    return split_of(loaded, given, split)
+    return mixed.settled(split_of(loaded, given, split))
 
 
 def _cache_of(location: Path) -> dict[str, str]:

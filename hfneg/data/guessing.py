@@ -46,7 +46,7 @@ def guess(there: Sequence[str], anchor: str | None = None, positive: str | None 
     there = [name for name in there if name not in columns.OURS]
     others = [name for name in there if name not in (anchor, positive)]
     found = anchor or names.one_of(others, names.ANCHORS), positive or names.one_of(others, names.POSITIVES)
-    if found[0] is not None and found[0] == found[1]:
+    if positive is None and found[0] is not None and found[0] == found[1]:
         found = found[0], names.one_of([name for name in others if name != found[0]], names.POSITIVES)
     if None in found and len(there) == 2:
         found = anchor or others[0], positive or others[-1]

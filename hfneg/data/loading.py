@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from hfneg import columns as columns_of
 from hfneg.corpus import Corpus
-from hfneg.data import beir, by_ids, files, guessing, judged_rows, labels, layouts, names
+from hfneg.data import beir, by_ids, files, guessing, judged_rows, labels, layouts, mixed, names
 from hfneg.data.beir import Missing
 from hfneg.data.corpora import as_corpus
 from hfneg.data.layouts import PASSAGES, Given, Layout
@@ -111,7 +111,7 @@ def load_pairs(
         whole = _with_corpus(str(pairs), split, given, by_ids.Asked(min_grade, missing), show)
         if whole is not None:
             return whole
-    rows = files.load_any(str(pairs), split, columns) if isinstance(pairs, str | Path) else _of_split(pairs, split)
+    rows = files.load_any(str(pairs), split, columns) if isinstance(pairs, str | Path) else _given(pairs, split)
     name = str(pairs) if isinstance(pairs, str | Path) else f"this {type(pairs).__name__}"
     return _by_class(rows, given, class_positives, name) if classes else of_rows(rows, given, wanted, name)
 
@@ -214,8 +214,13 @@ def _first(rows: Any) -> Any:
     return next(iter(rows.values())) if isinstance(rows, dict) else rows
 
 
-def _of_split(pairs: Any, split: str | None) -> Any:
-    return files.split_of(pairs, f"this {type(pairs).__name__}", split) if hasattr(pairs, "column_names") else pairs
+def _given(pairs: Any, split: str | None) -> Any:
+    if not hasattr(pairs, "column_names"):
+        raise InputError(
+            f"load_pairs reads a path, a Hub id, a Dataset or a DatasetDict, not a {type(pairs).__name__} "
+            "(Dataset.from_list makes a Dataset of a list of rows)"
+        )
+    return mixed.settled(files.split_of(pairs, f"this {type(pairs).__name__}", split))
 
 
 def _tuple(given: str | Sequence[str] | None) -> tuple[str, ...]:
