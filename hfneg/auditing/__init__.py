@@ -130,9 +130,8 @@ def _look(
     first = [check.find(facts) for check in wanted]
     shown = [_positions(check, mask, facts)[0] for check, mask in zip(wanted, first, strict=True)]
     look = Look(layout, facts, np.unique(np.concatenate([rows, *shown])), near)
-    if near is not None or len(look.wanted):
-        look.at(source.tables(layout.columns))
-    new = ("near_positive", "anchor_as_negative")  # the only two that ask for more than equality
+    look.at(source.tables(layout.columns))
+    new = ("near_positive", "positive_without_title", "anchor_as_negative")  # those that ask for more than equality
     found = [mask if check.name not in new else check.find(facts) for check, mask in zip(wanted, first, strict=True)]
     return look.kept, list(zip(wanted, found, strict=True))
 

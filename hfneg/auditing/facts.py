@@ -64,7 +64,8 @@ class Facts:
     nothing but white space. whole: bool [rows]; bad_positive: bool [rows]; bad, above: bool [negatives]: see
     `hfneg.data.tables`. repeated: bool [rows], an earlier row has the same texts. places: int64 [positives], the text's
     position in `texts`. anchor_ids: int32 [rows], negative_ids: int32 [negatives], or empty. near_positive,
-    near_anchor: bool [negatives], filled by the second pass.
+    near_anchor: bool [negatives], filled by the second pass, as `titled`: a positive but for a title. id_like_positive:
+    bool [positives], id_like_negative: bool [negatives], one word with a digit or the like, as ids are.
     """
 
     numbering: Numbering
@@ -88,6 +89,9 @@ class Facts:
     sources: dict[str, int]
     near_positive: Mask
     near_anchor: Mask
+    titled: Mask
+    id_like_positive: Mask
+    id_like_negative: Mask
 
     @property
     def rows(self) -> int:
@@ -155,6 +159,8 @@ class Reader:
             bad_positive=scores.bad_positive,
             bad=scores.bad,
             above=scores.above,
+            id_like_positive=id_like(batch.positives.flat),
+            id_like_negative=id_like(batch.negatives.flat),
         )
         self.written += len(coded.dictionary)
         if self.with_ids:
@@ -204,6 +210,9 @@ class Reader:
             sources=dict(self.sources.most_common()),
             near_positive=np.zeros(len(negatives), dtype=bool),
             near_anchor=np.zeros(len(negatives), dtype=bool),
+            titled=np.zeros(len(negatives), dtype=bool),
+            id_like_positive=take("id_like_positive", bool),
+            id_like_negative=take("id_like_negative", bool),
         )
 
 
@@ -225,6 +234,14 @@ def _id_hashes(ids: pa.Array) -> Hashes:
     coded = _as_texts(ids).fill_null("").dictionary_encode()
     hashes: Hashes = hash_texts([ID + name for name in coded.dictionary.to_pylist()])[coded.indices.to_numpy()]
     return hashes
+
+
+def id_like(texts: pa.Array) -> Mask:
+    """bool [n]: one short word of ASCII with a digit or a mark in it."""
+    word = pc.match_substring_regex(texts, "^[!-~]{1,64}$")
+    marked = pc.match_substring_regex(texts, "[0-9_:/#]")
+    found: Mask = pc.and_(word, marked).fill_null(False).to_numpy(zero_copy_only=False)
+    return found
 
 
 def byte_lengths(texts: pa.Array) -> Numbers:

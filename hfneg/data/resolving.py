@@ -26,6 +26,8 @@ BLOCK = 20_000
 LOOKED_AT = 200_000
 """Documents that are looked at for the nearest one of a positive that is not there."""
 
+WORDS = 12
+
 Ints = npt.NDArray[np.int64]
 PositivesAre = Literal["text", "id"]
 ID, TEXT, UNTITLED, NORMAL, UNTITLED_NORMAL = "id", "text", "without title", "normal form", "normal form without title"
@@ -196,21 +198,21 @@ def explain(values: pa.LargeStringArray, found: Resolved, corpus: Corpus, column
 
 
 def _nearest(text: str, corpus: Corpus, kind: PositivesAre) -> str:
-    """The document that has most of its longest words, of the first that there are."""
+    """The document that has most of its words, rare ones first, among the first documents."""
     if kind == "id":
         return "ids of the corpus are such as " + ", ".join(map(repr, corpus.ids(np.arange(min(2, len(corpus))))))
-    words = sorted({word for word in normal_form(text).split() if len(word) > 2}, key=lambda word: (-len(word), word))[
-        :8
-    ]
-    best, at = 0, -1
-    for start in range(0, min(len(corpus), LOOKED_AT) if words else 0, BLOCK):
-        texts = pc.utf8_lower(corpus.text_slice(start, min(start + BLOCK, len(corpus), LOOKED_AT)))
-        counts = sum(pc.match_substring(texts, word).to_numpy(zero_copy_only=False).astype(np.int64) for word in words)
-        if int(np.max(counts)) > best:
-            best, at = int(np.max(counts)), start + int(np.argmax(counts))
-    if at < 0:
+    words = sorted(set(normal_form(text).split()), key=lambda word: (word.isalpha(), -len(word), word))[:WORDS]
+    looked_at = min(len(corpus), LOOKED_AT)
+    has = np.zeros((len(words), looked_at), dtype=bool)
+    for start in range(0, looked_at if words else 0, BLOCK):
+        texts = pc.utf8_lower(corpus.text_slice(start, min(start + BLOCK, looked_at)))
+        for i, word in enumerate(words):
+            has[i, start : start + len(texts)] = pc.match_substring(texts, word).to_numpy(zero_copy_only=False)
+    if not has.any():
         first = corpus.texts([0])[0].as_py()
         return f"no document has its words; the first document is {corpus.ids([0])[0]!r}: {_short(first)!r}"
+    weights = np.log((looked_at + 1) / (has.sum(axis=1) + 1))
+    at = int(np.argmax(weights @ has))
     return f"nearest is {corpus.ids([at])[0]!r}: {_short(corpus.texts([at])[0].as_py())!r}"
 
 
