@@ -73,6 +73,7 @@ _HOMES = {
     "hfneg.mined_folder": ["open_summary"],
     "hfneg.mining": ["mine"],
     "hfneg.pipeline": ["Mine"],
+    "hfneg.previewing": ["Preview", "preview"],
     "hfneg.promotion": ["Promote"],
     "hfneg.publishing": ["publish", "read_card"],
     "hfneg.recipe": ["Recipe"],
@@ -158,6 +159,8 @@ if TYPE_CHECKING:
     from hfneg.mined_folder import open_summary as open_summary
     from hfneg.mining import mine as mine
     from hfneg.pipeline import Mine as Mine
+    from hfneg.previewing import Preview as Preview
+    from hfneg.previewing import preview as preview
     from hfneg.promotion import Promote as Promote
     from hfneg.publishing import publish as publish
     from hfneg.publishing import read_card as read_card

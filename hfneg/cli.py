@@ -189,6 +189,7 @@ def mine(
     resume: Annotated[bool, _switch("resume", "Go on with a run that was cut off.", WHERE)] = False,
     overwrite: Annotated[bool, _switch("overwrite", "Replace an earlier run in --out.", WHERE)] = False,
     remine: Annotated[bool, _switch("remine", "Replace columns of an earlier mining.", WHERE)] = False,
+    dry_run: Annotated[bool, _switch("dry-run", "Say how it is read, with examples; write nothing.", WHERE)] = False,
     device: Annotated[
         list[str] | None,
         typer.Option(
@@ -209,7 +210,7 @@ def mine(
 
         hfneg mine pairs.parquet --corpus docs.jsonl --set k=200 --set sampler.n=5
 
-        hfneg mine path/to/scifact --show-positives 1 --out measured
+        hfneg mine pairs.csv --corpus docs.tsv --dry-run
     """
     _speak(quiet)
     with _errors_as_exit_codes("--resume, --overwrite, --out"):
@@ -219,27 +220,27 @@ def mine(
         from hfneg.recipe import Recipe
 
         began = time.perf_counter()
-        run_folder.check(to, resume=resume, overwrite=overwrite)
         steps = Recipe.load(recipe, trust=trust) if recipe is not None else Recipe()
         steps = steps.with_settings(set_ or [], trust=trust)
         read = {"anchor": anchor, "positive": positive, "negative": negative, "min_grade": min_grade}
         read |= {"positive_label": positive_label, "negative_label": negative_label, "missing": missing}
         read |= {"classes": classes, "class_positives": class_positives, "show": show_positives}
-        found = cli_reading.load_pairs(pairs, split, columns, label, **read)
-        documents = None
-        if corpus is not None:
-            names = cli_reading.split_at_commas(corpus_columns)
-            documents = load_corpus(corpus, corpus_split, corpus_text, corpus_id, names)
+        said = cli_reading.settings(columns, label, **read)
+        of_corpus = (corpus_split, corpus_text, corpus_id, cli_reading.split_at_commas(corpus_columns))
+        how: Any = {"positives_are": positives_are, "missing": missing, "given": given, "symmetric": symmetric}
+        if dry_run:
+            cli_reading.show_preview(out, pairs, split, said, corpus, of_corpus, steps, how)
+            return
+        run_folder.check(to, resume=resume, overwrite=overwrite)
+        found = cli_reading.load_pairs(pairs, split, said)
+        documents = None if corpus is None else load_corpus(corpus, *of_corpus)
         try:
             run(
                 found,
                 documents,
                 steps,
                 out=to,
-                positives_are=positives_are,
-                missing=missing,
-                given=given,
-                symmetric=symmetric,
+                **how,
                 resume=resume,
                 overwrite=overwrite,
                 remine=remine,

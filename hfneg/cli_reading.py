@@ -57,18 +57,18 @@ PositiveLabel = Annotated[
 NegativeLabel = Annotated[list[str] | None, _option("NAME", "The label that means a given negative.", LABELS)]
 
 
-def load_pairs(pairs: str, split: str | None, columns: str | None, label: str | None, **said: Any) -> Any:
+def settings(columns: str | None, label: str | None, **said: Any) -> dict[str, Any]:
+    """What was typed, as arguments of `hfneg.load_pairs`."""
+    none = label is not None and label.lower() == "none"
+    found = {name: value for name, value in said.items() if value is not None}
+    return {**found, "columns": split_at_commas(columns), "label": False if none else label}
+
+
+def load_pairs(pairs: str, split: str | None, said: dict[str, Any]) -> Any:
     """What was typed, as `hfneg.data.loading.Pairs`; says which columns were guessed."""
     from hfneg.data import loading
 
-    none = label is not None and label.lower() == "none"
-    found = loading.load_pairs(
-        pairs,
-        split,
-        columns=split_at_commas(columns),
-        label=False if none else label,
-        **{name: value for name, value in said.items() if value is not None},
-    )
+    found = loading.load_pairs(pairs, split, **said)
     log = logging.getLogger("hfneg")
     roles = {"anchor": found.anchor, "positive": found.positive}
     guessed = [f"{role} = {name!r}" for role, name in roles.items() if said.get(role) is None]
@@ -79,6 +79,25 @@ def load_pairs(pairs: str, split: str | None, columns: str | None, label: str | 
     if found.negatives:
         log.info("given negatives: %s (--given ignore leaves them out)", ", ".join(map(repr, found.negatives)))
     return found
+
+
+def show_preview(
+    console: Any,
+    pairs: str,
+    split: str | None,
+    said: dict[str, Any],
+    corpus: str | None,
+    of_corpus: tuple[Any, ...],
+    recipe: Any,
+    how: dict[str, Any],
+) -> None:
+    """``hfneg mine --dry-run``."""
+    from hfneg import showing_preview
+    from hfneg.previewing import preview
+
+    names = ("corpus_split", "corpus_text", "corpus_id", "corpus_columns")
+    found = preview(pairs, corpus, recipe, split=split, **dict(zip(names, of_corpus, strict=True)), **{**said, **how})
+    showing_preview.report(console, found)
 
 
 def split_at_commas(names: str | None) -> list[str] | None:

@@ -44,13 +44,13 @@ reopening replaying statistics_of ledger_texts
 contrast
 reselecting diffing
 examining
-mining showing reporting
+mining showing reporting previewing
 auditing
 calibrating
 calibration
 publishing
 looping reproducing
-showing_audit showing_diff showing_calibration
+showing_audit showing_diff showing_calibration showing_preview
 cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
 cli_store cli_reading
 cli

@@ -52,6 +52,12 @@ def as_corpus(given: Any, text: str | None = None, id: str | None = None) -> Cor
 
 
 def _corpus_of_columns(given: Any, text: str | None, id: str | None) -> Corpus:
+    text, id, title = columns_of(given, text, id)
+    return Corpus.from_dataset(given, text=text, id=id, title=title)
+
+
+def columns_of(given: Any, text: str | None = None, id: str | None = None) -> tuple[str, str | None, str | None]:
+    """The columns of a dataset's texts, ids and titles: as given, or by their usual names; None where there is none."""
     there = given.column_names or list(next(iter(given), {}))  # a stream may not know its columns
     text = text or names.one_of(there, names.TEXTS) or (there[0] if len(there) == 1 else None)
     if text is None:
@@ -61,8 +67,7 @@ def _corpus_of_columns(given: Any, text: str | None, id: str | None) -> Corpus:
         )
     others = [name for name in there if name != text]
     title = names.one_of(others, names.TITLES)
-    id = id or _id_column(given, [name for name in others if name != title])
-    return Corpus.from_dataset(given, text=text, id=id, title=title)
+    return text, id or _id_column(given, [name for name in others if name != title]), title
 
 
 def _id_column(given: Any, there: Sequence[str]) -> str | None:

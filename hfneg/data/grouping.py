@@ -167,13 +167,18 @@ def closed(positives: Lists, anchors: npt.NDArray[np.uint64], corpus: Corpus) ->
 
 
 def hint_at_both_sides(positives: Lists, anchors: npt.NDArray[np.uint64], corpus: Corpus) -> None:
-    """A log line where many anchors are positives of others."""
+    """A log line where many anchors are positives of others that are not theirs."""
     hashes = np.asarray(corpus.normal_hashes)[positives.flat]
-    others = np.unique(hashes[hashes != anchors[positives.owners]])
-    both = int(np.isin(anchors, others).sum())
+    order = np.argsort(anchors, kind="stable")
+    at = np.minimum(np.searchsorted(anchors[order], hashes), len(anchors) - 1)
+    is_anchor = (anchors[order][at] == hashes) & (hashes != anchors[positives.owners])
+    if not is_anchor.any():
+        return
+    other, one = order[at[is_anchor]], positives.owners[is_anchor]
+    both = len(np.unique(other[~np.isin(other * len(anchors) + one, one * len(anchors) + other)]))
     if both > 1 and both >= BOTH_SIDES * len(anchors):
         log.warning(
-            "%d of %d anchors are positives of other anchors: where a pair holds both ways (duplicates, paraphrases), "
-            "say symmetric=True (--symmetric), else an anchor may get as a negative what it is a positive of",
+            "%d of %d anchors are positives of anchors that are not theirs: where a pair holds both ways (duplicates, "
+            "paraphrases), say symmetric=True (--symmetric), else an anchor may get as a negative what it is a positive of",
             *(both, len(anchors)),
         )

@@ -19,8 +19,8 @@ Judgments and labelled pairs become one row per anchor; the other layouts keep t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +50,7 @@ class Pairs:
         hidden: the column of positives that were hidden for measuring, if any.
         negatives: the columns of given negatives.
         symmetric: whether pairs hold both ways, see `Anchors`.
+        made_of: role -> what it was made of, where positives and given negatives are no columns of what was loaded.
     """
 
     rows: Any
@@ -61,6 +62,7 @@ class Pairs:
     hidden: str | None = None
     negatives: tuple[str, ...] = ()
     symmetric: bool = False
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_pairs(
@@ -176,7 +178,17 @@ def _labelled(rows: Any, layout: Layout, wanted: labels.Wanted, name: str) -> Pa
         )
     result = _marked(found if isinstance(rows, dict) else found[""], rows, layout.name)
     negative = (judged_rows.NEGATIVE,) if judged_rows.NEGATIVE in _first(result).column_names else ()
-    return Pairs(result, None, layout.anchor, judged_rows.POSITIVE, "auto", layout.name, negatives=negative)
+    made_of = {"documents": str(layout.documents), "label": _in_words(str(layout.label), wanted)}
+    made = Pairs(result, None, layout.anchor, judged_rows.POSITIVE, "auto", layout.name, negatives=negative)
+    return replace(made, made_of=made_of)
+
+
+def _in_words(label: str, wanted: labels.Wanted) -> str:
+    if wanted.positive:
+        against = f", {', '.join(wanted.negative)} a given negative" if wanted.negative else ""
+        return f"{label} ({', '.join(wanted.positive)} is a positive{against})"
+    least = 1 if wanted.min_grade is None else wanted.min_grade
+    return f"{label} (from {least:g} on a positive, below a given negative)"
 
 
 def _by_class(rows: Any, given: Given, n: int, name: str) -> Pairs:
@@ -196,7 +208,8 @@ def _by_class(rows: Any, given: Given, n: int, name: str) -> Pairs:
     corpus = Corpus.from_texts(judged_rows.texts_of(list(splits.values()), text))
     found = {split: judged_rows.by_class(part, text, label, n, name) for split, part in splits.items()}
     result = _marked(found if isinstance(rows, dict) else found[""], rows, "classes")
-    return Pairs(result, corpus, text, judged_rows.POSITIVE, "text", "classes", symmetric=True)
+    made_of = {"class": f"{label} (of {text}: {n} others of it for each, all are known)"}
+    return Pairs(result, corpus, text, judged_rows.POSITIVE, "text", "classes", symmetric=True, made_of=made_of)
 
 
 def _marked(result: Any, rows: Any, layout: str) -> Any:
