@@ -99,6 +99,8 @@ def calibrate(
     anchors = reopen_anchors(ledger, corpus)
     varied = Varied() if vary is None and target is None else Varied.of(ledger, anchors, vary, values, trust)
     frame = frames.read(ledger, anchors, varied.replays)
+    if not frame.mined[0].any():
+        raise EmptyInputError(f"all negatives of {mined} were given as such; there is no rate to measure")
     work = _Work(ledger, anchors, frame, strata.strata(frame), varied, [])
     if path is not None and sample is not None:
         written, estimator = work.sample(path, sample, seed, target), Estimator(frame, work.layers, None)
@@ -176,7 +178,10 @@ class _Work:
     ) -> Calibration:
         """Everything together."""
         own = self.frame.mined[0]
-        rate = estimator.rate(own) or Rate("no judgments", None, 0.0, 1.0, False, int(own.sum()))
+        given = int(self.frame.given.sum())
+        rate = estimator.rate(own, given=given) or Rate("no judgments", None, 0.0, 1.0, False, int(own.sum()) + given)
+        if given:
+            self.warnings.append(f"{given:,} of the negatives were given as such, and count as not relevant")
         known = self._settings(estimator, measured, leaking)
         chosen = None if target is None else self._choose(target, known, estimator)
         if not rate.confidence:
@@ -185,7 +190,7 @@ class _Work:
             folder=str(self.ledger.folder),
             anchors=len(self.ledger),
             components=len(np.unique(self.frame.components)),
-            negatives_per_anchor=int(own.sum()) / len(self.ledger),
+            negatives_per_anchor=(int(own.sum()) + given) / len(self.ledger),
             false_negatives=rate,
             sensitivity=() if rate.confidence else estimating.sensitivity(self.frame),
             leak=self._leak((), leaking),

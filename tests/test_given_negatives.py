@@ -169,6 +169,82 @@ def test_named_columns_and_misspelt_ones() -> None:
         hfneg.Anchors(rows, None, anchor="q", positive="a", negative="worng")
 
 
+def mined_with_given(tmp_path: Path) -> Path:
+    """One given negative and two mined ones for each anchor."""
+    corpus = hfneg.Corpus.from_texts(BODIES)
+    pairs = pairs_with(negative=shifted(9))
+    hfneg.mine(pairs, corpus, WORDS, out=tmp_path / "m", anchor="question", positive="reply")
+    return tmp_path / "m"
+
+
+def test_they_count_as_true_negatives_where_rates_are_measured(tmp_path: Path) -> None:
+    """calibrate: the rate is that of the mined ones times their share, and they are no pairs to judge; audit: with
+    judgments of some anchors those of the others are true negatives, too."""
+    folder = mined_with_given(tmp_path)
+    rows = datasets.load_dataset("parquet", data_files=str(folder / "data" / "*.parquet"), split="train")
+    judged = [
+        {"query": row["question"], "document": text, "relevance": int(i % 2 == 0 and place == 1)}
+        for i, row in enumerate(rows)
+        for place, text in enumerate(row["hard_negatives"])
+        if place
+    ]
+    found = hfneg.calibrate(folder, judge=judged)
+    assert found.false_negatives.negatives == 3 * N
+    assert found.false_negatives.judged == 2 * N
+    assert found.false_negatives.rate == pytest.approx(1 / 4 * 2 / 3, abs=1e-6)
+    assert found.negatives_per_anchor == 3
+    assert any(f"{N} of the negatives were given as such" in text for text in found.warnings)
+    written = hfneg.calibrate(folder, sample=2 * N, out=tmp_path / "s.csv")
+    assert written.sample is not None
+    texts = datasets.load_dataset("csv", data_files=str(tmp_path / "s.csv"), split="train")
+    given = {(row["question"], row["hard_negatives"][0]) for row in rows}
+    assert not given & {(row["anchor"], row["document"]) for row in texts}
+
+
+def test_audit_does_not_call_a_given_variant_a_leak(tmp_path: Path) -> None:
+    """A near-duplicate of the positive that was given as a negative is no error; the same text that was mined is one."""
+    long = [f"{body} It was checked in the spring, and again in the autumn, by the same person." for body in BODIES]
+    variant = [text.replace("person.", "person!") for text in long]
+    rows = datasets.Dataset.from_dict(
+        {
+            "question": ASKED,
+            "reply": long,
+            "hard_negatives": [[text] for text in variant],
+            "hard_negative_sources": [["given"]] * N,
+        }
+    )
+    assert hfneg.audit(rows).ok
+    other = rows.remove_columns("hard_negative_sources").add_column("hard_negative_sources", [["bm25"]] * N)
+    assert hfneg.audit(other)["near_positive"].count == N
+
+
+def test_what_an_earlier_reading_left_is_found_by_audit(tmp_path: Path) -> None:
+    """A bare positive with its titled twin among the negatives, both ways round, in any layout; ids as positives."""
+    twins = [
+        f"Of pump {i}, which stands in the northern hall of the old station\n{body}" for i, body in enumerate(BODIES)
+    ]
+    for one, other in ((BODIES, twins), (twins, BODIES)):
+        triplets = datasets.Dataset.from_dict({"q": ASKED, "positive": one, "negative": [x.upper() for x in other]})
+        report = hfneg.audit(triplets)
+        assert report["positive_without_title"].count == N
+        assert "positive_without_title" in report.errors
+        other_rows = datasets.Dataset.from_dict(
+            {"q": ASKED, "pos": [[x] for x in one], "neg": [[x] for x in other[1:] + other[:1]]}
+        )
+        assert hfneg.audit(other_rows, anchor="q", positive="pos")["positive_without_title"].count == 0
+    fixed = hfneg.audit(triplets, fix=tmp_path / "fixed.parquet")
+    assert fixed.removed is not None
+    ids = datasets.Dataset.from_dict({"q": ASKED, "positive": [f"u-{i}" for i in range(N)], "negative": BODIES})
+    report = hfneg.audit(ids)
+    assert (report["ids_as_positives"].count, "ids_as_positives" in report.errors) == (N, True)
+    words = datasets.Dataset.from_dict({"q": ASKED, "positive": ["yes", "no"] * (N // 2), "negative": BODIES})
+    assert hfneg.audit(words)["ids_as_positives"].count == 0
+    codes = datasets.Dataset.from_dict(
+        {"q": ASKED, "positive": [f"u-{i}" for i in range(N)], "negative": [f"v-{i}" for i in range(N)]}
+    )
+    assert hfneg.audit(codes)["ids_as_positives"].count == 0
+
+
 # Pairs that hold both ways.
 
 DUPLICATES = [("a1", "a2"), ("a2", "a3"), ("b1", "b2"), ("c1", "c2"), ("a4", "a1")]

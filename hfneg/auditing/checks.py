@@ -50,7 +50,8 @@ def positive_as_negative(facts: Facts) -> Mask:
 
 
 def near_positive(facts: Facts) -> Mask:
-    return facts.near_positive
+    """But for what was given as a negative: somebody has looked at it."""
+    return facts.near_positive & ~facts.given
 
 
 def positive_without_title(facts: Facts) -> Mask:

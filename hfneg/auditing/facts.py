@@ -64,8 +64,9 @@ class Facts:
     nothing but white space. whole: bool [rows]; bad_positive: bool [rows]; bad, above: bool [negatives]: see
     `hfneg.data.tables`. repeated: bool [rows], an earlier row has the same texts. places: int64 [positives], the text's
     position in `texts`. anchor_ids: int32 [rows], negative_ids: int32 [negatives], or empty. near_positive,
-    near_anchor: bool [negatives], filled by the second pass, as `titled`: a positive but for a title. id_like_positive:
-    bool [positives], id_like_negative: bool [negatives], one word with a digit or the like, as ids are.
+    near_anchor: bool [negatives], filled by the second pass, as `titled`: a positive but for a title. given: bool
+    [negatives], came with the pairs as a negative, which the rows say of it. id_like_positive: bool [positives],
+    id_like_negative: bool [negatives], one word with a digit or the like, as ids are.
     """
 
     numbering: Numbering
@@ -90,6 +91,7 @@ class Facts:
     near_positive: Mask
     near_anchor: Mask
     titled: Mask
+    given: Mask
     id_like_positive: Mask
     id_like_negative: Mask
 
@@ -159,6 +161,7 @@ class Reader:
             bad_positive=scores.bad_positive,
             bad=scores.bad,
             above=scores.above,
+            given=tables.given(table, self.layout, batch),
             id_like_positive=id_like(batch.positives.flat),
             id_like_negative=id_like(batch.negatives.flat),
         )
@@ -211,6 +214,7 @@ class Reader:
             near_positive=np.zeros(len(negatives), dtype=bool),
             near_anchor=np.zeros(len(negatives), dtype=bool),
             titled=np.zeros(len(negatives), dtype=bool),
+            given=take("given", bool),
             id_like_positive=take("id_like_positive", bool),
             id_like_negative=take("id_like_negative", bool),
         )

@@ -25,11 +25,12 @@ BLOCK = 100_000
 
 
 def judge(facts: Facts, qrels: Judgments) -> tuple[FalseNegatives, Mask]:
-    """(the rate, bool [negatives]: those of judged anchors that are truly not relevant)."""
+    """(the rate, bool [negatives]: those that are truly not relevant, of judged anchors or given as such)."""
     keys, judged = judged_keys(facts, qrels)
     rate = false_negatives(facts, keys, judged)
     anchors = facts.anchors[facts.owners()]
-    return rate, among(anchors, judged) & ~relevant_negatives(facts, keys) & ~facts.empty_negative
+    known = among(anchors, judged) | facts.given
+    return rate, known & ~relevant_negatives(facts, keys) & ~facts.empty_negative
 
 
 def judged_keys(facts: Facts, found: Judgments) -> tuple[Rows, Rows]:

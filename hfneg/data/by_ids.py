@@ -76,7 +76,8 @@ def by_ids(path: str, configs: Configs, corpus: Corpus, split: str | None, asked
     result = _as_splits(found) if isinstance(found, dict) else found
     source = source_of(rows)
     if source is not None:  # what was made of them is no download any more
-        result.source = {**source, "layout": layouts[0]}
+        said = {name: value for name, value in vars(asked).items() if value is not None}
+        result.source = {**source, "layout": layouts[0], **({"read_as": said} if said else {})}
     return result, layouts[0]
 
 

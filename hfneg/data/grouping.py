@@ -179,6 +179,6 @@ def hint_at_both_sides(positives: Lists, anchors: npt.NDArray[np.uint64], corpus
     if both > 1 and both >= BOTH_SIDES * len(anchors):
         log.warning(
             "%d of %d anchors are positives of anchors that are not theirs: where a pair holds both ways (duplicates, "
-            "paraphrases), say symmetric=True (--symmetric), else an anchor may get as a negative what it is a positive of",
+            "paraphrases), say symmetric=True (--symmetric), else an anchor may get what it is a positive of",
             *(both, len(anchors)),
         )

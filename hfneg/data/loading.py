@@ -176,7 +176,14 @@ def _labelled(rows: Any, layout: Layout, wanted: labels.Wanted, name: str) -> Pa
                 lambda row: {judged_rows.POSITIVE: [row[str(layout.documents)]]}, remove_columns=[str(layout.documents)]
             )
         )
-    result = _marked(found if isinstance(rows, dict) else found[""], rows, layout.name)
+    said: dict[str, Any] = {
+        "label": layout.label,
+        "anchor": layout.anchor,
+        "positive": layout.documents,
+        "min_grade": wanted.min_grade,
+    }
+    said |= {"positive_label": list(wanted.positive), "negative_label": list(wanted.negative)}
+    result = _marked(found if isinstance(rows, dict) else found[""], rows, layout.name, said)
     negative = (judged_rows.NEGATIVE,) if judged_rows.NEGATIVE in _first(result).column_names else ()
     made_of = {"documents": str(layout.documents), "label": _in_words(str(layout.label), wanted)}
     made = Pairs(result, None, layout.anchor, judged_rows.POSITIVE, "auto", layout.name, negatives=negative)
@@ -207,19 +214,20 @@ def _by_class(rows: Any, given: Given, n: int, name: str) -> Pairs:
         raise SettingError(f"class_positives={n!r} must be a whole number, 1 or more")
     corpus = Corpus.from_texts(judged_rows.texts_of(list(splits.values()), text))
     found = {split: judged_rows.by_class(part, text, label, n, name) for split, part in splits.items()}
-    result = _marked(found if isinstance(rows, dict) else found[""], rows, "classes")
+    said = {"classes": True, "anchor": text, "label": label, "class_positives": n}
+    result = _marked(found if isinstance(rows, dict) else found[""], rows, "classes", said)
     made_of = {"class": f"{label} (of {text}: {n} others of it for each, all are known)"}
     return Pairs(result, corpus, text, judged_rows.POSITIVE, "text", "classes", symmetric=True, made_of=made_of)
 
 
-def _marked(result: Any, rows: Any, layout: str) -> Any:
-    """With the source of the rows that it was made from."""
+def _marked(result: Any, rows: Any, layout: str, said: Mapping[str, Any]) -> Any:
+    """With the source of the rows that it was made from, and how they are read again (arguments of `load_pairs`)."""
     import datasets
 
     result = datasets.DatasetDict(result) if isinstance(result, dict) else result
     source = source_of(rows)
     if source is not None:
-        result.source = {**source, "layout": layout}
+        result.source = {**source, "layout": layout, "read_as": {name: value for name, value in said.items() if value}}
     return result
 
 

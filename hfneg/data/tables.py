@@ -203,6 +203,17 @@ def _read_target(values: pa.Array, batch: Batch, facts: ScoreFacts) -> None:
             facts.bad_positive[row] |= bool(bad[row][: lengths[row] - n].any())
 
 
+def given(table: pa.Table, layout: Layout, batch: Batch) -> Mask:
+    """bool [negatives]: the rows say that it was given as a negative; no row whose lists are of unlike lengths does."""
+    found = np.zeros(len(batch.negatives.flat), dtype=bool)
+    if layout.sources is not None:
+        sources = texts_of(column(table, layout.sources))
+        inside = np.repeat(batch.whole, batch.negatives.lengths)
+        said = pc.equal(sources.flat, "given").fill_null(False).to_numpy(zero_copy_only=False)
+        found[inside] = said[np.repeat(batch.whole, sources.lengths)]
+    return found
+
+
 def source_names(table: pa.Table, layout: Layout) -> dict[str, int]:
     """How many negatives each source gave, where the rows say it."""
     if layout.sources is None:
