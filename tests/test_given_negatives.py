@@ -202,7 +202,7 @@ def test_they_count_as_true_negatives_where_rates_are_measured(tmp_path: Path) -
 
 
 def test_audit_does_not_call_a_given_variant_a_leak(tmp_path: Path) -> None:
-    """A near-duplicate of the positive that was given as a negative is no error; the same text that was mined is one."""
+    """A near-duplicate of the positive that was given as a negative is no error; one that was mined is."""
     long = [f"{body} It was checked in the spring, and again in the autumn, by the same person." for body in BODIES]
     variant = [text.replace("person.", "person!") for text in long]
     rows = datasets.Dataset.from_dict(

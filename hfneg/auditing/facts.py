@@ -162,8 +162,8 @@ class Reader:
             bad=scores.bad,
             above=scores.above,
             given=tables.given(table, self.layout, batch),
-            id_like_positive=id_like(batch.positives.flat),
-            id_like_negative=id_like(batch.negatives.flat),
+            id_like_positive=tables.id_like(batch.positives.flat),
+            id_like_negative=tables.id_like(batch.negatives.flat),
         )
         self.written += len(coded.dictionary)
         if self.with_ids:
@@ -238,14 +238,6 @@ def _id_hashes(ids: pa.Array) -> Hashes:
     coded = _as_texts(ids).fill_null("").dictionary_encode()
     hashes: Hashes = hash_texts([ID + name for name in coded.dictionary.to_pylist()])[coded.indices.to_numpy()]
     return hashes
-
-
-def id_like(texts: pa.Array) -> Mask:
-    """bool [n]: one short word of ASCII with a digit or a mark in it."""
-    word = pc.match_substring_regex(texts, "^[!-~]{1,64}$")
-    marked = pc.match_substring_regex(texts, "[0-9_:/#]")
-    found: Mask = pc.and_(word, marked).fill_null(False).to_numpy(zero_copy_only=False)
-    return found
 
 
 def byte_lengths(texts: pa.Array) -> Numbers:

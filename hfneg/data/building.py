@@ -77,6 +77,7 @@ def _resolve(read: Read, scratch: Path, corpus: Corpus | None, said: Said) -> _F
         grouping.refuse_numbers(said.positive)
     few = corpus is not None
     if corpus is None:
+        grouping.warn_of_ids(values, said.positive)
         both_sides = [open_strings(scratch, "anchors")] if said.symmetric else []
         corpus = Corpus.from_texts(grouping.distinct(values, negatives, *both_sides))
     corpus, positives, added = grouping.resolve(values, corpus, said.positive, kind, said.missing, few=few)
@@ -84,7 +85,7 @@ def _resolve(read: Read, scratch: Path, corpus: Corpus | None, said: Said) -> _F
     if len(negatives):
         column = ", ".join(said.negatives or ("negative",))
         theirs = kind_of(negatives, corpus, column) if said.positives_are == "auto" else kind
-        corpus, against, more = grouping.resolve(negatives, corpus, column, theirs, said.missing, few=False)
+        corpus, against, more = grouping.resolve(negatives, corpus, column, theirs, said.missing, few=False, given=True)
         added += more
     return _Found(corpus, kind, positives, against, added)
 

@@ -13,6 +13,7 @@ from hfneg.batches import Lists
 from hfneg.corpus import Corpus
 from hfneg.data.beir import Missing
 from hfneg.data.resolving import PositivesAre, Resolved, explain, look_up
+from hfneg.data.tables import id_like
 from hfneg.errors import InputError, PositiveError
 from hfneg.hashing import first_occurrences, hash_texts
 
@@ -51,8 +52,26 @@ def refuse_numbers(positive: str) -> None:
     )
 
 
+def warn_of_ids(values: pa.LargeStringArray, column: str) -> None:
+    """A log line where positives that are to be the corpus look like ids."""
+    some = values.slice(0, BATCH)
+    if int(id_like(some).sum()) * 2 > len(some):
+        log.warning(
+            "column %r holds what looks like ids (%r) and there is no corpus, so these words are the documents; where "
+            "they are ids give the corpus that has them",
+            *(column, some[0].as_py()),
+        )
+
+
 def resolve(
-    values: pa.LargeStringArray, corpus: Corpus, column: str, kind: PositivesAre, missing: Missing | None, *, few: bool
+    values: pa.LargeStringArray,
+    corpus: Corpus,
+    column: str,
+    kind: PositivesAre,
+    missing: Missing | None,
+    *,
+    few: bool,
+    given: bool = False,
 ) -> tuple[Corpus, Resolved, int]:
     """(corpus, the document of every value, how many texts were added to the corpus).
 
@@ -70,11 +89,11 @@ def resolve(
         )
         found.how["left out"] = len(unknown)
         return corpus, found, 0
+    what = "given negatives" if given else "positives"
     many = missing is None and few and len(unknown) > FEW * len(values)
     if kind == "id" or missing == "refuse" or many:
-        raise PositiveError(f"{explain(values, found, corpus, column, kind)}. {_way_out(kind, many)}")
+        raise PositiveError(f"{explain(values, found, corpus, column, kind, what)}; {_way_out(kind, many)}")
     texts = list(dict.fromkeys(values.take(pa.array(unknown)).to_pylist()))
-    what = "positives" if few else "given negatives"
     log.warning("%d %s were not in the corpus and are added to it (for example %r)", len(texts), what, texts[0][:60])
     larger = corpus.with_texts(texts)
     found.rows[unknown] = larger.rows_of_texts(values.take(pa.array(unknown)).to_pylist())
@@ -85,10 +104,10 @@ def resolve(
 def _way_out(kind: PositivesAre, many: bool) -> str:
     if kind == "id":
         return (
-            "Check that the corpus has these ids: name the column that holds them, --corpus-id COLUMN "
+            "check that the corpus has these ids: name the column that holds them, --corpus-id COLUMN "
             "(Corpus.from_dataset(..., id=...)), or leave such positives out with missing='skip'"
         )
-    said = "That is more than a tenth of them, so they may mean something else: " if many else ""
+    said = "that is more than a tenth of them, so they may mean something else: " if many else ""
     return (
         f"{said}where they are ids name the corpus' column of ids, --corpus-id COLUMN (Corpus.from_dataset(..., "
         "id=...)), and say positives_are='id' (--positives-are id); where they are documents that the corpus lacks, "

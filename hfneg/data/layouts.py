@@ -120,11 +120,16 @@ def to_mine(schema: pa.Schema, given: Given) -> Layout:
 
 
 def _plain(kinds: Kinds, given: Given) -> Layout:
-    """Rows without negatives and labels; the positives' column may hold ids."""
-    anchor, positive = guessing.of_any(kinds, given.anchor, given.positive)
+    """Rows of which no attempt made something: the documents' column may hold ids. A label is never passed over."""
+    label = _label(kinds, given)
+    others = {name: kind for name, kind in kinds.items() if name != label}
+    anchor, positive = guessing.of_any(others if given.positive != label else kinds, given.anchor, given.positive)
     for name, role in ((anchor, "anchor"), (positive, "positive")):
         columns.require(name, kinds, role)
-    return Layout("pairs", anchor, (positive,))
+    if label not in (None, anchor, positive) and kinds[positive] in ("text", "number"):
+        return Layout("labelled_pairs", anchor, documents=positive, label=label, in_lists=False)
+    ids = names.one_of(kinds, names.NEGATIVE_IDS) if names.is_id(positive) else None
+    return Layout("pairs" if ids is None else "lists", anchor, (positive,), () if ids is None else (ids,))
 
 
 def _check_given(kinds: Kinds, given: Given) -> None:
@@ -246,20 +251,23 @@ def _listwise(kinds: Kinds, given: Given) -> Layout | None:
 
 def _labelled(kinds: Kinds, given: Given) -> Layout | None:
     """A number, or a text beside two other texts, that is called as labels are."""
-    if given.label is False:
-        return None
-    label = given.label or names.one_of([name for name, kind in kinds.items() if kind == "number"], names.LABELS)
-    anchor, document = None, None
-    if label is None:
-        worded = names.one_of([name for name, kind in kinds.items() if kind == "text"], names.LABELS)
-        texts = [n for n, kind in kinds.items() if kind == "text" and n != worded and not names.is_id(n)]
-        if worded is None or worded in (given.anchor, given.positive) or len(texts) < 2:
-            return None
-        label = worded
-    if label in (given.anchor, given.positive):
+    label = _label(kinds, given)
+    if label is None or label in (given.anchor, given.positive):
         return None
     anchor, document = _pair(kinds, given, (label, *names.TRAINER_LABELS))
     return Layout("labelled_pairs", anchor, documents=document, label=label, in_lists=False)
+
+
+def _label(kinds: Kinds, given: Given) -> str | None:
+    """The column of labels: as given, else by its name a column of numbers, or one of texts beside two others."""
+    if given.label is False:
+        return None
+    numbers = names.one_of([name for name, kind in kinds.items() if kind == "number"], names.LABELS)
+    if given.label or numbers is not None:
+        return given.label or numbers
+    worded = names.one_of([name for name, kind in kinds.items() if kind == "text"], names.LABELS)
+    texts = [name for name, kind in kinds.items() if kind == "text" and name != worded]
+    return None if worded in (given.anchor, given.positive) or len(texts) < 2 else worded
 
 
 _ATTEMPTS: Sequence[Callable[[Kinds, Given], Layout | None]] = (

@@ -149,12 +149,11 @@ def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str) -> Pairs:
     layout = layouts.to_mine(first.features.arrow_schema, given)
     if layout.label is not None:
         return _labelled(rows, layout, wanted, name)
-    negatives = tuple(column for column in layout.negatives if not names.is_id(column))
-    found = Pairs(rows, None, layout.anchor, layout.positives[0], layout="texts", negatives=negatives)
+    found = Pairs(rows, None, layout.anchor, layout.positives[0], layout="texts", negatives=layout.negatives)
     if layout.name == "flagembedding":
         corpus = Corpus.from_texts(_flat(rows, (*layout.positives, *layout.negatives)))
         return replace(found, corpus=corpus, positives_are="text", layout="flagembedding")
-    return replace(found, layout=layout.name) if negatives else found
+    return replace(found, layout=layout.name) if layout.negatives else found
 
 
 def _labelled(rows: Any, layout: Layout, wanted: labels.Wanted, name: str) -> Pairs:
@@ -241,7 +240,8 @@ def _given(pairs: Any, split: str | None) -> Any:
             f"load_pairs reads a path, a Hub id, a Dataset or a DatasetDict, not a {type(pairs).__name__} "
             "(Dataset.from_list makes a Dataset of a list of rows)"
         )
-    return mixed.settled(files.split_of(pairs, f"this {type(pairs).__name__}", split))
+    chosen = pairs if split is None else files.split_of(pairs, f"this {type(pairs).__name__}", split)
+    return mixed.settled(chosen)
 
 
 def _tuple(given: str | Sequence[str] | None) -> tuple[str, ...]:

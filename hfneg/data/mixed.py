@@ -14,7 +14,8 @@ def settled(loaded: Any) -> Any:
     import datasets
 
     if isinstance(loaded, Mapping):
-        return datasets.DatasetDict({name: settled(split) for name, split in loaded.items()})
+        found = {name: settled(split) for name, split in loaded.items()}
+        return loaded if all(found[name] is loaded[name] for name in found) else datasets.DatasetDict(found)
     features = getattr(loaded, "features", None) or {}
     mixed = [name for name, feature in features.items() if type(feature).__name__ == "Json"]
     kinds = {name: kind for name in mixed if (kind := _kind(loaded, name)) is not None}

@@ -186,14 +186,17 @@ def normal_forms(texts: pa.Array) -> pa.Array:
 # What to say of those that are not there.
 
 
-def explain(values: pa.LargeStringArray, found: Resolved, corpus: Corpus, column: str, kind: PositivesAre) -> str:
+def explain(
+    values: pa.LargeStringArray, found: Resolved, corpus: Corpus, column: str, kind: PositivesAre, what: str
+) -> str:
     """How many are not there, two of them, and the nearest documents."""
     unknown = found.unknown
     examples = list(dict.fromkeys(values.take(pa.array(unknown[:50])).to_pylist()))[:2]
-    shown = "; ".join(f"{_short(text)!r} ({_nearest(text, corpus, kind)})" for text in examples)
+    shown = ", ".join(repr(_short(text)) for text in examples)
+    near = list(dict.fromkeys(_nearest(text, corpus, kind) for text in examples))
     return (
-        f"{len(unknown):,} of {len(values):,} positives (column {column!r}, taken as {kind}s) are not in the corpus: "
-        f"{shown}"
+        f"{len(unknown):,} of {len(values):,} {what} (column {column!r}, taken as {kind}s) are not in the corpus, for "
+        f"example {shown} ({'; '.join(near)})"
     )
 
 
@@ -201,7 +204,8 @@ def _nearest(text: str, corpus: Corpus, kind: PositivesAre) -> str:
     """The document that has most of its words, rare ones first, among the first documents."""
     if kind == "id":
         return "ids of the corpus are such as " + ", ".join(map(repr, corpus.ids(np.arange(min(2, len(corpus))))))
-    words = sorted(set(normal_form(text).split()), key=lambda word: (word.isalpha(), -len(word), word))[:WORDS]
+    said = {word for word in normal_form(text).split() if len(word) > 2 or not word.isalpha()}
+    words = sorted(said, key=lambda word: (word.isalpha(), -len(word), word))[:WORDS]
     looked_at = min(len(corpus), LOOKED_AT)
     has = np.zeros((len(words), looked_at), dtype=bool)
     for start in range(0, looked_at if words else 0, BLOCK):

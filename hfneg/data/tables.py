@@ -123,6 +123,14 @@ def numbers_of(values: pa.Array) -> tuple[Floats, Rows]:
     return numbers, _lengths(values)
 
 
+def id_like(texts: pa.Array) -> Mask:
+    """bool [n]: one short word of ASCII with a digit or a mark in it."""
+    word = pc.match_substring_regex(texts, "^[!-~]{1,64}$")
+    marked = pc.match_substring_regex(texts, "[0-9_:/#]")
+    found: Mask = pc.and_(word, marked).fill_null(False).to_numpy(zero_copy_only=False)
+    return found
+
+
 def _lengths(values: pa.Array) -> Rows:
     if not is_list(values.type):
         return np.ones(len(values), dtype=np.int64)
