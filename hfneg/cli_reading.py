@@ -17,7 +17,7 @@ def _option(metavar: str, help: str, panel: str = PANEL, name: str | None = None
 
 
 Columns = Annotated[
-    str | None, _option("A,B,...", "Names for the columns of a CSV or TSV file of PAIRS without a first line of names.")
+    str | None, _option("A,B,...", "Names for the columns of a CSV or TSV file without a first line of names.")
 ]
 CorpusColumns = Annotated[str | None, _option("A,B,...", "The same for CORPUS.")]
 Missing = Annotated[

@@ -51,8 +51,9 @@ calibration
 publishing
 looping reproducing
 showing_audit showing_diff showing_calibration showing_preview
+cli_reading
 cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
-cli_store cli_reading
+cli_store
 cli
 """
 """From the bottom up. A module imports modules of lines above its own; a package's modules also one another."""

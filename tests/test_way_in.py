@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import hfneg
 from hfneg import cli
 from hfneg.data.corpora import load_corpus
-from hfneg.errors import InputError, PositiveError
+from hfneg.errors import InputError, PositiveError, SettingError
 
 N = 24
 BODIES = [f"The valve of pump {i} opens when pressure in chamber {i} rises." for i in range(N)]
@@ -269,3 +269,75 @@ def test_lists_with_labels(tmp_path: Path) -> None:
     loaded = hfneg.load_pairs(str(as_lines(tmp_path / "l.jsonl", rows)))
     assert loaded.rows["positive"][:] == [[BODIES[i]] for i in range(6)]
     assert loaded.rows["negative"][:] == [[BODIES[i - 1], BODIES[i - 2]] for i in range(6)]
+
+
+def test_labelled_ids_are_labelled_too(tmp_path: Path) -> None:
+    """Documents by their ids, with labels: a label is never passed over, whatever the columns are called."""
+    docs = datasets.Dataset.from_list(rows_of(_id=[f"m{i}" for i in range(N)], text=BODIES))
+    for names in (("query", "doc_id", "label"), ("question", "passage_id", "relevance"), ("x", "y", "score")):
+        rows = [dict(zip(names, (ASKED[i], f"m{(i + k) % N}", 1 - k), strict=True)) for i in range(N) for k in range(2)]
+        loaded = hfneg.load_pairs(datasets.Dataset.from_list(rows))
+        assert loaded.rows["positive"][:] == [[f"m{i}"] for i in range(N)]
+        mined = hfneg.mine(loaded, docs, EVERY, out=tmp_path / names[0])
+        for i, row in enumerate(mined):
+            assert (row["hard_negative_ids"][0], row["hard_negative_sources"][0]) == (f"m{(i + 1) % N}", "given")
+            assert f"m{i}" not in row["hard_negative_ids"]
+
+
+def test_ids_of_positives_and_negatives_beside_texts(tmp_path: Path) -> None:
+    """query, positive_id, negative_ids with a corpus: by id, and the given ones come first."""
+    docs = datasets.Dataset.from_list(rows_of(docno=[f"m{i}" for i in range(N)], text=BODIES))
+    ids = [[f"m{(i + 3) % N}"] for i in range(N)]
+    rows = datasets.Dataset.from_list(rows_of(query=ASKED, positive_id=[f"m{i}" for i in range(N)], negative_ids=ids))
+    loaded = hfneg.load_pairs(rows)
+    mined = hfneg.mine(loaded, docs, EVERY, out=tmp_path / "m")
+    assert [row["hard_negative_ids"][0] for row in mined] == [one for (one,) in ids]
+    assert hfneg.open_summary(tmp_path / "m")["positives_are"] == "id"
+
+
+def test_one_word_positives_without_a_corpus_are_asked_about(caplog: pytest.LogCaptureFixture) -> None:
+    """They may be ids that somebody forgot the corpus of; a log line says so."""
+    with caplog.at_level(logging.WARNING, "hfneg"):
+        hfneg.Anchors(rows_of(q=ASKED, a=[f"doc-{i}" for i in range(N)]), None, anchor="q", positive="a")
+    assert "holds what looks like ids ('doc-0')" in caplog.text
+
+
+def test_files_without_a_line_of_names_on_the_command_line(tmp_path: Path) -> None:
+    """--columns and --corpus-columns; without them nothing is mined, and the first row is not lost with them."""
+    pairs, docs = tmp_path / "p.tsv", tmp_path / "d.tsv"
+    pairs.write_text("".join(f"{ASKED[i]}\t{10 + i}\n" for i in range(N)))
+    docs.write_text("".join(f"{10 + i}\t{BODIES[i]}\n" for i in range(N)))
+    base = ["mine", pairs, "--corpus", docs, "--out", tmp_path / "m", "--set", "retrievers=RandomDocuments()"]
+    code, said = run(*base)
+    assert (code, "--columns" in said) == (2, True)
+    code, said = run(*base, "--columns", "query,positive_id", "--corpus-columns", "id,text")
+    assert code == 0, said
+    assert hfneg.open_summary(tmp_path / "m")["anchors"] == N
+
+
+def test_documents_of_one_corpus_by_any_column(tmp_path: Path) -> None:
+    """Positions are allowed where they are meant."""
+    corpus = hfneg.Corpus.from_dataset(datasets.Dataset.from_list(rows_of(text=BODIES, nr=list(range(N)))))
+    assert corpus.unread == ("nr",)
+    anchors = hfneg.Anchors(rows_of(q=ASKED, a=list(range(N))), corpus, anchor="q", positive="a", positives_are="id")
+    assert [anchors.positives_of(i).tolist() for i in range(N)] == [[i] for i in range(N)]
+
+
+def test_wrong_settings_are_refused() -> None:
+    """Each with the allowed values."""
+    rows = rows_of(q=["a"], a=["b"])
+    for setting in ({"given": "last"}, {"symmetric": "yes"}, {"missing": "ignore"}, {"label": "label"}):
+        with pytest.raises(SettingError, match="must be one of"):
+            hfneg.Anchors(rows, None, anchor="q", positive="a", **setting)  # type: ignore[arg-type]
+    dataset = datasets.Dataset.from_list(rows_of(query=["a"], answer=["b"], label=[1]))
+    for settings, message in (
+        ({"min_grade": float("nan")}, "must be a number"),
+        ({"negative_label": "0"}, "without positive_label"),
+        ({"positive_label": "1", "min_grade": 1}, "both given"),
+        ({"positive_label": "1", "negative_label": "1"}, "cannot be positive and negative"),
+        ({"classes": True, "class_positives": 0, "anchor": "query"}, "whole number"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            hfneg.load_pairs(dataset, **settings)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"no row has the label 'yes'; the labels .* are 1"):
+        hfneg.load_pairs(dataset, positive_label="yes")

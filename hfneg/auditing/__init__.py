@@ -39,6 +39,7 @@ def audit(
     positive: str | None = None,
     negative: str | Sequence[str] | None = None,
     split: str | None = None,
+    columns: Sequence[str] | None = None,
     against: Any = None,
     against_split: str | None = None,
     qrels: Any = None,
@@ -58,6 +59,7 @@ def audit(
             mined folder, a file or a Hub id, in any layout of `hfneg.data.layouts`.
         anchor, positive, negative: columns, where they are not recognised; `negative` may be several.
         split: of a dataset with several.
+        columns: names for the columns of a CSV or TSV file whose first line does not name them.
         against: a test set, as pairs of any kind or a BEIR folder; `against_split` its split.
         qrels: judgments (see `hfneg.data.judgments.read`); gives `false_negatives`.
         reference: a SentenceTransformer (name, folder or object) that is neither the miner nor the teacher;
@@ -76,7 +78,7 @@ def audit(
         OutputExistsError: `fix` is there.
     """
     _check_settings(near_duplicate, max_rate, max_false_negatives, qrels)
-    source = open_source(dataset, split)
+    source = open_source(dataset, split, columns)
     layout = _layout(source, anchor, positive, negative)
     target = None if fix is None else fixing.check_target(fix, layout, emptied)
     encoder = None if reference is None else hardness.reference(reference, source.recipe)
