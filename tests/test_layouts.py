@@ -73,9 +73,9 @@ def test_what_the_user_says_goes_before_any_guess() -> None:
 
 def test_texts_with_a_label_are_asked_about() -> None:
     """One text and a class could be read as a pair; it is refused and --classes named."""
-    for label in ("label", "intent", "category"):
+    for label, kind in (("label", NUMBER), ("label", TEXT), ("intent", TEXT), ("category", NUMBER)):
         with pytest.raises(ColumnError, match=r"texts with a label.*--classes"):
-            layouts.to_mine(pa.schema([("text", TEXT), (label, TEXT)]), Given())
+            layouts.to_mine(pa.schema([("text", TEXT), (label, kind)]), Given())
 
 
 def test_names_are_compared_without_case_and_punctuation() -> None:

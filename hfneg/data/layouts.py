@@ -122,8 +122,8 @@ def to_mine(schema: pa.Schema, given: Given) -> Layout:
 def _plain(kinds: Kinds, given: Given) -> Layout:
     """Rows of which no attempt made something: the documents' column may hold ids. A label is never passed over."""
     label = _label(kinds, given)
-    others = {name: kind for name, kind in kinds.items() if name != label}
-    anchor, positive = guessing.of_any(others if given.positive != label else kinds, given.anchor, given.positive)
+    others = {name: kind for name, kind in kinds.items() if name != label or name in (given.anchor, given.positive)}
+    anchor, positive = guessing.of_any(others if len(others) > 1 else kinds, given.anchor, given.positive)
     for name, role in ((anchor, "anchor"), (positive, "positive")):
         columns.require(name, kinds, role)
     if label not in (None, anchor, positive) and kinds[positive] in ("text", "number"):

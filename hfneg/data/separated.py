@@ -141,7 +141,7 @@ def _has_header(path: Path, first: Sequence[str], columns: Sequence[str] | None)
 
 
 def _example(n: int) -> list[str]:
-    return ["query", "positive", *(f"other{i}" for i in range(1, n - 1))][:n]
+    return ["query", "positive", "negative", *(f"other{i}" for i in range(1, n - 2))][:n]
 
 
 def _distinct(given: Sequence[str]) -> list[str]:
