@@ -160,6 +160,21 @@ def test_without_a_corpus_they_are_documents_too() -> None:
     assert anchors.negatives(np.arange(2)).flat.tolist() == [1]
 
 
+def test_positives_and_given_negatives_that_the_corpus_lacks() -> None:
+    """Both are added in one go, each text once, positives first; a conflict among them is seen."""
+    rows = [
+        {"q": "x", "a": "new", "neg": ["one", "newer"]},
+        {"q": "y", "a": "two", "neg": ["new"]},
+        {"q": "z", "a": "one", "neg": []},
+    ]
+    corpus = hfneg.Corpus.from_texts(["one", "two"])
+    anchors = hfneg.Anchors(rows, corpus, anchor="q", positive="a", missing="add")
+    assert anchors.corpus.texts(range(4)).to_pylist() == ["one", "two", "new", "newer"]
+    assert (anchors.added, anchors.negatives(np.arange(3)).flat.tolist()) == (2, [0, 3, 2])
+    with pytest.raises(InputError, match="given negatives are positives"):
+        hfneg.Anchors([*rows, {"q": "X", "a": "one", "neg": ["NEW"]}], corpus, anchor="q", positive="a", missing="add")
+
+
 def test_named_columns_and_misspelt_ones() -> None:
     """negative= names them; a wrong name is an error."""
     rows = datasets.Dataset.from_list([{"q": "x", "a": "one", "wrong": "two"}])

@@ -80,14 +80,18 @@ def _resolve(read: Read, scratch: Path, corpus: Corpus | None, said: Said) -> _F
         grouping.warn_of_ids(values, said.positive)
         both_sides = [open_strings(scratch, "anchors")] if said.symmetric else []
         corpus = Corpus.from_texts(grouping.distinct(values, negatives, *both_sides))
-    corpus, positives, added = grouping.resolve(values, corpus, said.positive, kind, said.missing, few=few)
+    positives, added = grouping.resolve(values, corpus, said.positive, kind, said.missing, few=few)
     against = Resolved(np.empty(0, dtype=np.int64))
     if len(negatives):
         column = ", ".join(said.negatives or ("negative",))
         theirs = kind_of(negatives, corpus, column) if said.positives_are == "auto" else kind
-        corpus, against, more = grouping.resolve(negatives, corpus, column, theirs, said.missing, few=False, given=True)
-        added += more
-    return _Found(corpus, kind, positives, against, added)
+        against, more = grouping.resolve(negatives, corpus, column, theirs, said.missing, few=False, given=True)
+        added = list(dict.fromkeys([*added, *more]))
+    if added:
+        corpus = corpus.with_texts(added)
+        grouping.find_added(positives, values, corpus)
+        grouping.find_added(against, negatives, corpus)
+    return _Found(corpus, kind, positives, against, len(added))
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ def resolve(
     *,
     few: bool,
     given: bool = False,
-) -> tuple[Corpus, Resolved, int]:
-    """(corpus, the document of every value, how many texts were added to the corpus).
+) -> tuple[Resolved, list[str]]:
+    """(the document of every value, the texts that are to be added to the corpus).
 
     Args:
         missing: what becomes of values that the corpus does not have. None: texts are added, but of positives (`few`)
@@ -82,23 +82,28 @@ def resolve(
     found = look_up(values, corpus, kind)
     unknown = found.unknown
     if not len(unknown):
-        return corpus, found, 0
+        return found, []
     if missing == "skip":
         log.warning(
             "%d of %d values of column %r are not in the corpus and are left out", *(len(unknown), len(values), column)
         )
         found.how["left out"] = len(unknown)
-        return corpus, found, 0
+        return found, []
     what = "given negatives" if given else "positives"
     many = missing is None and few and len(unknown) > FEW * len(values)
     if kind == "id" or missing == "refuse" or many:
         raise PositiveError(f"{explain(values, found, corpus, column, kind, what)}; {_way_out(kind, many)}")
     texts = list(dict.fromkeys(values.take(pa.array(unknown)).to_pylist()))
     log.warning("%d %s were not in the corpus and are added to it (for example %r)", len(texts), what, texts[0][:60])
-    larger = corpus.with_texts(texts)
-    found.rows[unknown] = larger.rows_of_texts(values.take(pa.array(unknown)).to_pylist())
     found.how["added"] = len(unknown)
-    return larger, found, len(texts)
+    return found, texts
+
+
+def find_added(found: Resolved, values: pa.LargeStringArray, corpus: Corpus) -> None:
+    """The documents of the values that were added."""
+    if "added" in found.how:
+        unknown = found.unknown
+        found.rows[unknown] = corpus.rows_of_texts(values.take(pa.array(unknown)).to_pylist())
 
 
 def _way_out(kind: PositivesAre, many: bool) -> str:
