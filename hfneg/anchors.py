@@ -264,6 +264,10 @@ class Anchors:
             raise ColumnError(
                 f"anchor {texts[unknown[0]]!r} was not in the pairs that Anchors has read; make Anchors from "
                 "the same dataset (all its splits) that this step is mapped over"
+                + (
+                    ", and filter the rows that it left out: rows.filter(anchors.has, batched=True)"
+                    * bool(self.left_out)
+                )
             )
         return numbers
 

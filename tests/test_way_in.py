@@ -131,8 +131,11 @@ def test_up_to_a_tenth_is_added_and_the_rest_is_said_on_purpose(caplog: pytest.L
 
 
 @pytest.mark.parametrize("kind", ["text", "id"])
-def test_skipped_positives_leave_their_rows_out_of_a_run(kind: str, tmp_path: Path) -> None:
-    """For texts as for ids; a row with another positive stays, and resuming, reselecting and auditing go on."""
+def test_skipped_positives_leave_their_rows_out_of_a_run(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For texts as for ids; a row with another positive stays; resuming goes on, and so does `reselect` where the
+    store is gone; `.map` says which rows to filter."""
     corpus = datasets.Dataset.from_list(rows_of(_id=[f"m{i}" for i in range(N)], text=BODIES))
     told = [[BODIES[i]] if kind == "text" else [f"m{i}"] for i in range(6)]
     told[1], told[2] = [*told[1], "gone"], ["gone for good"]
@@ -143,6 +146,14 @@ def test_skipped_positives_leave_their_rows_out_of_a_run(kind: str, tmp_path: Pa
     assert {len(ids) for ids in mined["hard_negative_ids"]} == {N - 1}
     hfneg.mine(pairs, corpus, EVERY, out=tmp_path / "m", resume=True, **options)
     assert hfneg.open_summary(tmp_path / "m")["reading"] == {"missing": "skip"}
+    anchors = hfneg.Anchors(pairs, hfneg.Corpus.from_dataset(corpus, id="_id"), **options)
+    with pytest.raises(hfneg.ColumnError, match=r"rows\.filter\(anchors\.has, batched=True\)"):
+        pairs.map(EVERY.transform(anchors), batched=True)
+    kept = pairs.filter(anchors.has, batched=True).map(EVERY.transform(anchors), batched=True)
+    assert kept["hard_negative_ids"][:] == mined["hard_negative_ids"][:]
+    monkeypatch.setenv("HFNEG_STORE", str(tmp_path / "another"))
+    again = hfneg.reselect(tmp_path / "m", out=tmp_path / "r", corpus=corpus)
+    assert again["hard_negative_ids"][:] == mined["hard_negative_ids"][:]
 
 
 def test_positions_are_not_taken_for_ids(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ class _Grouped:
     positives: Lists
     negatives: Lists
     splits: dict[str, int]
+    kept_rows: Rows  # of all rows
     left_out: int
 
     @classmethod
@@ -125,9 +126,11 @@ class _Grouped:
             raise PositiveError(
                 f"no positive (column {said.positive!r}) is in the corpus, so that nothing is left to mine"
             )
-        of_rows = np.bincount(read.split_of_row[positives.lengths[number] > 0], minlength=len(read.splits))
+        rows_kept = np.flatnonzero(positives.lengths[number] > 0)
+        of_rows = np.bincount(read.split_of_row[rows_kept], minlength=len(read.splits))
         splits = dict(zip(read.splits, of_rows.tolist(), strict=True))
-        return cls(anchors[kept], positives.take(kept), negatives.take(kept), splits, len(number) - int(of_rows.sum()))
+        lists = positives.take(kept), negatives.take(kept)
+        return cls(anchors[kept], *lists, splits, rows_kept, len(number) - len(rows_kept))
 
     def write(self, scratch: Path, read: Read, found: _Found, said: dict[str, Any]) -> str:
         """Into the store; returns the digest."""
@@ -136,7 +139,8 @@ class _Grouped:
         if len(self.negatives.flat):
             grouping.refuse_conflicts(self.positives, self.negatives, corpus, own)
         aliases = _aliases(found.positives, open_strings(scratch, "positives"))
-        identity = (corpus.digest, found.kind, read.text_digest, read.splits, found.added)
+        text_digest = _text_digest(texts, self.kept_rows, read) if self.left_out else read.text_digest
+        identity = (corpus.digest, found.kind, text_digest, self.splits, found.added)
         more: list[Any] = [self.negatives.indptr, self.negatives.flat] if len(self.negatives.flat) else []
         more += [] if aliases is None else list(aliases)
         parts = (read.hashes[self.rows], self.positives.indptr, self.positives.flat)
@@ -161,6 +165,17 @@ class _Grouped:
 
         store.build("anchors", digest, fill)
         return digest
+
+
+def _text_digest(texts: pa.LargeStringArray, rows: Rows, read: Read) -> str:
+    """As `reading.read` makes it, of these rows alone: the digest is that of the pairs without those left out."""
+    digests = []
+    for split in range(len(read.splits)):
+        own = rows[read.split_of_row[rows] == split]
+        for start in range(0, len(own), reading.BATCH):
+            some = texts.take(pa.array(own[start : start + reading.BATCH])).to_pylist()
+            digests.append(store.digest_of(hash_texts(some)))
+    return store.digest_of(digests)
 
 
 def _with_also(owners: Rows, found: Resolved) -> tuple[Rows, Rows]:
