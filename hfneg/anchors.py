@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -60,10 +61,17 @@ class Anchors:
         added: how many were added.
         rows: how many rows the pairs have, without those that were left out.
         matched: how many positives were found in which way: "id", "text", "without title", "normal form", "added", ...
+        left_out: how many rows were left out, because no positive of their anchor is in the corpus.
+        said: the arguments that were not left as they are.
 
     Raises:
         ColumnError, EmptyInputError, PositiveError: see the messages; nothing is kept then.
     """
+
+    # Of the pairs that this object was made from; not part of what it is, and not there where it was reopened.
+    matched: Mapping[str, int] = MappingProxyType({})
+    left_out: int = 0
+    said: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -107,7 +115,9 @@ class Anchors:
         self.anchor = anchor
         self.positive = positive
         said = Said(anchor, positive, negatives, positives_are, missing, given, symmetric, label)
-        self.digest = build(pairs, corpus, said)
+        built = build(pairs, corpus, said)
+        self.digest, self.matched, self.left_out = built.digest, built.matched, built.left_out
+        self.said = said.in_words
 
     def __repr__(self) -> str:
         return f"Anchors({len(self)} anchors of {self.rows} rows, {anchor_columns(self)}, digest={self.digest[:12]})"
@@ -149,21 +159,6 @@ class Anchors:
     @property
     def added(self) -> int:
         return int(self._facts["added"])
-
-    @property
-    def matched(self) -> dict[str, int]:
-        """Way -> how many positives were found so; of anchors of an older store nothing is known."""
-        return dict(self._facts.get("how", {}))
-
-    @property
-    def left_out(self) -> int:
-        """How many rows of the pairs were left out, because none of their anchor's positives is in the corpus."""
-        return int(self._facts.get("left_out", 0))
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """How the pairs were read, as arguments of `Anchors`: those that were not left as they are."""
-        return dict(self._facts.get("said", {}))
 
     @property
     def given(self) -> int:
@@ -279,7 +274,7 @@ class Anchors:
         rows = look_up(values.flat)
         if (rows < 0).any() and self._aliases is not None:
             rows = np.where(rows < 0, self._aliases.rows_of(values.flat), rows)
-        if (rows < 0).any() and "left out" in self.matched:
+        if (rows < 0).any() and self._facts.get("skipped"):
             known = rows >= 0
             lengths = np.bincount(values.owners[known], minlength=len(values))
             return Lists(offsets(lengths), rows[known])

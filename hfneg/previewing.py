@@ -120,7 +120,7 @@ def preview(
             added=anchors.added,
             left_out=anchors.left_out,
             given=anchors.given,
-            matched=anchors.matched,
+            matched=dict(anchors.matched),
             examples=tuple(
                 Example(text, _texts(anchors.corpus, own[i]), _texts(anchors.corpus, against[i]))
                 for i, text in enumerate(texts)

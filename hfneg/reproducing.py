@@ -109,13 +109,16 @@ def reproduce(
     recipe = _recipe(card, models or {}, trust)
     _check_models(card, recipe)
     loaded = _data(card, pairs, corpus)
+    reading = dict(card.facts.get("reading", {}))
+    if "negative" in reading:
+        loaded = replace(loaded, negatives=tuple(reading.pop("negative")))
     mine(
         loaded,
         None,
         recipe,
         out=out,
         positives_are=card.facts.get("positives_are") or loaded.positives_are,
-        **{"missing": "add", **card.facts.get("reading", {})},
+        **{"missing": "add", **reading},
         hidden=(card.facts.get("inputs") or {}).get("hidden"),
         resume=resume,
         overwrite=overwrite,

@@ -47,7 +47,7 @@ def summarize(
         "versions": library_versions(),
     }
     if anchors.said:
-        summary["reading"] = anchors.said
+        summary["reading"] = dict(anchors.said)
     if anchors.given:
         summary["given_negatives"] = {"known": anchors.given, "taken": summary["verdicts"]["given"]}
     summary |= _shortfall(transform, recipe, selections, summary["verdicts"])

@@ -94,6 +94,17 @@ def test_no_filter_and_no_near_positive_takes_them_away(tmp_path: Path) -> None:
     assert [row["hard_negatives"][0] for row in mined] == variant
 
 
+def test_they_are_known_again_without_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder says which columns they were, also where these have no usual name."""
+    rows = datasets.Dataset.from_list(rows_of(question=ASKED, reply=BODIES, bad=shifted(9)))
+    loaded = hfneg.load_pairs(rows, anchor="question", positive="reply", negative="bad")
+    mined = hfneg.mine(loaded, hfneg.Corpus.from_texts(BODIES), WORDS, out=tmp_path / "m")
+    assert [row[0] for row in mined["hard_negatives"]] == shifted(9)
+    monkeypatch.setenv("HFNEG_STORE", str(tmp_path / "another"))
+    again = hfneg.reselect(tmp_path / "m", out=tmp_path / "r", corpus=BODIES)
+    assert again["hard_negatives"][:] == mined["hard_negatives"][:]
+
+
 def test_more_than_are_wanted(tmp_path: Path) -> None:
     """The first n; the others are neither mined nor filtered, and say so in the ledger."""
     many = [[BODIES[(i + k) % N] for k in range(1, 7)] for i in range(N)]

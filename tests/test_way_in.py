@@ -130,6 +130,20 @@ def test_up_to_a_tenth_is_added_and_the_rest_is_said_on_purpose(caplog: pytest.L
     assert "3 of 20 values of column 'a' are not in the corpus and are left out" in caplog.text
 
 
+def test_what_is_said_of_pairs_is_no_part_of_the_anchors() -> None:
+    """With and without rows that are left out, and with other names of columns: the same anchors, each with its own."""
+    corpus = hfneg.Corpus.from_texts(BODIES)
+    rows = [*rows_of(q=ASKED[:6], a=BODIES[:6]), {"q": "Who?", "a": "nobody"}]
+    whole = hfneg.Anchors(rows, corpus, anchor="q", positive="a", missing="skip")
+    fewer = hfneg.Anchors(rows[:6], corpus, anchor="q", positive="a")
+    assert whole.digest == fewer.digest
+    assert ((whole.left_out, whole.said), (fewer.left_out, fewer.said)) == ((1, {"missing": "skip"}), (0, {}))
+    assert hfneg.Anchors(rows, corpus, anchor="q", positive="a", missing="skip").left_out == 1
+    more = hfneg.Anchors([{**rows[0], "a": [BODIES[0], "gone"]}], corpus, anchor="q", positive="a", missing="skip")
+    assert more.digest != hfneg.Anchors(rows[:1], corpus, anchor="q", positive="a").digest
+    assert more.positive_rows({"q": ASKED[:1], "a": [[BODIES[0], "gone"]]}).flat.tolist() == [0]
+
+
 @pytest.mark.parametrize("kind", ["text", "id"])
 def test_skipped_positives_leave_their_rows_out_of_a_run(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

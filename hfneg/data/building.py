@@ -45,7 +45,8 @@ class Said:
         """What was said that is not said by default, as arguments of `Anchors`."""
         said = {"missing": self.missing, "given": self.given, "symmetric": self.symmetric}
         usual = {"missing": None, "given": "first", "symmetric": False}
-        return {name: value for name, value in said.items() if value != usual[name]}
+        found: dict[str, Any] = {name: value for name, value in said.items() if value != usual[name]}
+        return found if self.negatives is None else {**found, "negative": list(self.negatives)}
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,26 @@ class _Found:
     added: int
 
 
-def build(pairs: Any, corpus: Corpus | None, said: Said) -> str:
+@dataclass(frozen=True)
+class Built:
+    """What was built, and what is known of these pairs alone: other pairs may make the same anchors.
+
+    matched: way -> how many positives were found so. left_out: rows that no positive is known of.
+    """
+
+    digest: str
+    matched: dict[str, int]
+    left_out: int
+
+
+def build(pairs: Any, corpus: Corpus | None, said: Said) -> Built:
     """Read everything once into scratch, resolve, group, and give the result its name."""
     with store.scratch_folder() as scratch:
         wanted = reading.Wanted(False if said.given == "ignore" else said.negatives, said.label)
         read = reading.read(pairs, scratch, said.anchor, said.positive, wanted)
         found = _resolve(read, scratch, corpus, said)
-        return _Grouped.of(read, found, said).write(scratch, read, found, said.in_words)
+        grouped = _Grouped.of(read, found, said)
+        return Built(grouped.write(scratch, read, found), found.positives.how, grouped.left_out)
 
 
 def _resolve(read: Read, scratch: Path, corpus: Corpus | None, said: Said) -> _Found:
@@ -104,6 +118,7 @@ class _Grouped:
     splits: dict[str, int]
     kept_rows: Rows  # of all rows
     left_out: int
+    skipped: int  # values in the kept rows that are in no document
 
     @classmethod
     def of(cls, read: Read, found: _Found, said: Said) -> _Grouped:
@@ -130,9 +145,11 @@ class _Grouped:
         of_rows = np.bincount(read.split_of_row[rows_kept], minlength=len(read.splits))
         splits = dict(zip(read.splits, of_rows.tolist(), strict=True))
         lists = positives.take(kept), negatives.take(kept)
-        return cls(anchors[kept], *lists, splits, rows_kept, len(number) - len(rows_kept))
+        missing = np.repeat(np.arange(len(number)), np.diff(read.indptr))[found.positives.unknown]
+        skipped = int(np.isin(missing, rows_kept).sum())
+        return cls(anchors[kept], *lists, splits, rows_kept, len(number) - len(rows_kept), skipped)
 
-    def write(self, scratch: Path, read: Read, found: _Found, said: dict[str, Any]) -> str:
+    def write(self, scratch: Path, read: Read, found: _Found) -> str:
         """Into the store; returns the digest."""
         corpus, texts = found.corpus, open_strings(scratch, "anchors")
         own = texts.take(pa.array(self.rows))
@@ -143,6 +160,7 @@ class _Grouped:
         identity = (corpus.digest, found.kind, text_digest, self.splits, found.added)
         more: list[Any] = [self.negatives.indptr, self.negatives.flat] if len(self.negatives.flat) else []
         more += [] if aliases is None else list(aliases)
+        more += [self.skipped] if self.skipped else []
         parts = (read.hashes[self.rows], self.positives.indptr, self.positives.flat)
         digest = store.digest_of(FORMAT, *identity, *parts, *more)
 
@@ -159,8 +177,7 @@ class _Grouped:
             np.save(folder / "text_hashes.npy", _write_texts(folder, texts, self.rows))
             facts = {"corpus": corpus.digest, "rows": sum(self.splits.values()), "anchors": len(self.rows)}
             facts |= {"added": found.added, "splits": self.splits, "positives_are": found.kind}
-            facts |= {"how": found.positives.how, "given": len(self.negatives.flat), "left_out": self.left_out}
-            facts |= {"said": said}
+            facts |= {"given": len(self.negatives.flat), "skipped": self.skipped}
             store.write_json(folder / "anchors.json", facts)
 
         store.build("anchors", digest, fill)
