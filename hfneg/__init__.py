@@ -68,14 +68,15 @@ _HOMES = {
     ],
     "hfneg.fusion": ["RRF", "RoundRobin", "WeightedSum"],
     "hfneg.guard": ["Guard"],
-    "hfneg.inputs": ["load_pairs"],
-    "hfneg.loading": ["load_beir"],
+    "hfneg.data.beir": ["load_beir"],
+    "hfneg.data.loading": ["load_pairs"],
     "hfneg.looping": ["Round", "mix_rounds", "rounds"],
     "hfneg.looping.refresh": ["HardNegativeRefresh"],
     "hfneg.looping.training": ["Training"],
     "hfneg.mined_folder": ["open_summary"],
     "hfneg.mining": ["mine"],
     "hfneg.pipeline": ["Mine"],
+    "hfneg.previewing": ["Preview", "preview"],
     "hfneg.promotion": ["Promote"],
     "hfneg.publishing": ["publish", "read_card"],
     "hfneg.recipe": ["Recipe"],
@@ -109,6 +110,8 @@ if TYPE_CHECKING:
     from hfneg.calibrating.leak import leak_rate as leak_rate
     from hfneg.calibration import calibrate as calibrate
     from hfneg.corpus import Corpus as Corpus
+    from hfneg.data.beir import load_beir as load_beir
+    from hfneg.data.loading import load_pairs as load_pairs
     from hfneg.diffing import diff as diff
     from hfneg.errors import AccessError as AccessError
     from hfneg.errors import ColumnError as ColumnError
@@ -154,8 +157,6 @@ if TYPE_CHECKING:
     from hfneg.fusion import RoundRobin as RoundRobin
     from hfneg.fusion import WeightedSum as WeightedSum
     from hfneg.guard import Guard as Guard
-    from hfneg.inputs import load_pairs as load_pairs
-    from hfneg.loading import load_beir as load_beir
     from hfneg.looping import Round as Round
     from hfneg.looping import mix_rounds as mix_rounds
     from hfneg.looping import rounds as rounds
@@ -164,6 +165,8 @@ if TYPE_CHECKING:
     from hfneg.mined_folder import open_summary as open_summary
     from hfneg.mining import mine as mine
     from hfneg.pipeline import Mine as Mine
+    from hfneg.previewing import Preview as Preview
+    from hfneg.previewing import preview as preview
     from hfneg.promotion import Promote as Promote
     from hfneg.publishing import publish as publish
     from hfneg.publishing import read_card as read_card

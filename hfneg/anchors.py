@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -19,15 +20,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import columns, store
-from hfneg import pairs as reading
-from hfneg.base import disk
-from hfneg.batches import Lists, lists_of, texts_of
+from hfneg.batches import Lists, lists_of, offsets, texts_of
 from hfneg.corpus import Corpus
+from hfneg.data.building import Said, build
+from hfneg.data.resolving import PositivesAre
 from hfneg.errors import ColumnError, InputError, PositiveError, SettingError
-from hfneg.hashing import Hashes, HashIndex, first_occurrences, hash_texts, normal_form
-from hfneg.strings import StringsWriter, open_strings
-
-FORMAT = 2
+from hfneg.hashing import Hashes, HashIndex, normal_form
+from hfneg.strings import open_strings
 
 Rows = npt.NDArray[np.int64]
 
@@ -43,21 +42,36 @@ class Anchors:
     Args:
         pairs: a `Dataset`, `IterableDataset`, `DatasetDict`, or any iterable of mappings. All splits are
             read, so that a positive of one split is never mined in another.
-        corpus: where negatives come from. None: the positives themselves are the corpus.
+        corpus: where negatives come from. None: the positives and given negatives themselves are the corpus.
         anchor: the column of the anchors' texts.
         positive: the column of positives: a text, an id of the corpus, or a list of either.
-        positives_are: "text" or "id"; "auto" looks whether the first values are texts or ids of the corpus.
-        missing: positive texts that the corpus does not hold are added to it ("add") or refused ("refuse").
-            A missing id is always refused.
+        negative: the column or columns of given negatives, which are known not to be relevant: texts, ids, or lists of
+            either. None: by their usual names (``negative``, ``negative_1``, ``negatives``, ``neg``).
+        positives_are: "text" or "id"; "auto" looks whether the first values are texts or ids of the corpus. A text that
+            is no document's is looked up without the documents' titles, then by its normal form.
+        missing: positive texts that the corpus does not hold are added to it ("add"), refused ("refuse"), or left out
+            with the rows that have no other ("skip"). None: added, and refused where that is more than a tenth of all.
+            A missing id is refused unless it is left out.
+        given: "first" puts given negatives before mined ones in ``hard_negatives``; "ignore" does not read them.
+        symmetric: a pair holds both ways (duplicates, paraphrases), and what hangs together by pairs is known together.
+        label: False where all rows are positives, whatever a column of labels says; else such rows are refused.
 
     Attributes:
         corpus: the corpus, with missing positives added behind it.
         added: how many were added.
-        rows: how many rows the pairs have.
+        rows: how many rows the pairs have, without those that were left out.
+        matched: how many positives were found in which way: "id", "text", "without title", "normal form", "added", ...
+        left_out: how many rows were left out, because no positive of their anchor is in the corpus.
+        said: the arguments that were not left as they are.
 
     Raises:
         ColumnError, EmptyInputError, PositiveError: see the messages; nothing is kept then.
     """
+
+    # Of the pairs that this object was made from; not part of what it is, and not there where it was reopened.
+    matched: Mapping[str, int] = MappingProxyType({})
+    left_out: int = 0
+    said: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -66,8 +80,12 @@ class Anchors:
         *,
         anchor: str,
         positive: str,
+        negative: str | Sequence[str] | None = None,
         positives_are: Literal["auto", "text", "id"] = "auto",
-        missing: Literal["add", "refuse"] = "add",
+        missing: Literal["add", "refuse", "skip"] | None = None,
+        given: Literal["first", "ignore"] = "first",
+        symmetric: bool = False,
+        label: Literal[False] | None = None,
     ) -> None:
         if not isinstance(pairs, Iterable) or isinstance(pairs, str):
             raise InputError(
@@ -81,18 +99,25 @@ class Anchors:
             )
         if anchor == positive:
             raise ColumnError(f"anchor and positive are both {anchor!r}; they must be two columns")
-        for setting, given, allowed in (
+        for setting, value, allowed in (
             ("positives_are", positives_are, ("auto", "text", "id")),
-            ("missing", missing, ("add", "refuse")),
+            ("missing", missing, ("add", "refuse", "skip", None)),
+            ("given", given, ("first", "ignore")),
+            ("symmetric", symmetric, (True, False)),
+            ("label", label, (False, None)),
         ):
-            if given not in allowed:
-                raise SettingError(f"Anchors({setting}={given!r}): {setting} must be one of {allowed}")
+            if value not in allowed:
+                raise SettingError(f"Anchors({setting}={value!r}): {setting} must be one of {allowed}")
+        negatives = (negative,) if isinstance(negative, str) else None if negative is None else tuple(negative)
         for names in _column_names(pairs):
             columns.require(anchor, names, "anchor")
             columns.require(positive, names, "positive")
         self.anchor = anchor
         self.positive = positive
-        self.digest = _build(pairs, corpus, anchor, positive, positives_are, missing)
+        said = Said(anchor, positive, negatives, positives_are, missing, given, symmetric, label)
+        built = build(pairs, corpus, said)
+        self.digest, self.matched, self.left_out = built.digest, built.matched, built.left_out
+        self.said = said.in_words
 
     def __repr__(self) -> str:
         return f"Anchors({len(self)} anchors of {self.rows} rows, {anchor_columns(self)}, digest={self.digest[:12]})"
@@ -136,8 +161,13 @@ class Anchors:
         return int(self._facts["added"])
 
     @property
-    def positives_are(self) -> reading.PositivesAre:
-        kind: reading.PositivesAre = self._facts["positives_are"]
+    def given(self) -> int:
+        """How many (anchor, given negative) pairs there are."""
+        return int(self._facts.get("given", 0))
+
+    @property
+    def positives_are(self) -> PositivesAre:
+        kind: PositivesAre = self._facts["positives_are"]
         return kind
 
     def __len__(self) -> int:
@@ -150,6 +180,12 @@ class Anchors:
     @cached_property
     def _index(self) -> HashIndex:
         return HashIndex.open(self._folder, "normal")
+
+    @cached_property
+    def _aliases(self) -> HashIndex | None:
+        """Positives' texts that are no document's as they are -> their document."""
+        there = any(self._folder.glob("aliases.*"))
+        return HashIndex.open(self._folder, "aliases") if there else None
 
     @cached_property
     def text_hashes(self) -> Hashes:
@@ -193,7 +229,25 @@ class Anchors:
         """Any array with one value per (anchor, positive) of all anchors, cut to some anchors."""
         return Lists.gather(values, self._indptr[numbers], self._indptr[numbers + 1])
 
+    @cached_property
+    def _negatives(self) -> Lists:
+        """Rows of the given negatives of all anchors, in their order."""
+        if not self.given:
+            return Lists(np.zeros(len(self) + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
+        return Lists(*(np.load(self._folder / f"negatives.{name}.npy", mmap_mode="r") for name in ("indptr", "rows")))
+
+    def negatives(self, numbers: Rows) -> Lists:
+        """Rows of the given negatives of several anchors, in the order in which they were given."""
+        return self._negatives.take(numbers)
+
     # What a batch of the user's rows means.
+
+    def has(self, batch: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+        """bool [rows of the batch]: whether the row's anchor is one of these; it is not where it was left out."""
+        columns.require(self.anchor, _names(batch), "anchor")
+        texts = texts_of(batch[self.anchor], self.anchor)
+        found: npt.NDArray[np.bool_] = self._index.rows_of([normal_form(text) for text in texts]) >= 0
+        return found
 
     def numbers(self, batch: Mapping[str, Any]) -> Rows:
         """int64 [rows of the batch]: the number of each row's anchor."""
@@ -205,6 +259,10 @@ class Anchors:
             raise ColumnError(
                 f"anchor {texts[unknown[0]]!r} was not in the pairs that Anchors has read; make Anchors from "
                 "the same dataset (all its splits) that this step is mapped over"
+                + (
+                    ", and filter the rows that it left out: rows.filter(anchors.has, batched=True)"
+                    * bool(self.left_out)
+                )
             )
         return numbers
 
@@ -214,6 +272,12 @@ class Anchors:
         values = lists_of(batch[self.positive], self.positive)
         look_up = self.corpus.rows_of_ids if self.positives_are == "id" else self.corpus.rows_of_texts
         rows = look_up(values.flat)
+        if (rows < 0).any() and self._aliases is not None:
+            rows = np.where(rows < 0, self._aliases.rows_of(values.flat), rows)
+        if (rows < 0).any() and self._facts.get("skipped"):
+            known = rows >= 0
+            lengths = np.bincount(values.owners[known], minlength=len(values))
+            return Lists(offsets(lengths), rows[known])
         if (rows < 0).any():
             first = values.flat[int(np.flatnonzero(rows < 0)[0])]
             raise PositiveError(
@@ -237,51 +301,3 @@ def _column_names(pairs: Any) -> list[Sequence[str]]:
 
 def _names(batch: Any) -> list[str]:
     return list(batch.column_names) if isinstance(batch, pa.Table) else list(batch.keys())
-
-
-def _build(
-    pairs: Any,
-    corpus: Corpus | None,
-    anchor: str,
-    positive: str,
-    positives_are: Literal["auto", "text", "id"],
-    missing: Literal["add", "refuse"],
-) -> str:
-    """Read everything once into scratch, resolve, group, and give the result its name."""
-    with store.scratch_folder() as scratch:
-        read = reading.read(pairs, scratch, anchor, positive)
-        values = open_strings(scratch, "positives")
-        if corpus is None:
-            kind: reading.PositivesAre = "text"
-        else:
-            kind = reading.kind_of(values, corpus, positive) if positives_are == "auto" else positives_are
-        if read.numbered and kind == "text":
-            reading.refuse_numbers(positive)
-        corpus = corpus or Corpus.from_texts(reading.distinct(values))
-        corpus, rows, added = reading.resolve(values, corpus, positive, kind, missing)
-        first = first_occurrences(read.hashes)
-        kept = np.flatnonzero(first == np.arange(len(first)))
-        number = np.searchsorted(kept, first)
-        indptr, positive_rows = reading.group(number, np.diff(read.indptr), rows, len(kept), len(corpus))
-        identity = (corpus.digest, kind, read.text_digest, read.splits, added)
-        digest = store.digest_of(FORMAT, *identity, read.hashes[kept], indptr, positive_rows)
-
-        def fill(folder: Path) -> None:
-            disk.save_array(folder / "positives.indptr.npy", indptr)
-            disk.save_array(folder / "positives.rows.npy", positive_rows)
-            disk.save_array(folder / "hashes.npy", read.short_hashes[kept])
-            HashIndex.write(folder, "normal", read.hashes[kept], np.arange(len(kept)))
-            texts = open_strings(scratch, "anchors")
-            hashes = []
-            with StringsWriter(folder, "texts") as writer:
-                for start in range(0, len(kept), 50_000):
-                    some = texts.take(pa.array(kept[start : start + 50_000]))
-                    writer.append_arrow(some)
-                    hashes.append(hash_texts(some.to_pylist()))
-            disk.save_array(folder / "text_hashes.npy", np.concatenate(hashes))
-            facts = {"corpus": corpus.digest, "rows": len(first), "anchors": len(kept), "added": added}
-            facts["splits"] = read.splits
-            store.write_json(folder / "anchors.json", {**facts, "positives_are": kind})
-
-        store.build("anchors", digest, fill)
-    return digest

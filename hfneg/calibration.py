@@ -17,10 +17,10 @@ from hfneg.calibrating.estimating import NEEDED, Estimator
 from hfneg.calibrating.findings import Calibration, Chosen, Rate, Sample, Setting
 from hfneg.calibrating.frame import Frame
 from hfneg.calibrating.intervals import needed
-from hfneg.calibrating.judgment_tables import Judgments
-from hfneg.calibrating.judgment_tables import read as read_judgments
 from hfneg.calibrating.leak import leak_rate
 from hfneg.calibrating.varying import Varied
+from hfneg.data import judgments
+from hfneg.data.judgments import Judgments
 from hfneg.errors import EmptyInputError, NeedsTeacher, SettingError
 from hfneg.mined_ledger import MinedLedger
 from hfneg.reopening import reopen_anchors
@@ -68,7 +68,7 @@ def calibrate(
     Args:
         mined: a folder that `mine` or `reselect` wrote.
         judge: judgments: a table of pairs, qrels, a BEIR folder or a mapping; see
-            `hfneg.calibrating.judgment_tables.read`. `judge_split` names the qrels of a BEIR folder.
+            `hfneg.data.judgments.read`. `judge_split` names the qrels of a BEIR folder.
         relevant_from: the least grade that is relevant; 1, and whole grades, unless said.
         complete: what the judgments do not name for an anchor that they name is not relevant. None: so for qrels
             that name relevant documents only.
@@ -94,12 +94,14 @@ def calibrate(
     path = None if sample is None else sample_files.check(out, overwrite)
     picture = None if plot is None else plotting.check(plot)
     ledger = MinedLedger(mined)
-    given = None if judge is None else read_judgments(judge, judge_split)
+    given = None if judge is None else judgments.read(judge, judge_split)
     if not ledger.summary["negatives"]:
         raise EmptyInputError(f"{mined} has no negatives; there is no rate to measure")
     anchors = reopen_anchors(ledger, corpus)
     varied = Varied() if vary is None and target is None else Varied.of(ledger, anchors, vary, values, trust)
     frame = frames.read(ledger, anchors, varied.replays)
+    if not frame.mined[0].any():
+        raise EmptyInputError(f"all negatives of {mined} were given as such; there is no rate to measure")
     work = _Work(ledger, anchors, frame, strata.strata(frame), varied, [])
     if path is not None and sample is not None:
         written, estimator = work.sample(path, sample, seed, target), Estimator(frame, work.layers, None)
@@ -177,7 +179,10 @@ class _Work:
     ) -> Calibration:
         """Everything together."""
         own = self.frame.mined[0]
-        rate = estimator.rate(own) or Rate("no judgments", None, 0.0, 1.0, False, int(own.sum()))
+        given = int(self.frame.given.sum())
+        rate = estimator.rate(own, given=given) or Rate("no judgments", None, 0.0, 1.0, False, int(own.sum()) + given)
+        if given:
+            self.warnings.append(f"{given:,} of the negatives were given as such, and count as not relevant")
         known = self._settings(estimator, measured, leaking)
         chosen = None if target is None else self._choose(target, known, estimator)
         if not rate.confidence:
@@ -186,7 +191,7 @@ class _Work:
             folder=str(self.ledger.folder),
             anchors=len(self.ledger),
             components=len(np.unique(self.frame.components)),
-            negatives_per_anchor=int(own.sum()) / len(self.ledger),
+            negatives_per_anchor=(int(own.sum()) + given) / len(self.ledger),
             false_negatives=rate,
             sensitivity=() if rate.confidence else estimating.sensitivity(self.frame),
             leak=self._leak((), leaking),

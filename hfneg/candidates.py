@@ -229,6 +229,32 @@ class Splice:
         return np.concatenate([values, *others])[self._positions]
 
 
+def unretrieved(candidates: Candidates, owners: Rows, rows: Rows, scores: Floats | None = None) -> Candidates:
+    """Documents as candidates of the same anchors (owners ascending) that no source has retrieved."""
+    m, s = len(rows), len(candidates.names)
+    return replace(
+        candidates,
+        indptr=offsets(np.bincount(owners, minlength=len(candidates.numbers))),
+        rows=rows,
+        scores=np.zeros(m, dtype=np.float32) if scores is None else scores,
+        sources=np.zeros(m, dtype=np.uint8),
+        source_scores=np.full((m, s), np.nan, dtype=np.float32),
+        source_ranks=np.zeros((m, s), dtype=np.int32),
+        first=None,
+        deeper_positive_scores=None,
+        closed=None,
+    )
+
+
+def is_given(anchors: Anchors, numbers: Rows, owners: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
+    """bool, shape of `rows`: whether the document is a given negative of its owner's anchor."""
+    if not anchors.given:
+        return np.zeros(rows.shape, dtype=bool)
+    given, wide = anchors.negatives(numbers), len(anchors.corpus)
+    met: npt.NDArray[np.bool_] = np.isin(owners * wide + rows, given.owners * wide + given.flat)
+    return met
+
+
 def is_positive(anchors: Anchors, numbers: Rows, owners: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
     """bool, shape of `rows`: whether the document is a known positive of its owner's anchor."""
     positives = anchors.positives(numbers)

@@ -16,6 +16,7 @@ from hfneg import (
     cli_audit,
     cli_calibrate,
     cli_push,
+    cli_reading,
     cli_report,
     cli_reproduce,
     cli_rounds,
@@ -107,9 +108,18 @@ def mine(
     positives_are: Annotated[
         Literal["auto", "text", "id"], _what("KIND", "auto, text or id: what the positives' column holds.")
     ] = "auto",
-    missing: Annotated[
-        Literal["add", "refuse"], _what("KIND", "add or refuse: positives that CORPUS does not have.")
-    ] = "add",
+    columns: cli_reading.Columns = None,
+    corpus_columns: cli_reading.CorpusColumns = None,
+    missing: cli_reading.Missing = None,
+    symmetric: cli_reading.Symmetric = False,
+    negative: cli_reading.Negative = None,
+    given: cli_reading.Given = "first",
+    label: cli_reading.Label = None,
+    min_grade: cli_reading.MinGrade = None,
+    positive_label: cli_reading.PositiveLabel = None,
+    negative_label: cli_reading.NegativeLabel = None,
+    classes: cli_reading.Classes = False,
+    class_positives: cli_reading.ClassPositives = 1,
     recipe: Annotated[
         Path | None,
         typer.Option(metavar="FILE", rich_help_panel=HOW, help="YAML; without it BM25 and the top 7."),
@@ -141,6 +151,7 @@ def mine(
     overwrite: Annotated[bool, _switch("overwrite", "Replace an earlier run in --out.", WHERE)] = False,
     wait: Annotated[bool, _switch("wait", "For the end of another process that works in --out.", WHERE)] = False,
     remine: Annotated[bool, _switch("remine", "Replace columns of an earlier mining.", WHERE)] = False,
+    dry_run: Annotated[bool, _switch("dry-run", "Say how it is read, with examples; write nothing.", WHERE)] = False,
     device: Annotated[
         list[str] | None,
         typer.Option(
@@ -161,59 +172,35 @@ def mine(
 
         hfneg mine pairs.parquet --corpus docs.jsonl --set k=200 --set sampler.n=5
 
-        hfneg mine path/to/scifact --show-positives 1 --out measured
+        hfneg mine pairs.csv --corpus docs.tsv --dry-run
     """
     with endings("--resume, --overwrite, --out", lambda: goes_on(to, overwrite=overwrite)):
         _speak(quiet)
-        from hfneg import inputs, run_folder, showing
+        from hfneg import run_folder, showing
+        from hfneg.data.corpora import load_corpus
         from hfneg.executors.local import LocalExecutor
         from hfneg.mining import mine as run
         from hfneg.recipe import Recipe
 
         began = time.perf_counter()
-        run_folder.check(to, resume=resume, overwrite=overwrite, wait=wait)
         executor = LocalExecutor("all" if device == ["all"] else device)
         steps = Recipe.load(recipe, trust=trust) if recipe is not None else Recipe()
         steps = steps.with_settings(set_ or [], trust=trust)
-        found = _load_pairs(pairs, split, anchor, positive, show_positives)
-        documents = found.corpus if corpus is None else inputs.load_corpus(corpus, corpus_split, corpus_text, corpus_id)
-        run(
-            found.rows,
-            documents,
-            steps,
-            out=to,
-            anchor=found.anchor,
-            positive=found.positive,
-            hidden=found.hidden,
-            positives_are=found.positives_are if positives_are == "auto" else positives_are,
-            missing=missing,
-            resume=resume,
-            overwrite=overwrite,
-            remine=remine,
-            wait=wait,
-            executor=executor,
-        )
+        read = {"anchor": anchor, "positive": positive, "negative": negative, "min_grade": min_grade}
+        read |= {"positive_label": positive_label, "negative_label": negative_label, "missing": missing}
+        read |= {"classes": classes, "class_positives": class_positives, "show": show_positives}
+        said = cli_reading.settings(columns, label, **read)
+        of_corpus = (corpus_split, corpus_text, corpus_id, cli_reading.split_at_commas(corpus_columns))
+        how: Any = {"positives_are": positives_are, "missing": missing, "given": given, "symmetric": symmetric}
+        if dry_run:
+            cli_reading.show_preview(out, pairs, split, said, corpus, of_corpus, steps, how)
+            return
+        run_folder.check(to, resume=resume, overwrite=overwrite, wait=wait)
+        found = cli_reading.load_pairs(pairs, split, said)
+        documents = None if corpus is None else load_corpus(corpus, *of_corpus)
+        again: Any = {"resume": resume, "overwrite": overwrite, "remine": remine, "wait": wait}
+        run(found, documents, steps, out=to, **how, **again, executor=executor)
         showing.summary(out, to, time.perf_counter() - began)
-
-
-def _load_pairs(pairs: str, split: str | None, anchor: str | None, positive: str | None, show: int | None) -> Any:
-    """What was typed, as `hfneg.inputs.Pairs`; says which columns were guessed."""
-    from hfneg import inputs
-
-    found = inputs.load_pairs(pairs, split, anchor=anchor, positive=positive, show=show)
-    guessed = [
-        f"{role} = {name!r}"
-        for role, name, given in zip(
-            ("anchor", "positive"), (found.anchor, found.positive), (anchor, positive), strict=True
-        )
-        if given is None and found.layout == "texts"
-    ]
-    log = logging.getLogger("hfneg")
-    if guessed:
-        log.info("%s (guessed; --anchor and --positive say otherwise)", ", ".join(guessed))
-    elif found.layout not in ("texts", "beir"):
-        log.info("%s read as %s", pairs, found.layout)
-    return found
 
 
 @app.command()

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from hfneg import cli_reading
+
 out = Console()
 EXIT_FOUND = 1
 WHAT, TRUTH, LIMITS, FIX = "What to audit", "Against what", "What counts as an error", "Repair"
@@ -31,6 +33,7 @@ def audit(
         ),
     ],
     split: Annotated[str | None, _option("NAME", "Which split, if there are several.", WHAT)] = None,
+    columns: cli_reading.Columns = None,
     anchor: Annotated[str | None, _option("COLUMN", "Of the anchors, where not recognised.", WHAT)] = None,
     positive: Annotated[str | None, _option("COLUMN", "Of the positives, where not recognised.", WHAT)] = None,
     negative: Annotated[
@@ -42,7 +45,7 @@ def audit(
     against_split: Annotated[str | None, _option("NAME", "Its split.", TRUTH)] = None,
     qrels: Annotated[
         str | None,
-        _option("PATH", "Judgments: a BEIR folder, or query-id, corpus-id, score between tabs (ids or texts).", TRUTH),
+        _option("PATH", "Judgments: a BEIR folder, qrels of BEIR or TREC, or a table (by ids or texts).", TRUTH),
     ] = None,
     qrels_split: Annotated[str | None, _option("NAME", "Which qrels of a BEIR folder.", TRUTH)] = None,
     reference: Annotated[
@@ -96,6 +99,7 @@ def audit(
         positive=positive,
         negative=negative,
         split=split,
+        columns=cli_reading.split_at_commas(columns),
         against=against,
         against_split=against_split,
         qrels=qrels,

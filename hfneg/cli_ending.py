@@ -21,7 +21,7 @@ from hfneg.scrubbing import scrub
 err = Console(stderr=True)
 
 EXIT_INPUT, EXIT_OUTPUT, EXIT_WORK = 2, 3, 4
-FLAGS = ("remine", "resume", "overwrite", "wait", "trust", "missing", "positives_are")
+FLAGS = ("remine", "resume", "overwrite", "wait", "trust", "missing", "positives_are", "given", "symmetric", "classes")
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 AGAIN = "run the same command again"
 
@@ -115,4 +115,5 @@ def _hint(error: OutputError, output: str) -> str:
 def _with_flags(message: str) -> str:
     """Settings as they are typed here: ``remine=True`` is --remine, ``missing='add'`` is --missing add."""
     message = re.sub(rf"\b({'|'.join(FLAGS)})=True( \(--\w+[^)]*\))?", r"--\1", message)
-    return re.sub(rf"\b({'|'.join(FLAGS)})='(\w+)'", r"--\1 \2", message).replace("--positives_are", "--positives-are")
+    message = re.sub(rf"\b({'|'.join(FLAGS)})='(\w+)'( \(--\w+[^)]*\))?", r"--\1 \2", message)
+    return message.replace("--positives_are", "--positives-are")

@@ -80,7 +80,7 @@ def push(
 
         hfneg push mined org/name --round 2 --private
     """
-    from hfneg.loading import as_corpus
+    from hfneg.data.corpora import as_corpus
     from hfneg.publishing import publish
 
     done = publish(

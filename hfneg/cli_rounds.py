@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hfneg import cli_reading
+
 console = Console()
 
 
@@ -30,6 +32,18 @@ def rounds(
         str | None, typer.Option(metavar="NAME", help="Split of PAIRS, or qrels of a BEIR folder.")
     ] = None,
     to: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="For round-001, round-002, ...")] = Path("rounds"),
+    columns: cli_reading.Columns = None,
+    corpus_columns: cli_reading.CorpusColumns = None,
+    missing: cli_reading.Missing = None,
+    symmetric: cli_reading.Symmetric = False,
+    negative: cli_reading.Negative = None,
+    given: cli_reading.Given = "first",
+    label: cli_reading.Label = None,
+    min_grade: cli_reading.MinGrade = None,
+    positive_label: cli_reading.PositiveLabel = None,
+    negative_label: cli_reading.NegativeLabel = None,
+    classes: cli_reading.Classes = False,
+    class_positives: cli_reading.ClassPositives = 1,
     n: Annotated[
         int | None, typer.Option("--rounds", metavar="N", min=1, help="How many; else as RECIPE says.")
     ] = None,
@@ -75,7 +89,7 @@ def rounds(
 
         hfneg rounds loop.yaml path/to/scifact --out rounds --resume
     """
-    from hfneg import inputs
+    from hfneg.data.corpora import load_corpus
     from hfneg.looping import rounds as run
     from hfneg.looping.training import load_training_recipe
 
@@ -83,12 +97,15 @@ def rounds(
     own = [setting for setting in set_ or [] if setting.startswith("training.")]
     training = training.with_settings([*own, *([] if n is None else [f"training.rounds={n}"])])
     steps = steps.with_settings([setting for setting in set_ or [] if setting not in own], trust=trust)
-    found = inputs.load_pairs(pairs, split)
-    documents = found.corpus if corpus is None else inputs.load_corpus(corpus)
+    read = {"negative": negative, "min_grade": min_grade, "positive_label": positive_label, "missing": missing}
+    read |= {"negative_label": negative_label, "classes": classes, "class_positives": class_positives}
+    found = cli_reading.load_pairs(pairs, split, cli_reading.settings(columns, label, **read))
+    names = cli_reading.split_at_commas(corpus_columns)
+    documents = found.corpus if corpus is None else load_corpus(corpus, columns=names)
     table = _table()
     last = None
     for last in run(
-        found.rows,
+        found,
         documents,
         steps,
         out=to,
@@ -98,9 +115,9 @@ def rounds(
         resume=resume,
         overwrite=overwrite,
         wait=wait,
-        anchor=found.anchor,
-        positive=found.positive,
-        positives_are=found.positives_are,
+        missing=missing,
+        given=given,
+        symmetric=symmetric,
     ):
         table.add_row(*_cells(last))
         if not quiet:

@@ -47,6 +47,9 @@ class Corpus:
     source: Mapping[str, str] | None = None
     """The dataset on the Hub that this object was made from, where known; not part of what it is."""
 
+    unread: tuple[str, ...] = ()
+    """Columns that were left unread where documents were numbered for want of a column of ids, where known."""
+
     def __init__(self, digest: str) -> None:
         self.digest = digest
 
@@ -81,6 +84,9 @@ class Corpus:
         if source is not None:
             read = {"text": text, "id_column": id, "title": title}
             corpus.source = {**source, **{role: column for role, column in read.items() if column is not None}}
+        if id is None:
+            there = getattr(dataset, "column_names", None) or ()
+            corpus.unread = tuple(column for column in there if column not in (text, title))
         return corpus
 
     @classmethod

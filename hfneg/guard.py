@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from hfneg import verdicts
 from hfneg.batches import Lists
-from hfneg.candidates import is_positive
+from hfneg.candidates import is_given, is_positive
 from hfneg.near import near_duplicates
 from hfneg.pool import Pool
 from hfneg.step import Step, check, is_number
@@ -56,8 +56,9 @@ class Guard(Step):
             near_own, near = _near_duplicates(pool, ~positive, self.near_duplicate)
             own |= near_own
             near_positive |= near
-        codes[_repeats(pool, normal)] = verdicts.REPEAT
-        codes[near_positive] = verdicts.NEAR_POSITIVE
+        given = is_given(pool.anchors, pool.numbers, pool.owners, pool.rows)
+        codes[_repeats(pool, normal, given)] = verdicts.REPEAT
+        codes[near_positive & ~given] = verdicts.NEAR_POSITIVE  # somebody looked at a given one
         codes[own] = verdicts.OWN_TEXT
         codes[positive] = verdicts.KNOWN_POSITIVE
         return codes
@@ -77,9 +78,9 @@ def _same_as_positive(pool: Pool, normal: npt.NDArray[np.uint64]) -> Mask:
     return pairs_in(pool.owners, normal, positives.owners, np.asarray(pool.corpus.normal_hashes[positives.flat]))
 
 
-def _repeats(pool: Pool, normal: npt.NDArray[np.uint64]) -> Mask:
-    """All but the first of each anchor's candidates with one normal form."""
-    order = np.lexsort((pool.ranks, normal, pool.owners))
+def _repeats(pool: Pool, normal: npt.NDArray[np.uint64], given: Mask) -> Mask:
+    """All but the first of each anchor's candidates with one normal form; a given negative comes before all others."""
+    order = np.lexsort((pool.ranks, ~given, normal, pool.owners))
     same = np.zeros(len(pool), dtype=bool)
     owners, hashes = pool.owners[order], normal[order]
     same[order[1:]] = (owners[1:] == owners[:-1]) & (hashes[1:] == hashes[:-1])

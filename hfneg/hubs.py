@@ -37,6 +37,7 @@ def tally(anchors: Anchors, candidates: Candidates, wanted: Mask | None = None) 
     """
     hashes = np.asarray(anchors.normal_hashes[candidates.numbers])[candidates.owners]
     kept = ~is_positive(anchors, candidates.numbers, candidates.owners, candidates.rows)
+    kept &= candidates.sources > 0  # given negatives were not retrieved, and take nobody's place either
     kept &= np.asarray(anchors.corpus.normal_hashes[candidates.rows]) != hashes
     if wanted is not None:
         kept &= wanted

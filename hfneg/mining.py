@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hfneg import ledger, mined_folder, progress, rows, statistics_of, store
 from hfneg.anchors import Anchors
+from hfneg.data.corpora import as_corpus
 from hfneg.errors import RecipeError, SettingError
 from hfneg.executors.base import Executor
 from hfneg.executors.local import LocalExecutor
 from hfneg.filters import Hubs
 from hfneg.hubs import Cuts, write_cuts
-from hfneg.loading import BEIR_ANCHOR, BEIR_POSITIVE, as_corpus, is_beir, load_beir
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, clear, taken
 from hfneg.selections import Selections, are_gathered, mark_gathered
 from hfneg.sources import origins
-from hfneg.splits import check_columns, refuse_empty, splits_of
+from hfneg.splits import anchors_of, prepared, splits_of
 from hfneg.stages import Choose, Deeper, Encode, Examine, Found, Parts, Search, Span, Tally
 from hfneg.summary import summarize
 
@@ -46,7 +46,9 @@ def mine(
     positive: str | None = None,
     hidden: str | None = None,
     positives_are: Literal["auto", "text", "id"] = "auto",
-    missing: Literal["add", "refuse"] = "add",
+    missing: Literal["add", "refuse", "skip"] | None = None,
+    given: Literal["first", "ignore"] = "first",
+    symmetric: bool = False,
     remine: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -61,15 +63,15 @@ def mine(
         mined = hfneg.mine(pairs, corpus, Recipe(k=50), anchor="query", positive="answer", out="mined/")
 
     Args:
-        pairs: `Dataset`, `DatasetDict`, `IterableDataset`, or the path of a BEIR folder.
+        pairs: `Dataset`, `DatasetDict`, `IterableDataset`, a path or Hub id, or what `load_pairs` made of any of them.
         corpus: `Corpus`, `Dataset` (columns ``text`` and, where there, ``_id`` or ``id``, ``title``), list of
-            texts, path of a BEIR folder; None: the positives themselves (or the BEIR folder of `pairs`).
+            texts, path of a BEIR folder; None: what comes with `pairs`, else the positives themselves.
         recipe: `Recipe` or the path of its YAML; None: BM25 and the top 7.
         out: the folder to write; see the README for what lies in it.
-        anchor, positive: columns of `pairs`; may be left out for a BEIR folder.
+        anchor, positive: columns of `pairs`; may be left out for a path and for what `load_pairs` made.
         hidden: a column of further relevant documents (ids or texts) that mining must not know of; how many
             of them became negatives is counted, which measures the false negatives.
-        positives_are, missing: as for `Anchors`.
+        positives_are, missing, given, symmetric: as for `Anchors`.
         remine: replace columns that an earlier mining left.
         resume: go on with a run that was cut off; a finished one is returned as it is.
         overwrite: replace what an earlier run left in `out`.
@@ -87,17 +89,12 @@ def mine(
     with taken(out, resume=resume, overwrite=overwrite, wait=wait):
         recipe = _recipe(recipe)
         executor = _executor(executor, devices)
-        if is_beir(pairs):
-            pairs, beir_corpus = load_beir(pairs)
-            corpus = beir_corpus if corpus is None else corpus
-            anchor, positive = anchor or BEIR_ANCHOR, positive or BEIR_POSITIVE
-        came_from = origins(pairs, corpus)
-        splits = splits_of(pairs)
-        anchor, positive = check_columns(splits, anchor, positive, hidden, remine)
-        anchors = Anchors(
-            pairs, as_corpus(corpus), anchor=anchor, positive=positive, positives_are=positives_are, missing=missing
-        )
-        refuse_empty(splits, anchors)
+        found = prepared(pairs, anchor, positive, hidden, remine, missing)
+        corpus = found.corpus if corpus is None else corpus
+        came_from = origins(found.rows, corpus)
+        hidden = hidden or found.hidden
+        anchors = anchors_of(found, as_corpus(corpus), positives_are, missing, given, symmetric)
+        splits = splits_of(found.rows, anchors)
         transform = recipe.transform(anchors, remine=remine)
         run = RunFolder(out, _identity(transform, recipe, anchors, splits, hidden))
         if overwrite:
@@ -109,7 +106,7 @@ def mine(
             finally:
                 run.leave_if_idle()
         statistics_of.leave(run.out)
-        return mined_folder.open_rows(Path(out), several=isinstance(pairs, Mapping))
+        return mined_folder.open_rows(Path(out), several=isinstance(found.rows, Mapping))
 
 
 class _Run:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from hfneg import verdicts
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists, offsets
-from hfneg.candidates import Candidates
+from hfneg.candidates import Candidates, is_given
 from hfneg.errors import SettingError
 from hfneg.filters.base import Filter
 from hfneg.guard import Guard
@@ -167,6 +167,7 @@ class Policy:
         """As `run`, in the form in which more candidates can be judged."""
         pool = Pool(anchors, candidates)
         outcome = Outcome(pool, self.guard.verdicts(pool))
+        self._take_given(outcome, scorer)
         later = outcome.spare & candidates.appended
         outcome.verdicts[later] = verdicts.NOT_EXAMINED
         self.judge(outcome, scorer)
@@ -175,6 +176,22 @@ class Policy:
             outcome.verdicts[again] = verdicts.SPARE
             self.judge(outcome, scorer)
         return outcome
+
+    def _take_given(self, outcome: Outcome, scorer: Scorer | None) -> None:
+        """Given negatives become negatives before all others, in their order; what is too many is left alone."""
+        pool = outcome.pool
+        given = is_given(pool.anchors, pool.numbers, pool.owners, pool.rows) & outcome.spare
+        if not given.any():
+            return
+        lists, wide = pool.anchors.negatives(pool.numbers), len(pool.corpus)
+        keys = lists.owners * wide + lists.flat
+        order, wanted = np.argsort(keys), pool.owners * wide + pool.rows
+        place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
+        outcome.take(given, order[place].astype(np.float64), self.sampler.n, verdicts.GIVEN)
+        outcome.verdicts[given & outcome.spare] = verdicts.NOT_EXAMINED
+        if scorer is not None:
+            scorer.open(pool)
+            scorer.examine(pool, outcome.verdicts == verdicts.GIVEN)
 
     def judge(self, outcome: Outcome, scorer: Scorer | None) -> None:
         """Verdicts on the candidates that are spare; the negatives that are missing are taken from the survivors."""

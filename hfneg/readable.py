@@ -1,8 +1,7 @@
-"""What cannot be read: pipes, devices, JSON that ends the process, half a BEIR folder, a judgment that is no number."""
+"""What cannot be read: pipes, devices, JSON that ends the process, half a BEIR folder."""
 
 from __future__ import annotations
 
-import math
 import os
 import reprlib
 from collections.abc import Iterable
@@ -58,14 +57,3 @@ def refuse_half_beir(path: Any) -> None:
             f"{folder} has judgments in qrels/ as a BEIR folder, but no {' and no '.join(missing)}: put the texts "
             "there (unpacked), or give a file of pairs"
         )
-
-
-def grade(given: Any) -> float:
-    """A judgment as a number. Raises ValueError for what is none: NaN is neither relevant nor not."""
-    try:
-        number = float(given)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
-    if not math.isfinite(number):
-        raise ValueError(f"{given!r} is no grade")
-    return number

@@ -8,8 +8,8 @@ from typing import Any
 from hfneg import mined_folder
 from hfneg.anchors import Anchors
 from hfneg.corpus import Corpus
+from hfneg.data.corpora import as_corpus
 from hfneg.errors import DamagedError, InputError, StoreError
-from hfneg.loading import as_corpus
 from hfneg.mined_ledger import MinedLedger
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ def reopen_anchors(ledger: MinedLedger, corpus: Any = None) -> Anchors:
             documents,
             **names,
             positives_are=ledger.summary.get("positives_are", "auto"),
+            label=False,
+            **{"missing": "add", **ledger.summary.get("reading", {})},
         )
         if anchors.digest == wanted:
             return anchors

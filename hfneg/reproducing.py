@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfneg import inputs, loading, mined_folder, provenance, store
+from hfneg import mined_folder, provenance, store
 from hfneg.cards.paths import SERVER
 from hfneg.corpus import Corpus
+from hfneg.data import corpora, files, loading
+from hfneg.data.loading import Pairs
 from hfneg.errors import InputError, PublishError, RecipeError, SettingError, near_miss
 from hfneg.mined_ledger import MinedLedger
 from hfneg.mining import mine
@@ -110,14 +112,16 @@ def reproduce(
     recipe = _recipe(card, models or {}, trust)
     _check_models(card, recipe)
     loaded = _data(card, pairs, corpus)
+    reading = dict(card.facts.get("reading", {}))
+    if "negative" in reading:
+        loaded = replace(loaded, negatives=tuple(reading.pop("negative")))
     mine(
-        loaded.rows,
-        loaded.corpus,
+        loaded,
+        None,
         recipe,
         out=out,
-        anchor=loaded.anchor,
-        positive=loaded.positive,
         positives_are=card.facts.get("positives_are") or loaded.positives_are,
+        **{"missing": "add", **reading},
         hidden=(card.facts.get("inputs") or {}).get("hidden"),
         resume=resume,
         overwrite=overwrite,
@@ -173,7 +177,7 @@ def _check_models(card: Provenance, recipe: Recipe) -> None:
             )
 
 
-def _data(card: Provenance, pairs: Any, corpus: Any) -> inputs.Pairs:
+def _data(card: Provenance, pairs: Any, corpus: Any) -> Pairs:
     """Pairs and corpus: as given, else from the Hub at their revisions."""
     named: list[Mapping[str, str]] = card.facts.get("datasets", [])
     roles = [source["role"] for source in named]
@@ -189,30 +193,31 @@ def _data(card: Provenance, pairs: Any, corpus: Any) -> inputs.Pairs:
     if pairs is None:
         loaded = _from_hub(card, sources["pairs"], names)
     elif isinstance(pairs, str | Path):
-        loaded = inputs.load_pairs(str(pairs))
+        loaded = loading.load_pairs(str(pairs))
     else:
-        loaded = inputs.Pairs(pairs, None, names["anchor"], names["positive"])
+        loaded = Pairs(pairs, None, names["anchor"], names["positive"])
     documents = loaded.corpus
     if corpus is not None:
-        documents = inputs.load_corpus(str(corpus)) if isinstance(corpus, str | Path) else corpus
+        documents = corpora.load_corpus(str(corpus)) if isinstance(corpus, str | Path) else corpus
     elif documents is None and "corpus" in sources:
         documents = _corpus_from_hub(card, sources["corpus"])
-    return inputs.Pairs(loaded.rows, documents, names["anchor"], names["positive"], loaded.positives_are)
+    return replace(loaded, corpus=documents, anchor=names["anchor"], positive=names["positive"])
 
 
-def _from_hub(card: Provenance, source: Mapping[str, str], names: Mapping[str, str]) -> inputs.Pairs:
+def _from_hub(card: Provenance, source: Mapping[str, Any], names: Mapping[str, str]) -> Pairs:
     place = f"{source['id']}@{source['revision']}" + (f":{source['config']}" if "config" in source else "")
     plain: dict[str, Any] = {} if "layout" in source else {"anchor": names["anchor"], "positive": names["positive"]}
+    plain |= source.get("read_as", {})
     try:
-        return inputs.load_pairs(place, source.get("split"), **plain)
+        return loading.load_pairs(place, source.get("split"), **plain)
     except InputError as error:
         raise _gone(card, "pairs", source, error) from error
 
 
-def _corpus_from_hub(card: Provenance, source: Mapping[str, str]) -> Any:
+def _corpus_from_hub(card: Provenance, source: Mapping[str, Any]) -> Any:
     place = f"{source['id']}@{source['revision']}" + (f":{source['config']}" if "config" in source else "")
     try:
-        rows = loading.only_split(loading.load_any(place, source.get("split")))
+        rows = files.only_split(files.load_any(place, source.get("split")))
         text = source.get("text", "text")
         return Corpus.from_dataset(rows, text=text, id=source.get("id_column"), title=source.get("title"))
     except InputError as error:

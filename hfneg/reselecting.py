@@ -37,6 +37,7 @@ POLICY = ("guard", "filters", "promote", "sampler", "short")
 KEPT = (
     "columns",
     "positives_are",
+    "reading",
     "rows",
     "anchors",
     "documents",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,8 @@ import numpy.typing as npt
 
 from hfneg import columns
 from hfneg.anchors import Anchors
-from hfneg.batches import Lists
-from hfneg.candidates import Candidates
+from hfneg.batches import Lists, offsets
+from hfneg.candidates import Candidates, unretrieved
 from hfneg.errors import SettingError
 from hfneg.fusion import RRF, Fusion
 from hfneg.pool import SCORE, TEACHER
@@ -153,7 +154,7 @@ class Retrieve(Transform):
             fused_positives = _look_up(documents, fused, positives.owners * wide + positives.flat)
             positive_scores = np.stack([fused_positives, *(hits.positive_scores for hits in found)], axis=1)
         order = np.lexsort((rows, -fused, owners)) if n_sources > 1 else np.lexsort((ranks[:, 0], owners))
-        return Candidates(
+        candidates = Candidates(
             names=self.names,
             numbers=numbers,
             indptr=np.searchsorted(owners, np.arange(len(numbers) + 1)).astype(np.int64),
@@ -164,6 +165,25 @@ class Retrieve(Transform):
             source_ranks=ranks[order].astype(np.int32),
             positive_scores=positive_scores,
         )
+        return self._with_given(candidates)
+
+    def _with_given(self, candidates: Candidates) -> Candidates:
+        """Behind each list the given negatives of its anchor that it lacks; no source has retrieved them."""
+        if not self.anchors.given:
+            return candidates
+        given = self.anchors.negatives(candidates.numbers)
+        there = np.isin(
+            given.owners * len(self.anchors.corpus) + given.flat,
+            candidates.owners * len(self.anchors.corpus) + candidates.rows,
+        )
+        owners, rows = given.owners[~there], given.flat[~there]
+        lengths = np.bincount(owners, minlength=len(candidates.numbers))
+        some = np.flatnonzero(lengths)
+        if not len(some):
+            return candidates
+        scores = self.score(candidates.numbers[some], Lists(offsets(lengths[some]), rows))
+        longer = candidates.extended(unretrieved(candidates, owners, rows, scores))
+        return replace(longer, first=None)
 
 
 def _look_up(documents: Rows, scores: Floats, wanted: Rows) -> Floats:

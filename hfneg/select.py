@@ -38,6 +38,8 @@ SELECTED_COLUMNS = (
     columns.POSITIVE_SCORES,
     columns.NEGATIVE_SOURCES,
 )
+GIVEN = "given"
+"""What ``hard_negative_sources`` says of a given negative, whether or not a source has retrieved it."""
 TAUGHT_COLUMNS = (columns.NEGATIVE_TEACHER_SCORES, columns.POSITIVE_TEACHER_SCORES)
 PROMOTED_COLUMNS = (columns.EXTRA_POSITIVES, columns.EXTRA_POSITIVE_IDS)
 
@@ -211,5 +213,7 @@ def _source_names(names: tuple[str, ...], chosen: Selection) -> pa.Array:
 
 
 def _labels(names: tuple[str, ...], verdict: int, mask: int) -> list[str]:
+    if verdict == verdicts.GIVEN:
+        return [GIVEN]
     label = {verdicts.RELAXED: [Relax.label], verdicts.FILLED: [Fill.label]}.get(verdict, [])
     return [*(name for i, name in enumerate(names) if mask >> i & 1), *label]

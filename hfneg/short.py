@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hfneg import verdicts
 from hfneg.batches import Lists, offsets
-from hfneg.candidates import Candidates
+from hfneg.candidates import Candidates, unretrieved
 from hfneg.guard import Guard, pairs_in
 from hfneg.hashing import mix
 from hfneg.outcome import Outcome
@@ -167,7 +167,7 @@ def _ask(pool: Pool, wanted: Mask, scorer: Scorer) -> None:
 def _fit(pool: Pool, owners: Rows, rows: Rows, known: tuple[Rows, Rows], means: Means) -> Mask:
     """bool: whether drawn documents (owners ascending) may be negatives and repeat none of the known ones."""
     anchors, corpus = pool.anchors, pool.corpus
-    drawn = Pool(anchors, _unscored(pool.candidates, owners, rows))
+    drawn = Pool(anchors, unretrieved(pool.candidates, owners, rows))
     good: Mask = means.guard.verdicts(drawn) == verdicts.SPARE
     hashes, before = np.asarray(corpus.normal_hashes[rows]), np.asarray(corpus.normal_hashes[known[1]])
     good &= ~pairs_in(owners, hashes, known[0], before)
@@ -180,25 +180,8 @@ def _fit(pool: Pool, owners: Rows, rows: Rows, known: tuple[Rows, Rows], means: 
 
 
 def _as_candidates(pool: Pool, drawn: Lists, means: Means) -> Candidates:
-    candidates = _unscored(pool.candidates, drawn.owners, drawn.flat)
+    candidates = unretrieved(pool.candidates, drawn.owners, drawn.flat)
     some = np.flatnonzero(drawn.lengths)
     if not len(some):
         return candidates
     return replace(candidates, scores=means.score(pool.numbers[some], drawn.take(some)))
-
-
-def _unscored(candidates: Candidates, owners: Rows, rows: Rows) -> Candidates:
-    """Documents as candidates that no source has retrieved."""
-    m, s = len(rows), len(candidates.names)
-    return replace(
-        candidates,
-        indptr=offsets(np.bincount(owners, minlength=len(candidates.numbers))),
-        rows=rows,
-        scores=np.zeros(m, dtype=np.float32),
-        sources=np.zeros(m, dtype=np.uint8),
-        source_scores=np.full((m, s), np.nan, dtype=np.float32),
-        source_ranks=np.zeros((m, s), dtype=np.int32),
-        first=None,
-        deeper_positive_scores=None,
-        closed=None,
-    )

@@ -64,6 +64,9 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
         has = "has" if short == 1 else "have"
         remarks.append(f"[yellow]{_several(short, 'anchor')} {has} fewer than the {wanted} asked for[/yellow]")
     remarks += _shortfall_lines(facts)
+    given = facts.get("given_negatives")
+    if given:
+        remarks.append(f"{_several(given['known'], 'given negative')}: {given['taken']:,} come before the mined ones")
     if facts["added_positives"]:
         remarks.append(f"{_several(facts['added_positives'], 'positive')} not in the corpus, and added to it")
     if "teacher" in facts:

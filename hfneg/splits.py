@@ -1,16 +1,23 @@
-"""The pairs of a long run: their splits by name, and all that can be refused before a row is read."""
+"""The pairs of a long run: what they are, their splits by name, and all that can be refused before a row is read."""
 
 from __future__ import annotations
 
+import logging
 import re
 import reprlib
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hfneg import columns
 from hfneg.anchors import Anchors
+from hfneg.corpus import Corpus
+from hfneg.data.loading import Pairs, load_pairs
 from hfneg.errors import ColumnError, EmptyInputError, InputError
+
+log = logging.getLogger(__name__)
 
 NAME = re.compile(r"\w+(\.\w+)*")
 """What `load_dataset` takes as the name of a split; no path can be made of it."""
@@ -19,7 +26,53 @@ LONGEST = 100
 """Bytes of a split's name, which becomes a part of the names of files."""
 
 
-def splits_of(pairs: Any) -> dict[str, Any]:
+def prepared(
+    pairs: Any, anchor: str | None, positive: str | None, hidden: str | None, remine: bool, missing: Any
+) -> Pairs:
+    """Rows of anchors and positives, of whatever was given; see `hfneg.mine`."""
+    if isinstance(pairs, Pairs):
+        found = replace(pairs, anchor=anchor or pairs.anchor, positive=positive or pairs.positive)
+    elif isinstance(pairs, str | Path):
+        found = load_pairs(pairs, anchor=anchor, positive=positive, missing=missing)
+    else:
+        splits = _named(pairs)
+        anchor, positive = check_columns(splits, anchor, positive, hidden, remine)
+        found = load_pairs(pairs, anchor=anchor, positive=positive)
+    check_columns(_named(found.rows), found.anchor, found.positive, hidden, remine)
+    return found
+
+
+def anchors_of(
+    found: Pairs, corpus: Corpus | None, positives_are: Any, missing: Any, given: Any, symmetric: bool
+) -> Anchors:
+    """The anchors of `found`."""
+    return Anchors(
+        found.rows,
+        corpus,
+        anchor=found.anchor,
+        positive=found.positive,
+        negative=found.negatives or None,
+        positives_are=found.positives_are if positives_are == "auto" else positives_are,
+        missing=missing,
+        given=given,
+        symmetric=symmetric or found.symmetric,
+        label=False,  # whatever the labels say is in the rows by now
+    )
+
+
+def splits_of(pairs: Any, anchors: Anchors) -> dict[str, Any]:
+    """The splits by name, without the rows that the anchors leave out."""
+    splits = _named(pairs)
+    if anchors.left_out:
+        log.warning("%d rows have no positive in the corpus and are left out", anchors.left_out)
+        splits = {name: split.filter(anchors.has, batched=True) for name, split in splits.items()}
+    for name in splits if len(splits) > 1 else ():
+        if not anchors.rows_of_split(name):
+            raise EmptyInputError(f"the split {name!r} of the pairs has no rows; leave it out")
+    return splits
+
+
+def _named(pairs: Any) -> dict[str, Any]:
     """The splits by name; what has none is called "train", as `load_dataset` does."""
     splits = dict(pairs) if isinstance(pairs, Mapping) else {"train": pairs}
     _check_names(list(splits))
@@ -78,13 +131,6 @@ def check_columns(
     assert anchor is not None
     assert positive is not None
     return anchor, positive
-
-
-def refuse_empty(splits: Mapping[str, Any], anchors: Anchors) -> None:
-    """Raise EmptyInputError for a stream in which no row was found."""
-    for name in splits if len(splits) > 1 else ():
-        if not anchors.rows_of_split(name):
-            raise EmptyInputError(f"the split {name!r} of the pairs has no rows; leave it out")
 
 
 def _column_names(name: str, split: Any) -> list[str]:

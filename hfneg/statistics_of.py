@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfneg import part_files
+from hfneg import part_files, verdicts
 from hfneg.base import checksums
 from hfneg.base.checksums import Fault
 from hfneg.histograms import Histogram
@@ -32,7 +32,7 @@ HUBS = 50
 RANK_EDGES = (1, 2, 6, 11, 21, 51, 101, 201, 501, 1001)
 """Where the groups of ranks begin."""
 
-NEGATIVE = ("selected", "relaxed", "filled")
+NEGATIVE = ("selected", "relaxed", "filled", "given")
 LEFT_OVER = ("spare", "not_examined")
 GROUPS = ("positive", "negative", "rejected", "promoted", "left_over")
 
@@ -224,14 +224,17 @@ class Collector:
     def _count_hardness(self, kind: str, values: Floats, block: LedgerBlock, chosen: npt.NDArray[np.int64]) -> None:
         hardness, candidates = self.hardness[kind], block.candidates
         hardness.of_all.add(values)
-        masks = candidates.sources[chosen]
+        masks = candidates.sources[chosen].astype(np.int64)
+        given = block.verdicts[chosen] == verdicts.GIVEN
+        masks[given] = -1
         for mask in np.unique(masks).tolist():
-            name = "+".join(source for i, source in enumerate(self.names) if mask >> i & 1) or "random"
+            names = [source for i, source in enumerate(self.names) if mask >> i & 1]
+            name = "given" if mask < 0 else "+".join(names) or "random"
             hardness.by_source.setdefault(name, Histogram()).add(values[masks == mask])
         groups = np.searchsorted(RANK_EDGES, candidates.ranks[chosen], "right") - 1
-        groups[masks == 0] = -1  # not retrieved: it has no rank
+        groups[masks <= 0] = masks[masks <= 0] - 1  # not retrieved: it has no rank
         for group in np.unique(groups).tolist():
-            name = rank_label(group) if group >= 0 else "random"
+            name = rank_label(group) if group >= 0 else "random" if group == -1 else "given"
             hardness.by_rank.setdefault(name, Histogram()).add(values[groups == group])
 
 

@@ -46,6 +46,10 @@ def summarize(
         "models": models_of(recipe),
         "versions": library_versions(),
     }
+    if anchors.said:
+        summary["reading"] = dict(anchors.said)
+    if anchors.given:
+        summary["given_negatives"] = {"known": anchors.given, "taken": summary["verdicts"]["given"]}
     summary |= _shortfall(transform, recipe, selections, summary["verdicts"])
     if recipe.teacher is not None:
         summary["teacher"] = _teacher(transform, selections, summary["verdicts"])

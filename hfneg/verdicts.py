@@ -17,6 +17,7 @@ NOT_EXAMINED = 6
 PROMOTED = 7
 RELAXED = 8
 FILLED = 9
+GIVEN = 10
 FIRST_FILTER = 16
 
 GUARDED = (KNOWN_POSITIVE, OWN_TEXT, NEAR_POSITIVE, REPEAT)
@@ -32,6 +33,7 @@ FIXED = {
     PROMOTED: "promoted",
     RELAXED: "relaxed",
     FILLED: "filled",
+    GIVEN: "given",
 }
 MEANING = {
     "selected": "became a hard negative",
@@ -44,6 +46,7 @@ MEANING = {
     "promoted": "became an extra positive",
     "relaxed": "was dropped by a filter and taken back, because its anchor was short",
     "filled": "is a random document, because its anchor was short",
+    "given": "came with the pairs as a negative",
 }
 
 

@@ -96,7 +96,7 @@ def test_missing_positives_are_added_once_and_counted(caplog: pytest.LogCaptureF
     corpus = Corpus.from_texts(["one", "two"])
     pairs = [{"q": "x", "a": ["new", "two"]}, {"q": "y", "a": "newer"}, {"q": "z", "a": "new"}]
     with caplog.at_level(logging.WARNING, "hfneg"):
-        anchors = made(pairs, corpus)
+        anchors = made(pairs, corpus, missing="add")
     assert (anchors.added, len(anchors.corpus)) == (2, 4)
     assert anchors.corpus.texts([0, 1, 2, 3]).to_pylist() == ["one", "two", "new", "newer"]
     assert anchors.corpus.ids([0, 1, 2, 3]) == ["0", "1", "added-0", "added-1"]
@@ -108,7 +108,7 @@ def test_missing_positives_are_added_once_and_counted(caplog: pytest.LogCaptureF
 def test_ids_of_repeated_texts_still_resolve_after_positives_were_added() -> None:
     """Adding positives loses no id of the corpus."""
     corpus = Corpus.from_dataset([{"id": "a", "text": "one"}, {"id": "b", "text": "one"}], id="id")
-    anchors = made([{"q": "x", "a": "new"}], corpus)
+    anchors = made([{"q": "x", "a": "new"}], corpus, missing="add")
     assert anchors.corpus.rows_of_ids(["a", "b", "added-0"]).tolist() == [0, 0, 1]
 
 

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 import hfneg
 from hfneg import cli
 from hfneg.auditing import AuditReport, audit, measures, truth
-from hfneg.auditing.layouts import Given, recognise
+from hfneg.data.beir import load_beir
+from hfneg.data.layouts import Given, recognise
 from hfneg.hashing import normal_form
-from hfneg.loading import load_beir
 from tests.small_collection import HashEncoder, documents, pairs
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -452,9 +452,7 @@ PAIRS = [
         "expected a Dataset",
         "Dataset.from_list",
     ),
-    case(
-        "a file instead of a dataset", lambda w: w.mine("pairs.csv"), Input, "'pairs.csv'", "load_dataset opens files"
-    ),
+    case("a file that is not there", lambda w: w.mine("pairs.csv"), Input, "'pairs.csv'", "no file or folder"),
     case("nothing for Anchors", lambda w: w.anchors(3), Input, "3, a int", "expected a Dataset"),
     case(
         "another format for positives_are",

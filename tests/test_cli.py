@@ -215,15 +215,16 @@ def test_the_corpus_may_be_described(files: tuple[Path, Path], tmp_path: Path) -
 
 
 def test_positives_that_the_corpus_lacks(files: tuple[Path, Path], tmp_path: Path) -> None:
-    """They are added and the number printed; --missing refuse refuses them, in words of the command line."""
+    """More than a tenth is refused, in words of the command line; --missing add adds them and the number is printed."""
     pairs, documents = files
     lines = documents.read_text().splitlines()
     documents.write_text("\n".join(lines[1:]) + "\n")
     base = ["mine", pairs, "--corpus", documents, *SMALL]
-    output = hfneg(*base, "--out", tmp_path / "added")
+    output = hfneg(*base, "--out", tmp_path / "added", "--missing", "add")
     assert "1 positive not in the corpus, and added to it" in one_line(output)
-    output = hfneg(*base, "--out", tmp_path / "refused", "--missing", "refuse", code=2)
-    assert "or pass --missing add to have that done" in one_line(output)
+    for said in ((), ("--missing", "refuse")):
+        output = hfneg(*base, "--out", tmp_path / "refused", *said, code=2)
+        assert "--missing add adds them to it on purpose" in one_line(output)
 
 
 def test_settings_change_the_recipe(beir: Path, tmp_path: Path) -> None:

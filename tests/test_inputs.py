@@ -67,15 +67,29 @@ def all_but(*texts: str) -> list[str]:
 
 @pytest.mark.parametrize("qrels", ["default", "qrels"])
 def test_judged_queries_with_their_corpus(qrels: str, tmp_path: Path) -> None:
-    """BEIR and MTEB: one row per judged query with all its positives, judgments of zero left out; mined against the
+    """BEIR and MTEB: one row per judged query with its positives, those of zero as given negatives; mined against the
     config's corpus, title and text joined as everywhere."""
     judged = [NEW, {**NEW, "corpus-id": "d3", "score": 0}, {**NEW, "corpus-id": "d2"}, {**NEW, "query-id": "q2"}]
     place = configs(tmp_path / "set", corpus={"corpus": DOCUMENTS}, queries={"queries": QUERIES}, **{qrels: judged})
     loaded = hfneg.load_pairs(place)
     assert (loaded.layout, loaded.positives_are) == ("judged", "text")
     assert rows_of(loaded) == [
-        {"query_id": "q1", "query": "first question", "positive_ids": ["d1", "d2"], "positive": [D1, "text number 2"]},
-        {"query_id": "q2", "query": "second question", "positive_ids": ["d1"], "positive": [D1]},
+        {
+            "query_id": "q1",
+            "query": "first question",
+            "positive_ids": ["d1", "d2"],
+            "positive": [D1, "text number 2"],
+            "negative_ids": ["d3"],
+            "negative": ["text number 3"],
+        },
+        {
+            "query_id": "q2",
+            "query": "second question",
+            "positive_ids": ["d1"],
+            "positive": [D1],
+            "negative_ids": [],
+            "negative": [],
+        },
     ]
     assert negatives(loaded, tmp_path / "mined") == {
         "first question": all_but("Faults\ntext number 1", "text number 2"),

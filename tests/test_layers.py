@@ -27,9 +27,9 @@ part_files readable
 batches documents models encoded yaml_text near_kernels dense_products run_folder segments
 near dense_kernels corpus encoding transform scores claims
 stored artefacts
-pairs loading vectors model_step
-anchors clusters identified near_anchors similarity upkeep
-candidates splits inputs co_positives
+data vectors model_step
+anchors clusters near_anchors similarity upkeep
+candidates splits co_positives
 pool
 outcome
 retrievers teachers filters sampling promotion formats fusion
@@ -48,15 +48,16 @@ reopening replaying statistics_of ledger_texts
 contrast
 reselecting diffing
 examining
-mining showing reporting
+mining showing reporting previewing
 auditing
 calibrating
 calibration
 publishing
 looping reproducing
-showing_audit showing_diff showing_calibration
+showing_audit showing_diff showing_calibration showing_preview
 cli_last_resort
 cli_ending
+cli_reading
 cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
 cli_store
 cli

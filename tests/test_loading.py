@@ -12,8 +12,9 @@ from typing import Any
 import datasets
 import pytest
 
-from hfneg import loading
 from hfneg.corpus import Corpus
+from hfneg.data import beir as beir_folders
+from hfneg.data import corpora, files, guessing
 from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError
 
 ROWS = [
@@ -101,7 +102,7 @@ TRAIN = [("q1", "d1", 1), ("q2", "d4", 0), ("q2", "d3", 1), ("q1", "d4", 2)]
 def test_pairs_of_every_kind_are_the_same_rows(tmp_path: Path, name: str) -> None:
     """A file or folder of any kind gives the rows that were written, in their order."""
     path = WRITERS[name](tmp_path / name, ROWS)
-    loaded = loading.load_any(str(path))
+    loaded = files.load_any(str(path))
     assert isinstance(loaded, datasets.Dataset)
     assert loaded.to_list() == ROWS
 
@@ -110,7 +111,7 @@ def test_pairs_of_every_kind_are_the_same_rows(tmp_path: Path, name: str) -> Non
 def test_a_corpus_of_every_kind_is_the_same_corpus(tmp_path: Path, name: str) -> None:
     """Ids, titles and texts come out the same, so the digest does not depend on the kind of file."""
     path = WRITERS[name](tmp_path / name, [DOCUMENTS[0], {**DOCUMENTS[1], "title": "Of waves"}])
-    corpus = loading.as_corpus(str(path))
+    corpus = corpora.as_corpus(str(path))
     assert corpus is not None
     assert corpus.ids([0, 1]) == ["d1", "d2"]
     assert corpus.texts([0, 1]).to_pylist() == ["Faults\nFaults slip.", "Of waves\nWaves travel."]
@@ -120,54 +121,63 @@ def test_splits_are_kept_or_chosen(tmp_path: Path) -> None:
     """A saved `DatasetDict` of several splits stays one, and `split` takes one of them."""
     both = datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS[:2]), test=datasets.Dataset.from_list(ROWS[2:]))
     both.save_to_disk(tmp_path / "both")
-    assert list(loading.load_any(str(tmp_path / "both"))) == ["train", "test"]
-    assert loading.load_any(str(tmp_path / "both"), "test").to_list() == ROWS[2:]
+    assert list(files.load_any(str(tmp_path / "both"))) == ["train", "test"]
+    assert files.load_any(str(tmp_path / "both"), "test").to_list() == ROWS[2:]
     with pytest.raises(InputError, match=r"no split 'tset'; it has train, test\. Did you mean 'test'\?"):
-        loading.load_any(str(tmp_path / "both"), "tset")
+        files.load_any(str(tmp_path / "both"), "tset")
     with pytest.raises(InputError, match=r"several splits \(train, test\)"):
-        loading.as_corpus(str(tmp_path / "both"))
+        corpora.as_corpus(str(tmp_path / "both"))
 
 
 def test_a_split_of_what_has_none_is_refused(tmp_path: Path) -> None:
     """A single file has only the split train."""
     path = as_jsonl(tmp_path / "rows.jsonl", ROWS)
-    assert len(loading.load_any(str(path), "train")) == 3
+    assert len(files.load_any(str(path), "train")) == 3
     with pytest.raises(InputError, match=r"has no splits, but the split 'test' was asked for"):
-        loading.load_any(str(path), "test")
+        files.load_any(str(path), "test")
 
 
 def test_an_edited_file_is_read_anew(tmp_path: Path) -> None:
     """The cache of `datasets` does not serve the rows that a file had before."""
     path = as_jsonl(tmp_path / "rows.jsonl", ROWS)
-    assert len(loading.load_any(str(path))) == 3
+    assert len(files.load_any(str(path))) == 3
     as_jsonl(path, ROWS[:1])
-    assert loading.load_any(str(path)).to_list() == ROWS[:1]
+    assert files.load_any(str(path)).to_list() == ROWS[:1]
 
 
 # BEIR
 
 
 def test_a_beir_folder_is_one_row_per_query_with_its_positives(tmp_path: Path) -> None:
-    """Rows follow the qrels, positives their order in it, judgments of zero are left out, titles come first."""
+    """Rows follow the qrels, positives their order in it, judgments of zero are given negatives, titles come first."""
     folder = beir(tmp_path / "b", DOCUMENTS, QUERIES, train=TRAIN, test=[("q1", "d4", 1)])
-    rows, corpus = loading.load_beir(folder)
+    rows, corpus = beir_folders.load_beir(folder)
     assert rows.to_list() == [
         {
             "query_id": "q1",
             "query": "What slips?",
             "positive_ids": ["d1", "d4"],
             "positive": ["Faults\nFaults slip.", "Magma is hot."],
+            "negative_ids": [],
+            "negative": [],
         },
-        {"query_id": "q2", "query": "What travels?", "positive_ids": ["d3"], "positive": ["Waves travel."]},
+        {
+            "query_id": "q2",
+            "query": "What travels?",
+            "positive_ids": ["d3"],
+            "positive": ["Waves travel."],
+            "negative_ids": ["d4"],
+            "negative": ["Magma is hot."],
+        },
     ]
     assert len(corpus) == 3
     assert corpus.rows_of_ids(["d2", "d3"]).tolist() == [1, 1]
-    assert loading.load_beir(folder, "test")[0]["positive_ids"] == [["d4"]]
+    assert beir_folders.load_beir(folder, "test")[0]["positive_ids"] == [["d4"]]
 
 
 def test_shown_and_hidden_positives_are_all_positives(tmp_path: Path) -> None:
     """`show` keeps the first ones as positives and puts the others aside, also where none are left over."""
-    rows, _ = loading.load_beir(beir(tmp_path / "b", DOCUMENTS, QUERIES, train=TRAIN), show=1)
+    rows, _ = beir_folders.load_beir(beir(tmp_path / "b", DOCUMENTS, QUERIES, train=TRAIN), show=1)
     assert rows["positive_ids"] == [["d1"], ["d3"]]
     assert rows["hidden_positive_ids"] == [["d4"], []]
     assert rows["positive"] == [["Faults\nFaults slip."], ["Waves travel."]]
@@ -177,11 +187,11 @@ def test_the_split_is_train_or_the_only_one(tmp_path: Path) -> None:
     """Without train and with several splits one must be named; a misspelt one is named back."""
     folder = beir(tmp_path / "b", DOCUMENTS, QUERIES, dev=TRAIN[:1], test=TRAIN[:1])
     with pytest.raises(InputError, match="say which split; there are dev, test"):
-        loading.load_beir(folder)
+        beir_folders.load_beir(folder)
     with pytest.raises(InputError, match=r"no split 'tests'; there are dev, test\. Did you mean 'test'\?"):
-        loading.load_beir(folder, "tests")
+        beir_folders.load_beir(folder, "tests")
     (folder / "qrels" / "dev.tsv").unlink()
-    assert len(loading.load_beir(folder)[0]) == 1
+    assert len(beir_folders.load_beir(folder)[0]) == 1
 
 
 def test_whole_numbers_as_ids(tmp_path: Path) -> None:
@@ -189,7 +199,7 @@ def test_whole_numbers_as_ids(tmp_path: Path) -> None:
     folder = beir(
         tmp_path / "b", [{"_id": 7, "title": "", "text": "Faults slip."}], [{"_id": 3, "text": "q"}], train=[(3, 7, 1)]
     )
-    assert loading.load_beir(folder)[0]["positive_ids"] == [["7"]]
+    assert beir_folders.load_beir(folder)[0]["positive_ids"] == [["7"]]
 
 
 def test_documents_need_no_title(tmp_path: Path) -> None:
@@ -199,7 +209,7 @@ def test_documents_need_no_title(tmp_path: Path) -> None:
         {"_id": "b", "title": None, "text": "y"},
         {"_id": "c", "title": "T", "text": "z"},
     ]
-    corpus = loading.load_beir(beir(tmp_path / "b", documents, QUERIES, train=[("q1", "a", 1)]))[1]
+    corpus = beir_folders.load_beir(beir(tmp_path / "b", documents, QUERIES, train=[("q1", "a", 1)]))[1]
     assert corpus.texts([0, 1, 2]).to_pylist() == ["x", "y", "T\nz"]
 
 
@@ -207,7 +217,7 @@ def test_a_quotation_mark_in_an_id_is_only_a_character(tmp_path: Path) -> None:
     """TSV has no quoting: a line that begins with a quotation mark does not swallow those after it."""
     queries = [{"_id": '"q', "text": "one"}, {"_id": "r", "text": "two"}]
     folder = beir(tmp_path / "b", DOCUMENTS, queries, train=[('"q', "d1", 1), ("r", "d2", 1)])
-    assert loading.load_beir(folder)[0]["query_id"] == ['"q', "r"]
+    assert beir_folders.load_beir(folder)[0]["query_id"] == ['"q', "r"]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +235,7 @@ def test_qrels_that_fit_nothing_are_refused(
 ) -> None:
     """Each refusal names the file's line or the id."""
     with pytest.raises(error, match=message):
-        loading.load_beir(beir(tmp_path / "b", DOCUMENTS, QUERIES, train=qrels))
+        beir_folders.load_beir(beir(tmp_path / "b", DOCUMENTS, QUERIES, train=qrels))
 
 
 @pytest.mark.parametrize("line", ["{broken", "[1]", '{"text": "no id"}', '{"_id": "q3"}'])
@@ -236,7 +246,7 @@ def test_lines_that_hold_no_document_are_typed_errors(tmp_path: Path, file: str,
     with (folder / file).open("a") as lines:
         lines.write(line + "\n")
     with pytest.raises(InputError):
-        loading.load_beir(folder)
+        beir_folders.load_beir(folder)
 
 
 # Corpora
@@ -246,10 +256,10 @@ def test_ids_are_guessed_or_numbered() -> None:
     """`_id` before `id`; whole numbers become texts; without an id column documents are numbered."""
     both = datasets.Dataset.from_dict({"id": [1, 2], "_id": ["x", "y"], "text": ["a", "b"]})
     for data, ids in ((both, ["x", "y"]), (both.remove_columns("_id"), ["1", "2"])):
-        corpus = loading.as_corpus(data)
+        corpus = corpora.as_corpus(data)
         assert corpus is not None
         assert corpus.ids([0, 1]) == ids
-    numbered = loading.as_corpus(both.select_columns("text"))
+    numbered = corpora.as_corpus(both.select_columns("text"))
     assert numbered is not None
     assert numbered.ids([0, 1]) == ["0", "1"]
 
@@ -257,7 +267,7 @@ def test_ids_are_guessed_or_numbered() -> None:
 def test_the_columns_of_a_corpus_can_be_said() -> None:
     """`text` and `id` go before the usual names."""
     data = datasets.Dataset.from_dict({"text": ["a", "b"], "abstract": ["c", "d"], "doi": ["10/c", "10/d"]})
-    corpus = loading.as_corpus(data, text="abstract", id="doi")
+    corpus = corpora.as_corpus(data, text="abstract", id="doi")
     assert corpus is not None
     assert corpus.texts([0, 1]).to_pylist() == ["c", "d"]
     assert corpus.ids([1]) == ["10/d"]
@@ -271,27 +281,27 @@ def test_what_a_corpus_may_be(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("\n".join(texts))
     stream = datasets.IterableDataset.from_generator(lambda: iter(data))
     for given in (Corpus.from_texts(texts), texts, data, stream, datasets.DatasetDict(all=data)):
-        corpus = loading.as_corpus(given)
+        corpus = corpora.as_corpus(given)
         assert corpus is not None
         assert corpus.digest == expected
-    lines = loading.as_corpus(tmp_path / "lines.txt")
+    lines = corpora.as_corpus(tmp_path / "lines.txt")
     assert lines is not None
     assert lines.digest == expected
-    assert loading.as_corpus(None) is None
+    assert corpora.as_corpus(None) is None
 
 
 @pytest.mark.parametrize("given", [7, ["a", 7], [{"text": "a"}]])
 def test_what_is_no_corpus(given: Any) -> None:
     """Anything else is refused with what would do."""
     with pytest.raises(InputError, match="pass a Corpus, a Dataset, a list of texts or a path"):
-        loading.as_corpus(given)
+        corpora.as_corpus(given)
 
 
 def test_a_corpus_without_a_text_column_lists_its_columns() -> None:
     """The refusal names the columns and both ways out."""
     data = datasets.Dataset.from_dict({"abstract": ["a"], "doi": ["b"]})
     with pytest.raises(ColumnError, match=r"columns are abstract, doi: say --corpus-text COLUMN, or .*from_dataset"):
-        loading.as_corpus(data)
+        corpora.as_corpus(data)
 
 
 # Guessing
@@ -313,14 +323,14 @@ def test_a_corpus_without_a_text_column_lists_its_columns() -> None:
 )
 def test_columns_are_guessed(names: list[str], given: tuple[Any, Any], found: tuple[str, str]) -> None:
     """What is given stays; the rest goes by usual names, or is the other of two columns; ours do not count."""
-    assert loading.guess_columns(names, *given) == found
+    assert guessing.guess(names, *given) == found
 
 
 @pytest.mark.parametrize("given", [(None, None), ("claim", None), (None, "label")])
 def test_what_cannot_be_guessed_is_asked_for(given: tuple[Any, Any]) -> None:
     """The refusal lists the columns and the options."""
     with pytest.raises(ColumnError, match=r"columns are claim, evidence, label: say --anchor COLUMN and --positive"):
-        loading.guess_columns(["claim", "evidence", "label"], *given)
+        guessing.guess(["claim", "evidence", "label"], *given)
 
 
 # Hub ids, and what is nothing at all
@@ -342,14 +352,14 @@ def test_a_hub_id_is_passed_on_unchanged(monkeypatch: pytest.MonkeyPatch, typed:
         return datasets.DatasetDict(train=datasets.Dataset.from_list(ROWS))
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    assert loading.load_any(typed).to_list() == ROWS
+    assert files.load_any(typed).to_list() == ROWS
     assert calls == [(call, {})]
 
 
 def test_a_hub_that_cannot_be_reached_is_a_typed_error() -> None:
     """The message says that nothing of that name is here, and what the Hub's client said."""
     with pytest.raises(InputError, match=r"no file or folder 'org/name', and as a Hub id it cannot be loaded: .*reach"):
-        loading.load_any("org/name")
+        files.load_any("org/name")
 
 
 @pytest.mark.parametrize("path", ["/no/such/folder", "a/b/c", "../none", "rows.csv"])
@@ -357,14 +367,14 @@ def test_a_path_is_not_looked_for_on_the_hub(path: str, monkeypatch: pytest.Monk
     """What can only be a path is missing here, whatever the Hub has; the network is not asked."""
     monkeypatch.setattr(datasets, "load_dataset", lambda *args: pytest.fail("asked the Hub"))
     with pytest.raises(InputError, match="there is no file or folder"):
-        loading.load_any(path)
+        files.load_any(path)
 
 
 def test_a_misspelt_file_is_named(tmp_path: Path) -> None:
     """The nearest file of the folder is suggested."""
     as_jsonl(tmp_path / "pairs.jsonl", ROWS)
     with pytest.raises(InputError, match=r"Did you mean 'pairs\.jsonl'\?"):
-        loading.load_any(str(tmp_path / "pair.jsonl"))
+        files.load_any(str(tmp_path / "pair.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -381,7 +391,7 @@ def test_files_that_hold_no_rows_are_refused(tmp_path: Path, name: str, content:
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(InputError, match=message) as caught:
-        loading.load_any(str(path))
+        files.load_any(str(path))
     assert name in str(caught.value)
 
 
@@ -393,6 +403,6 @@ def test_two_folders_of_one_name_are_two_datasets(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "README.md").write_text(card)
         as_jsonl(folder / "rows.jsonl", [{"text": text}])
-        assert loading.load_any(str(folder))["text"][:] == [text]
+        assert files.load_any(str(folder))["text"][:] == [text]
     as_jsonl(tmp_path / "one" / "same" / "rows.jsonl", [{"text": "changed"}])
-    assert loading.load_any(str(tmp_path / "one" / "same"))["text"][:] == ["changed"]
+    assert files.load_any(str(tmp_path / "one" / "same"))["text"][:] == ["changed"]

@@ -277,7 +277,7 @@ def test_stream_whose_types_change_is_refused(tmp_path: Path) -> None:
     def rows() -> Iterator[dict[str, Any]]:
         yield from ({"q": "rock", "a": "rock slip", "note": "text" if i == 1500 else None} for i in range(1600))
 
-    names = {"anchor": "q", "positive": "a"}
+    names: dict[str, Any] = {"anchor": "q", "positive": "a", "missing": "add"}
     recipe = hfneg.Recipe(k=1)
     stream = IterableDataset.from_generator(rows)
     with pytest.raises(hfneg.ColumnError, match=r"stream\.cast"):

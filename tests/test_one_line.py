@@ -255,7 +255,7 @@ def test_what_the_machine_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(5, "Input/output error", f"/mnt/{BAD_NAME}")
 
-    monkeypatch.setattr("hfneg.inputs.load_pairs", fail)
+    monkeypatch.setattr("hfneg.data.loading.load_pairs", fail)
     assert "Input/output error" in refused("mine", "good.jsonl", "--out", "mined", code=(4,))
 
 

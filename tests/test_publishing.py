@@ -54,7 +54,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mined folder of four anchors, quick to push."""
     out = tmp_path_factory.mktemp("small") / "mined"
     rows = pairs().select([0, 1, 2, 5])
-    hfneg.mine(rows, documents(60), hfneg.Recipe(k=5, sampler=hfneg.TakeTop(2)), out=out, **NAMES)
+    hfneg.mine(rows, documents(60), hfneg.Recipe(k=5, sampler=hfneg.TakeTop(2)), out=out, missing="add", **NAMES)
     return out
 
 
@@ -560,7 +560,7 @@ def test_bad_input_is_refused_before_anything_is_sent(
 def test_what_is_refused_leaves_no_repository(client: Client, hub: Hub, tmp_path: Path) -> None:
     """Where a new round cannot be published, not even an empty repository is made for it."""
     recipe = hfneg.Recipe(k=5, sampler=hfneg.TakeTop(2), teacher=hfneg.FunctionTeacher(asked, id="at /home/anna/x"))
-    hfneg.mine(pairs().select(range(4)), documents(40), recipe, out=tmp_path / "mined", **NAMES)
+    hfneg.mine(pairs().select(range(4)), documents(40), recipe, out=tmp_path / "mined", missing="add", **NAMES)
     with pytest.raises(hfneg.PublishError, match="a local path"):
         client(hfneg.publish, tmp_path / "mined", "org/never", audit=False)
     assert ("dataset", "org/never") not in hub.repositories
@@ -750,7 +750,7 @@ def mined_with_a_folder(folder: Path) -> str:
     recipe = hfneg.Recipe(
         retrievers=[hfneg.Dense(tiny_model(folder / "models" / "tiny-student"))], k=5, sampler=hfneg.TakeTop(2)
     )
-    hfneg.mine(pairs().select(range(4)), documents(40), recipe, out=folder / "mined", **NAMES)
+    hfneg.mine(pairs().select(range(4)), documents(40), recipe, out=folder / "mined", missing="add", **NAMES)
     hfneg.publish(folder / "mined", "org/local", dry_run=folder / "dry")
     digest: str = recipe.retrievers[0].encoder.digest
     return digest
@@ -786,7 +786,7 @@ def test_a_card_with_a_secret_is_refused(tmp_path: Path, secret: str, said: str)
     """Where a step's own settings hold one, nothing is written, and the error does not repeat a token."""
     teacher = hfneg.FunctionTeacher(asked, id=f"judge {secret}", scale="from_zero")
     recipe = hfneg.Recipe(k=5, teacher=teacher, filters=[hfneg.Margin(absolute=0.1)], sampler=hfneg.TakeTop(2))
-    hfneg.mine(pairs().select(range(4)), documents(40), recipe, out=tmp_path / "mined", **NAMES)
+    hfneg.mine(pairs().select(range(4)), documents(40), recipe, out=tmp_path / "mined", missing="add", **NAMES)
     with pytest.raises(hfneg.PublishError, match=said) as caught:
         hfneg.publish(tmp_path / "mined", "org/secret", dry_run=tmp_path / "dry")
     assert "x" * 30 not in str(caught.value)
@@ -798,7 +798,7 @@ def test_a_secret_in_the_rows_is_not_shown(tmp_path: Path) -> None:
     token = "hf_" + "y" * 30
     rows = pairs().select(range(8)).map(lambda row, i: {"query": f"{token} {row['query']}"} if i == 1 else {},
                                         with_indices=True)  # fmt: skip
-    hfneg.mine(rows, documents(40), hfneg.Recipe(k=5), out=tmp_path / "mined", **NAMES)
+    hfneg.mine(rows, documents(40), hfneg.Recipe(k=5), out=tmp_path / "mined", missing="add", **NAMES)
     with pytest.raises(hfneg.PublishError, match=r"queries/.*, row 1 .*a token of Hugging Face \(hf_y\.\.\.\)"):
         hfneg.publish(tmp_path / "mined", "org/rows", dry_run=tmp_path / "dry", audit=False)
     assert not (tmp_path / "dry").exists()

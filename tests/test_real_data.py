@@ -17,8 +17,8 @@ import datasets
 import pytest
 
 import hfneg
+from hfneg.data.beir import load_beir
 from hfneg.hashing import normal_form
-from hfneg.loading import load_beir
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 BM25 = Path(__file__).resolve().parents[1] / "recipes" / "bm25.yaml"

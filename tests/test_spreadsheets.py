@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from small_collection import documents, pairs
 
 import hfneg
-from hfneg.calibrating import spreadsheets
+from hfneg.data import spreadsheets
 from hfneg.errors import InputError
 
 FORMULAS = [

@@ -80,7 +80,7 @@ def test_nothing_was_begun(how: tuple[str, ...], files: tuple[Path, Path], tmp_p
     if how:
         hfneg.mine(str_rows(files[0]), documents(), hfneg.Recipe(k=3), anchor="query", positive="answer", out=out)
     before = result(out) if how else None
-    code, said = stopped("SIGTERM", "hfneg.inputs:load_pairs", *mine(files, out, "-q", *how))
+    code, said = stopped("SIGTERM", "hfneg.data.loading:load_pairs", *mine(files, out, "-q", *how))
     assert (code, said.splitlines()) == (143, [f"stopped; nothing is begun in {out}: run the same command again"])
     assert (result(out) if how else out.exists()) == (before if how else False)
 

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg import store
-from hfneg.auditing import checks, fixing, hardness, layouts, looking, measures, truth
+from hfneg.auditing import checks, fixing, hardness, looking, measures, truth
 from hfneg.auditing.checks import Check
 from hfneg.auditing.facts import Facts, Reader
 from hfneg.auditing.findings import SHOWN, AuditReport, Example, Finding
-from hfneg.auditing.layouts import Given, Layout
 from hfneg.auditing.looking import Look, RowTexts
 from hfneg.auditing.opening import Source, open_source
+from hfneg.data import judgments, layouts
+from hfneg.data.layouts import Given, Layout
 from hfneg.errors import EmptyInputError, SettingError
 from hfneg.step import is_number
 
@@ -39,6 +40,7 @@ def audit(
     positive: str | None = None,
     negative: str | Sequence[str] | None = None,
     split: str | None = None,
+    columns: Sequence[str] | None = None,
     against: Any = None,
     against_split: str | None = None,
     qrels: Any = None,
@@ -55,11 +57,12 @@ def audit(
 
     Args:
         dataset: a Dataset, a split of a DatasetDict, an IterableDataset (read twice, or thrice with `fix`), a
-            mined folder, a file or a Hub id, in any layout of `hfneg.auditing.layouts`.
+            mined folder, a file or a Hub id, in any layout of `hfneg.data.layouts`.
         anchor, positive, negative: columns, where they are not recognised; `negative` may be several.
         split: of a dataset with several.
+        columns: names for the columns of a CSV or TSV file whose first line does not name them.
         against: a test set, as pairs of any kind or a BEIR folder; `against_split` its split.
-        qrels: judgments (see `hfneg.auditing.truth.judgments`); gives `false_negatives`.
+        qrels: judgments (see `hfneg.data.judgments.read`); gives `false_negatives`.
         reference: a SentenceTransformer (name, folder or object) that is neither the miner nor the teacher;
             gives `hardness`.
         near_duplicate: as in `hfneg.Guard`; None: only equality after normal form counts.
@@ -76,11 +79,11 @@ def audit(
         OutputExistsError: `fix` is there.
     """
     _check_settings(near_duplicate, max_rate, max_false_negatives, qrels)
-    source = open_source(dataset, split)
+    source = open_source(dataset, split, columns)
     layout = _layout(source, anchor, positive, negative)
     target = None if fix is None else fixing.check_target(fix, layout, emptied)
     encoder = None if reference is None else hardness.reference(reference, source.recipe)
-    judged = None if qrels is None else truth.judgments(qrels, qrels_split)
+    judged = None if qrels is None else judgments.read(qrels, qrels_split)
     with store.scratch_folder() as scratch:
         facts = Reader(layout, scratch, with_ids=qrels is not None).read(source.tables(layout.columns))
         if not facts.rows:
@@ -130,9 +133,8 @@ def _look(
     first = [check.find(facts) for check in wanted]
     shown = [_positions(check, mask, facts)[0] for check, mask in zip(wanted, first, strict=True)]
     look = Look(layout, facts, np.unique(np.concatenate([rows, *shown])), near)
-    if near is not None or len(look.wanted):
-        look.at(source.tables(layout.columns))
-    new = ("near_positive", "anchor_as_negative")  # the only two that ask for more than equality
+    look.at(source.tables(layout.columns))
+    new = ("near_positive", "positive_without_title", "anchor_as_negative")  # those that ask for more than equality
     found = [mask if check.name not in new else check.find(facts) for check, mask in zip(wanted, first, strict=True)]
     return look.kept, list(zip(wanted, found, strict=True))
 

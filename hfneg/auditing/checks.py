@@ -50,7 +50,24 @@ def positive_as_negative(facts: Facts) -> Mask:
 
 
 def near_positive(facts: Facts) -> Mask:
-    return facts.near_positive
+    """But for what was given as a negative: somebody has looked at it."""
+    return facts.near_positive & ~facts.given
+
+
+def positive_without_title(facts: Facts) -> Mask:
+    """Filled by the second pass."""
+    return facts.titled
+
+
+def ids_as_positives(facts: Facts) -> Mask:
+    """Where most positives look like ids, and most negatives do not: the rows whose positives all do."""
+    there, negatives = ~facts.empty_positive, ~facts.empty_negative
+    if facts.id_like_positive[there].sum() * 2 <= there.sum() or not negatives.any():
+        return np.zeros(facts.rows, dtype=bool)
+    if facts.id_like_negative[negatives].sum() * 2 > negatives.sum():
+        return np.zeros(facts.rows, dtype=bool)
+    texts = rows_with(facts.positives.owners[there & ~facts.id_like_positive], facts.rows)
+    return rows_with(facts.positives.owners[there], facts.rows) & ~texts
 
 
 def anchor_as_negative(facts: Facts) -> Mask:
@@ -143,6 +160,14 @@ CHECKS = (
         near_positive,
     ),
     Check(
+        "positive_without_title",
+        "negatives",
+        "error",
+        "negatives",
+        "is a positive of the same anchor, but for a title before one of them",
+        positive_without_title,
+    ),
+    Check(
         "anchor_as_negative",
         "negatives",
         "error",
@@ -196,6 +221,14 @@ CHECKS = (
         "rows",
         "an earlier row has the same anchor, positives and negatives",
         duplicate_rows,
+    ),
+    Check(
+        "ids_as_positives",
+        "rows",
+        "error",
+        None,
+        "the positives look like ids, the negatives are texts: were ids of the corpus read as texts?",
+        ids_as_positives,
     ),
     Check("anchor_as_positive", "rows", "warning", None, "a positive is the anchor's own text", anchor_as_positive),
     Check("no_positive", "rows", "warning", None, "no row has a positive for this anchor", no_positive),

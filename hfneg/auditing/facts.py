@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from hfneg.auditing import reading
-from hfneg.auditing.layouts import Layout, is_list
-from hfneg.auditing.reading import Batch
 from hfneg.auditing.spilling import Spill
 from hfneg.base import disk
 from hfneg.batches import Lists, offsets
+from hfneg.data import tables
+from hfneg.data.guessing import is_list
+from hfneg.data.layouts import Layout
+from hfneg.data.tables import Batch
 from hfneg.hashing import HASH, Hashes, HashIndex, first_occurrences, hash_texts, normal_form
 from hfneg.strings import StringsWriter, open_strings
 
@@ -62,9 +63,11 @@ class Facts:
     anchors: int32 [rows]. positives, negatives: lists of int32. *_lengths: int32, bytes of UTF-8.
     empty_anchor: bool [rows]; empty_positive: bool [positives]; empty_negative: bool [negatives]: null, or
     nothing but white space. whole: bool [rows]; bad_positive: bool [rows]; bad, above: bool [negatives]: see
-    `reading`. repeated: bool [rows], an earlier row has the same texts. places: int64 [positives], the text's
+    `hfneg.data.tables`. repeated: bool [rows], an earlier row has the same texts. places: int64 [positives], the text's
     position in `texts`. anchor_ids: int32 [rows], negative_ids: int32 [negatives], or empty. near_positive,
-    near_anchor: bool [negatives], filled by the second pass.
+    near_anchor: bool [negatives], filled by the second pass, as `titled`: a positive but for a title. given: bool
+    [negatives], came with the pairs as a negative, which the rows say of it. id_like_positive: bool [positives],
+    id_like_negative: bool [negatives], one word with a digit or the like, as ids are.
     """
 
     numbering: Numbering
@@ -88,6 +91,10 @@ class Facts:
     sources: dict[str, int]
     near_positive: Mask
     near_anchor: Mask
+    titled: Mask
+    given: Mask
+    id_like_positive: Mask
+    id_like_negative: Mask
 
     @property
     def rows(self) -> int:
@@ -127,17 +134,17 @@ class Reader:
     sources: Counter[str] = field(default_factory=Counter)
     written: int = 0
 
-    def read(self, tables: Iterable[pa.Table]) -> Facts:
+    def read(self, every: Iterable[pa.Table]) -> Facts:
         """All of it."""
         with Spill(self.scratch) as self.spill, StringsWriter(self.scratch, POSITIVES) as writer:
-            for table in tables:
+            for table in every:
                 self._add(table, writer)
         return self._facts()
 
     def _add(self, table: pa.Table, writer: StringsWriter) -> None:
-        batch = reading.read(table, self.layout)
-        scores = reading.read_scores(table, self.layout, batch)
-        self.sources.update(reading.source_names(table, self.layout))
+        batch = tables.read(table, self.layout)
+        scores = tables.read_scores(table, self.layout, batch)
+        self.sources.update(tables.source_names(table, self.layout))
         hashes = [hashes_of(texts) for texts in (batch.anchors, batch.positives.flat, batch.negatives.flat)]
         coded = batch.positives.flat.fill_null("").dictionary_encode()
         writer.append(coded.dictionary.to_pylist())
@@ -155,6 +162,9 @@ class Reader:
             bad_positive=scores.bad_positive,
             bad=scores.bad,
             above=scores.above,
+            given=tables.given(table, self.layout, batch),
+            id_like_positive=tables.id_like(batch.positives.flat),
+            id_like_negative=tables.id_like(batch.negatives.flat),
         )
         self.written += len(coded.dictionary)
         if self.with_ids:
@@ -162,9 +172,9 @@ class Reader:
 
     def _keep_ids(self, table: pa.Table, batch: Batch) -> None:
         if self.layout.anchor_id is not None:
-            self.spill.append(anchor_ids=_id_hashes(reading.column(table, self.layout.anchor_id)))
+            self.spill.append(anchor_ids=_id_hashes(tables.column(table, self.layout.anchor_id)))
         if self.layout.negative_ids is not None:
-            ids = reading.texts_of(_as_texts(reading.column(table, self.layout.negative_ids)))
+            ids = tables.texts_of(_as_texts(tables.column(table, self.layout.negative_ids)))
             place = np.where(np.repeat(batch.whole, batch.negatives.lengths), np.arange(len(batch.negatives.flat)), -1)
             hashes = np.concatenate([_id_hashes(ids.flat), _id_hashes(pa.array([""]))])
             if len(ids.flat) != len(place):  # some rows are not whole: their ids stay unknown
@@ -204,6 +214,10 @@ class Reader:
             sources=dict(self.sources.most_common()),
             near_positive=np.zeros(len(negatives), dtype=bool),
             near_anchor=np.zeros(len(negatives), dtype=bool),
+            titled=np.zeros(len(negatives), dtype=bool),
+            given=take("given", bool),
+            id_like_positive=take("id_like_positive", bool),
+            id_like_negative=take("id_like_negative", bool),
         )
 
 
@@ -217,8 +231,8 @@ def hashes_of(texts: pa.Array) -> Hashes:
 def _as_texts(values: pa.Array) -> pa.Array:
     """Ids as texts, also where they are numbers."""
     if is_list(values.type):
-        return values.cast(pa.large_list(reading.TEXT))
-    return values.cast(reading.TEXT)
+        return values.cast(pa.large_list(tables.TEXT))
+    return values.cast(tables.TEXT)
 
 
 def _id_hashes(ids: pa.Array) -> Hashes:

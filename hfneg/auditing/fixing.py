@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hfneg.auditing import reading
 from hfneg.auditing.checks import Check
 from hfneg.auditing.facts import Facts
 from hfneg.auditing.findings import Removed
-from hfneg.auditing.layouts import Layout
 from hfneg.auditing.opening import Source
 from hfneg.batches import offsets
+from hfneg.data import tables
+from hfneg.data.layouts import Layout
 from hfneg.errors import SettingError
 from hfneg.formats.files import replacing
 
@@ -117,12 +117,12 @@ def _repaired(table: pa.Table, layout: Layout, kept: Mask) -> pa.Table:
     names = _lists_of(layout)
     if not names or kept.all():
         return table
-    batch = reading.read(table, layout)
-    lengths = reading.texts_of(reading.column(table, names[0])).lengths
+    batch = tables.read(table, layout)
+    lengths = tables.texts_of(tables.column(table, names[0])).lengths
     inside = np.ones(int(lengths.sum()), dtype=bool)
     inside[batch.places[~kept]] = False
     for name in names:
-        values = reading.column(table, name)
+        values = tables.column(table, name)
         own = offsets(pc.list_value_length(values).fill_null(0).to_numpy(zero_copy_only=False))
         mask = np.ones(own[-1], dtype=bool)
         mask[np.repeat(batch.whole, np.diff(own))] = inside[np.repeat(batch.whole, lengths)]

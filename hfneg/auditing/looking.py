@@ -14,17 +14,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg.auditing import checks, reading
-from hfneg.auditing.facts import Facts, byte_lengths
-from hfneg.auditing.layouts import Layout
-from hfneg.auditing.reading import Batch
+from hfneg.auditing import checks
+from hfneg.auditing.facts import Facts, among, byte_lengths
 from hfneg.batches import Lists, offsets
+from hfneg.data import tables
+from hfneg.data.layouts import Layout
+from hfneg.data.resolving import untitled as untitled_texts
+from hfneg.data.tables import Batch
 from hfneg.errors import InputError
 from hfneg.near import near_duplicates
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 SHOWN = 5
+BLOCK = 50_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,18 @@ class Known:
         keys, first = np.unique(facts.keys(facts.anchors[owners], facts.positives.flat)[good], return_index=True)
         return cls(keys, facts.places[good[first]], facts.positive_lengths[good[first]].astype(np.int64))
 
+    def untitled(self, facts: Facts) -> Rows:
+        """`Facts.keys` of the positives without their first line, where the dataset has such a text; ascending."""
+        places, place = np.unique(self.places, return_inverse=True)
+        numbers = np.full(len(places), -1, dtype=np.int64)
+        for start in range(0, len(places), BLOCK):
+            numbers[start : start + BLOCK] = _without_title(
+                facts.texts.take(pa.array(places[start : start + BLOCK])), facts
+            )
+        found = numbers[place.reshape(-1)]
+        anchors = self.keys // len(facts.numbering)
+        return np.unique(facts.keys(anchors, found)[found >= 0])
+
     def of_anchors(self, facts: Facts, anchors: Rows) -> tuple[Rows, Rows]:
         """(first, last + 1) of each anchor's positives."""
         start, end = (np.searchsorted(self.keys, facts.keys(anchors + more, 0)) for more in (0, 1))
@@ -68,14 +83,15 @@ class Look:
     kept: dict[int, RowTexts] = field(default_factory=dict)
     shown: Counter[str] = field(default_factory=Counter)
 
-    def at(self, tables: Iterable[pa.Table]) -> None:
+    def at(self, every: Iterable[pa.Table]) -> None:
         """Fill the facts' near masks and `kept`. Raises InputError where the rows are not those of the first pass."""
         facts, row = self.facts, 0
         known = Known.of(facts)
         exact = checks.positive_as_negative(facts) | checks.same_as_anchor(facts) | facts.empty_negative
+        untitled = known.untitled(facts)
         asked = ~(exact | facts.empty_anchor[facts.owners()])
-        for table in tables:
-            batch = reading.read(table, self.layout)
+        for table in every:
+            batch = tables.read(table, self.layout)
             self._check_same(batch, row)
             span = slice(*facts.negatives.indptr[[row, row + len(batch.anchors)]])
             if self.share is not None:
@@ -83,6 +99,8 @@ class Look:
                 facts.near_anchor[span], facts.near_positive[span] = own, near
                 self._keep(batch, row, self._new("anchor", batch, own))
                 self._keep(batch, row, self._new("positive", batch, near))
+            facts.titled[span] = _titled(batch, row, facts, known, untitled) & ~exact[span]
+            self._keep(batch, row, self._new("titled", batch, facts.titled[span]))
             low, high = np.searchsorted(self.wanted, [row, row + len(batch.anchors)])
             self._keep(batch, row, self.wanted[low:high] - row)
             row += len(batch.anchors)
@@ -149,6 +167,28 @@ def _near(batch: Batch, row: int, facts: Facts, known: Known, asked: Mask, share
     own[ours[i[is_own[theirs[j]]]]] = True
     near[ours[i[~is_own[theirs[j]]]]] = True
     return own, near
+
+
+def _without_title(texts: pa.Array, facts: Facts) -> Rows:
+    """int64: the number of each text without its first line; -1 for none, or where the dataset has no such text."""
+    rest = untitled_texts(texts)
+    found = np.full(len(texts), -1, dtype=np.int64)
+    there = np.flatnonzero(rest.is_valid().to_numpy(zero_copy_only=False))
+    if len(there):
+        coded = rest.take(pa.array(there)).dictionary_encode()
+        found[there] = facts.numbering.of_texts(coded.dictionary.to_pylist())[coded.indices.to_numpy()]
+    return found
+
+
+def _titled(batch: Batch, row: int, facts: Facts, known: Known, untitled: Rows) -> Mask:
+    """bool [negatives of the batch]: a positive of the same anchor, but that one of the two has a title before it."""
+    anchors = facts.anchors[row : row + len(batch.anchors)][batch.negatives.owners]
+    own = facts.negatives.flat[facts.negatives.indptr[row] : facts.negatives.indptr[row + len(batch.anchors)]]
+    found = among(facts.keys(anchors, own), untitled)
+    numbers = _without_title(batch.negatives.flat, facts)
+    bare = numbers >= 0
+    found[bare] |= among(facts.keys(anchors[bare], numbers[bare]), known.keys)
+    return found
 
 
 def _lists(owners: Rows, values: Rows, n: int) -> Lists:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from hfneg import loading, mined_folder
+from hfneg import mined_folder
+from hfneg.data import files
 from hfneg.errors import ColumnError, EmptyInputError, InputError, near_miss
 from hfneg.readable import check_name
 from hfneg.run_folder import SUMMARY
@@ -77,25 +78,25 @@ def _table(batch: Mapping[str, Any], name: str) -> pa.Table:
         raise ColumnError(f"the first rows of {name} do not have columns of one type each ({error})") from error
 
 
-def open_source(dataset: Any, split: str | None = None) -> Source:
+def open_source(dataset: Any, split: str | None = None, columns: Sequence[str] | None = None) -> Source:
     """A Dataset, a stream, a DatasetDict (of one split, or with `split`), a mined folder or what `load_any` opens.
 
     Raises InputError (nothing of these, several splits), EmptyInputError (no rows).
     """
     if isinstance(dataset, str | Path):
         check_name(dataset)
-        return _open_path(str(dataset), split)
+        return _open_path(str(dataset), split, columns)
     kind = type(dataset).__name__
     return _checked(Source(f"this {kind}", _one_split(dataset, f"this {kind}", split)))
 
 
-def _open_path(path: str, split: str | None) -> Source:
+def _open_path(path: str, split: str | None, columns: Sequence[str] | None) -> Source:
     if (Path(path) / SUMMARY).is_file():
         recipe = str(mined_folder.open_summary(path).get("recipe", ""))
         mined_folder.refuse_damaged(Path(path))
         rows, anchor, positive = mined_folder.open_split(Path(path), split)
         return _checked(Source(path, rows, anchor, positive, recipe))
-    return _checked(Source(path, _one_split(loading.load_any(path, split), path, None)))
+    return _checked(Source(path, _one_split(files.load_any(path, split, columns), path, None)))
 
 
 def _one_split(dataset: Any, name: str, split: str | None) -> Any:

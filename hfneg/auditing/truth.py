@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hfneg import loading
 from hfneg.auditing.checks import TestSet
 from hfneg.auditing.facts import Facts, among
 from hfneg.auditing.findings import FalseNegatives
-from hfneg.auditing.layouts import Given, pairs
 from hfneg.auditing.opening import Source, open_source
-from hfneg.auditing.reading import read
+from hfneg.data import beir
+from hfneg.data.judgments import Judgments, relevant
+from hfneg.data.layouts import Given, pairs
+from hfneg.data.tables import read
 from hfneg.errors import InputError
-from hfneg.readable import grade
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -26,79 +24,16 @@ RESAMPLES = 2_000
 BLOCK = 100_000
 
 
-@dataclass(frozen=True)
-class Judgment:
-    """One relevant document of one query: each as a text, as an id, or as both; "" where not known."""
-
-    query: str
-    query_id: str
-    document: str
-    document_id: str
-
-
-def judgments(qrels: Any, split: str | None = None) -> Iterator[Judgment]:
-    """Every judgment above zero.
-
-    Args:
-        qrels: a BEIR folder (texts and ids), a file of ``query-id, corpus-id, score`` between tabs (inside a
-            BEIR folder: as the folder), or ``{query: {document: score}}`` or ``{query: [documents]}``. Names
-            without a folder may be ids or texts.
-        split: of a BEIR folder; "train" where there is one.
-
-    Raises InputError for anything else.
-    """
-    if isinstance(qrels, Mapping):
-        return _of_names(_of_mapping(qrels))
-    path = Path(qrels) if isinstance(qrels, str | Path) else None
-    if path is not None and path.is_file():
-        folder = path.parent.parent
-        if path.parent.name == "qrels" and loading.is_beir(folder):
-            return _of_beir(folder, path.stem)
-        return _of_names(loading.read_judgments(path))
-    if path is not None and loading.is_beir(path):
-        return _of_beir(path, split)
-    raise InputError(
-        f"cannot read judgments from {qrels!r}; expected a BEIR folder (corpus.jsonl, queries.jsonl, qrels/), a file "
-        "of query-id, corpus-id and score between tabs, or a mapping {query: {document: score}}"
-    )
-
-
-def _of_mapping(qrels: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
-    for query, documents in qrels.items():
-        graded = isinstance(documents, Mapping)
-        yield from ((str(query), str(name)) for name in documents if not graded or _grade(query, name, documents) > 0)
-
-
-def _grade(query: Any, name: Any, documents: Mapping[Any, Any]) -> float:
-    try:
-        return grade(documents[name])
-    except ValueError:
-        raise InputError(
-            f"the judgment of the query {query!r} and the document {name!r} is {documents[name]!r}; expected a finite "
-            "number: correct or remove it"
-        ) from None
-
-
-def _of_names(names: Iterable[tuple[str, str]]) -> Iterator[Judgment]:
-    return (Judgment(query, query, document, document) for query, document in names)
-
-
-def _of_beir(folder: Path, split: str | None) -> Iterator[Judgment]:
-    rows, _ = loading.load_beir(folder, split)
-    for row in rows:
-        for name, text in zip(row["positive_ids"], row[loading.BEIR_POSITIVE], strict=True):
-            yield Judgment(row[loading.BEIR_ANCHOR], row["query_id"], text, name)
-
-
-def judge(facts: Facts, qrels: Iterable[Judgment]) -> tuple[FalseNegatives, Mask]:
-    """(the rate, bool [negatives]: those of judged anchors that are truly not relevant)."""
+def judge(facts: Facts, qrels: Judgments) -> tuple[FalseNegatives, Mask]:
+    """(the rate, bool [negatives]: those that are truly not relevant, of judged anchors or given as such)."""
     keys, judged = judged_keys(facts, qrels)
     rate = false_negatives(facts, keys, judged)
     anchors = facts.anchors[facts.owners()]
-    return rate, among(anchors, judged) & ~relevant_negatives(facts, keys) & ~facts.empty_negative
+    known = among(anchors, judged) | facts.given
+    return rate, known & ~relevant_negatives(facts, keys) & ~facts.empty_negative
 
 
-def judged_keys(facts: Facts, found: Iterable[Judgment]) -> tuple[Rows, Rows]:
+def judged_keys(facts: Facts, found: Judgments) -> tuple[Rows, Rows]:
     """(`Facts.keys` of the relevant (anchor, text or id), the judged anchors), both ascending.
 
     Raises InputError where none of the anchors is judged.
@@ -106,14 +41,17 @@ def judged_keys(facts: Facts, found: Iterable[Judgment]) -> tuple[Rows, Rows]:
     by_id = _anchors_by_id(facts)
     keys: list[Rows] = []
     judged: list[Rows] = []
-    for block in _blocks(found, BLOCK):
-        anchors = facts.numbering.of_texts([one.query for one in block])
-        ids = facts.numbering.of_ids([one.query_id for one in block])
+    labels = np.array(relevant(found.relevance, None), dtype=np.float64)
+    for start in range(0, len(found), BLOCK):
+        block = slice(start, start + BLOCK)
+        said = ~np.isnan(labels[block])
+        anchors = facts.numbering.of_texts(text or "" for text in found.anchors[block])
+        ids = facts.numbering.of_ids(name or "" for name in found.anchor_ids[block])
         anchors = np.where(among(anchors, np.unique(facts.anchors)), anchors, by_id[ids])  # by_id[-1] is -1
-        judged.append(anchors[anchors >= 0])
-        texts = facts.numbering.of_texts([one.document for one in block])
-        for documents in (texts, facts.numbering.of_ids([one.document_id for one in block])):
-            good = (anchors >= 0) & (documents >= 0)
+        judged.append(anchors[said & (anchors >= 0)])
+        texts = facts.numbering.of_texts(text or "" for text in found.documents[block])
+        for documents in (texts, facts.numbering.of_ids(name or "" for name in found.document_ids[block])):
+            good = (labels[block] > 0) & (anchors >= 0) & (documents >= 0)
             keys.append(facts.keys(anchors, documents)[good])
     if not sum(map(len, judged)):
         raise InputError(
@@ -121,17 +59,6 @@ def judged_keys(facts: Facts, found: Iterable[Judgment]) -> tuple[Rows, Rows]:
             "dataset, and of this split? Without texts they need a column of the anchors' ids (query_id)"
         )
     return np.unique(np.concatenate(keys)), np.unique(np.concatenate(judged))
-
-
-def _blocks(found: Iterable[Judgment], size: int) -> Iterator[list[Judgment]]:
-    block: list[Judgment] = []
-    for one in found:
-        block.append(one)
-        if len(block) == size:
-            yield block
-            block = []
-    if block:
-        yield block
 
 
 def _anchors_by_id(facts: Facts) -> Rows:
@@ -219,9 +146,9 @@ def load_test_set(facts: Facts, given: Any, split: str | None = None) -> TestSet
 
 
 def _open_test(given: Any, split: str | None) -> Source:
-    if not loading.is_beir(given):
+    if not beir.is_beir(given):
         return open_source(given, split)
     if split is None and (Path(given) / "qrels" / "test.tsv").is_file():
         split = "test"
-    rows, _ = loading.load_beir(given, split)
-    return Source(str(given), rows, loading.BEIR_ANCHOR, loading.BEIR_POSITIVE)
+    rows, _ = beir.load_beir(given, split)
+    return Source(str(given), rows, beir.ANCHOR, beir.POSITIVE)

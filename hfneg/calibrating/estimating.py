@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,11 +64,24 @@ class Estimator:
         curve = predicting.curve(features(frame), judged, labels[judged], frame.component)
         return cls(frame, layers, labels, True, curve)
 
-    def rate(self, inside: Mask, elsewhere: bool = False) -> Rate | None:
-        """Of the pairs `inside`; None where too few of them are judged.
+    def rate(self, inside: Mask, elsewhere: bool = False, given: int = 0) -> Rate | None:
+        """Of the pairs `inside`, and of so many given negatives beside them; None where too few are judged.
 
         `elsewhere`: the interval is for other anchors like these, and not for these pairs: over components.
         """
+        found = self._rate(inside, elsewhere)
+        if found is None or not given:
+            return found
+        share, known = int(inside.sum()) / (int(inside.sum()) + given), found.rate
+        return replace(
+            found,
+            rate=None if known is None else known * share,
+            low=found.low * share,
+            high=found.high * share,
+            negatives=found.negatives + given,
+        )
+
+    def _rate(self, inside: Mask, elsewhere: bool) -> Rate | None:
         if self.labels is None:
             return Rate("no judgments", None, 0.0, self._end(inside), False, int(inside.sum()))
         judged = inside & ~np.isnan(self.labels)

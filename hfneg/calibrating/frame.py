@@ -29,7 +29,7 @@ Mask = npt.NDArray[np.bool_]
 SEEN = 1_000_000
 """Candidates, about, whose scores stand for all of them in a distribution."""
 MINED = (verdicts.SELECTED, verdicts.RELAXED, verdicts.FILLED)
-NO_CANDIDATE = (*verdicts.GUARDED, verdicts.FILLED)
+NO_CANDIDATE = (*verdicts.GUARDED, verdicts.FILLED, verdicts.GIVEN)
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Frame:
         positives, candidates: float32, the scores (see `by`) of the known positives, and of examined candidates that
             are not known to be positive, or of a sample of these.
         positive_mean: float32 [anchors], of the known positives' scores.
+        given: int64 [anchors]: given negatives among the folder's negatives, known not to be relevant; no pair of these
+            is among the n.
         width: documents of the corpus.
     """
 
@@ -60,6 +62,7 @@ class Frame:
     positives: Floats
     candidates: Floats
     positive_mean: Floats
+    given: Rows
     width: int
 
     @property
@@ -121,6 +124,7 @@ def read(ledger: MinedLedger, anchors: Anchors, replays: Sequence[Replay] = ()) 
         positives=positives[~np.isnan(positives)],
         candidates=joined("candidates"),
         positive_mean=_means(known.rows, positives),
+        given=joined("given"),
         width=len(anchors.corpus),
     )
 
@@ -150,6 +154,7 @@ class _Part:
     teacher: Floats
     mined: Mask
     candidates: Floats
+    given: Rows
 
     @classmethod
     def of(cls, block: LedgerBlock, replays: Sequence[Replay], share: float) -> _Part:
@@ -171,6 +176,7 @@ class _Part:
             best[at],
             taken[:, at],
             best[drawn],
+            np.bincount(candidates.owners[block.verdicts == verdicts.GIVEN], minlength=len(candidates.numbers)),
         )
 
 

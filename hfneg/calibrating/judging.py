@@ -11,14 +11,15 @@ import numpy.typing as npt
 from hfneg import mined_folder
 from hfneg.anchors import Anchors
 from hfneg.calibrating.frame import Frame
-from hfneg.calibrating.judgment_tables import ANCHOR_IDS, Judgments, Texts, relevant
+from hfneg.data import names as usual
+from hfneg.data.judgments import Judgments, Texts, relevant
 from hfneg.errors import InputError
 from hfneg.hashing import hash_normal_forms
 from hfneg.mined_ledger import MinedLedger
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
-ID_COLUMNS = (*ANCHOR_IDS, "_id", "id")
+ID_COLUMNS = (*usual.ANCHOR_IDS, "_id", "id")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Names:
         found: dict[str, int] = {}
         taken = set(ledger.summary["columns"].values())
         for split in mined_folder.open_rows(ledger.folder, several=True).values():
-            name = next((name for name in ID_COLUMNS if name in split.column_names and name not in taken), None)
+            name = usual.one_of([name for name in split.column_names if name not in taken], ID_COLUMNS)
             if name is None:
                 continue
             for batch in split.select_columns([name, self.anchors.anchor]).with_format("arrow").iter(10_000):
@@ -80,7 +81,7 @@ def match(frame: Frame, names: Names, given: Judgments, least: float | None, com
     """The judgments that are of pairs of the frame.
 
     Args:
-        least: the least grade that counts as relevant; see `judgment_tables.relevant`.
+        least: the least grade that counts as relevant; see `hfneg.data.judgments.relevant`.
         complete: what is not named for a judged anchor is not relevant; None: so for qrels that name only relevant.
 
     Raises InputError where none of them is.

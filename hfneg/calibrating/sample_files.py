@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import store
-from hfneg.calibrating import spreadsheets
 from hfneg.calibrating.findings import Sample, Stratum
 from hfneg.calibrating.frame import Frame
 from hfneg.calibrating.judging import Names
 from hfneg.calibrating.strata import Strata
+from hfneg.data import spreadsheets
 from hfneg.errors import OutputError, OutputExistsError, SettingError
 
 Rows = npt.NDArray[np.int64]

@@ -24,7 +24,7 @@ def setting(value: Any, place: int, estimator: Estimator, measured: Measured | N
     """What is known of the pairs that setting number `place` of the frame mines; None where that is no rate."""
     frame = estimator.frame
     inside = frame.mined[place]
-    rate = estimator.rate(inside)
+    rate = estimator.rate(inside, given=int(frame.given.sum()))
     if rate is None:
         return None
     anchors = len(frame.components)
@@ -59,12 +59,15 @@ def choose(
     """
     here = estimator.frame.first_half[estimator.frame.numbers]
     mined = estimator.frame.mined
-    rates = [estimator.rate(mined[place] & here, elsewhere=True) for place in places]
+    given = [
+        int(estimator.frame.given[half].sum()) for half in (estimator.frame.first_half, ~estimator.frame.first_half)
+    ]
+    rates = [estimator.rate(mined[place] & here, elsewhere=True, given=given[0]) for place in places]
     good = [i for i, rate in enumerate(rates) if rate is not None and rate.high < target and found[i].negatives]
     if not good:
         return Chosen(target, None, None, None, None)
     best = max(good, key=lambda i: _hard(found[i]))
-    reported: Rate | None = estimator.rate(mined[places[best]] & ~here, elsewhere=True)
+    reported: Rate | None = estimator.rate(mined[places[best]] & ~here, elsewhere=True, given=given[1])
     return Chosen(target, found[best].value, rates[best], reported, fragment(found[best].value))
 
 

@@ -19,6 +19,7 @@ from hfneg.columns import (
     POSITIVE_TEACHER_SCORES,
     require,
 )
+from hfneg.data import names
 from hfneg.errors import ColumnError, EmptyInputError, SettingError, near_miss
 
 Positives = Literal["all", "first"]
@@ -33,7 +34,7 @@ WAYS_TO_SCORES: dict[Scores, str] = {
     "retriever": "mine with a retriever that scores positives, or pass scores='teacher' where there is one",
 }
 # The trainers' collators take these as labels or for themselves, whatever they hold.
-RESERVED = ("label", "labels", "score", "scores", "dataset_name", "return_loss")
+RESERVED = (*names.TRAINER_LABELS, "dataset_name", "return_loss")
 
 Kind = Literal["one", "many", "other"]
 
@@ -98,11 +99,6 @@ def _kind_of_value(value: Any) -> Kind:
     return "one" if value is None or isinstance(value, str | int | float) else "other"
 
 
-def is_id_column(name: str) -> bool:
-    """True for the names by which ids usually go: ``id``, ``_id``, ``query_id``, ``positive_ids``."""
-    return name in ("id", "idx") or name.endswith(("_id", "_ids", "_idx"))
-
-
 def text_columns(kinds: Mapping[str, Kind], anchor: str | None, positive: str | None) -> tuple[str, str]:
     """The anchor's and the positive's column: as given, or the only two that are neither ours nor ids."""
     for name, role in ((anchor, "anchor"), (positive, "positive")):
@@ -117,7 +113,7 @@ def text_columns(kinds: Mapping[str, Kind], anchor: str | None, positive: str | 
 def _given_or_only(kinds: Mapping[str, Kind], anchor: str | None, positive: str | None) -> tuple[str, str]:
     if anchor is not None and anchor == positive:
         raise ColumnError(f"anchor= and positive= both name the column {anchor!r}; they must differ")
-    theirs = [name for name in kinds if name not in OURS and not is_id_column(name)]
+    theirs = [name for name in kinds if name not in OURS and not names.is_id(name) and not names.is_negative(name)]
     left = [name for name in theirs if name not in (anchor, positive)]
     if len(left) != (anchor, positive).count(None) and None in (anchor, positive):
         raise ColumnError(
@@ -180,9 +176,10 @@ def id_columns(
     for name, role in ((anchor_id, "anchor's id"), (positive_id, "positive's id")):
         if name is not None:
             require(name, kinds, role)
-    usual_anchor = (name for name in ("query_id", "anchor_id", "question_id") if name in kinds)
-    usual_positive = (name for name in ("positive_ids", "positive_id", "answer_id", "document_id") if name in kinds)
-    return anchor_id or next(usual_anchor, None), positive_id or next(usual_positive, None)
+    return (
+        anchor_id or names.one_of(kinds, names.ANCHOR_IDS),
+        positive_id or names.one_of(kinds, names.OWN_POSITIVE_IDS),
+    )
 
 
 def ids_layout(kinds: Mapping[str, Kind], anchor_id: str | None, positive_id: str | None, first: bool) -> Layout:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hfneg.anchors import Anchors
 from hfneg.cards import Readme, without_paths
-from hfneg.loading import FILE_TYPES
+from hfneg.data.files import FILE_TYPES
 from hfneg.publishing import configs, terms
 from hfneg.publishing.auditing import audited
 from hfneg.publishing.carding import OF_THE_CONTENT, Place, lacking, provenance, rounds_in, write_card

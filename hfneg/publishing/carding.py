@@ -19,8 +19,8 @@ from hfneg.publishing.terms import KEYS, Decision
 KEY = "hfneg"
 COUNTS = ("rows", "anchors", "documents", "added_positives", "candidates", "negatives", "negatives_per_anchor",
           "wanted_per_anchor")  # fmt: skip
-CARRIED = ("columns", "positives_are", "verdicts", "verdict_codes", "sources", "exact", "corpus", "versions", "teacher",
-           "hidden_positives", "calibration", "audit", "parent")  # fmt: skip
+CARRIED = ("columns", "positives_are", "reading", "verdicts", "verdict_codes", "sources", "exact", "corpus", "versions",
+           "teacher", "hidden_positives", "calibration", "audit", "parent")  # fmt: skip
 OF_THE_CONTENT = ("audit", "calibration", "hidden_positives")
 """Measured of rows and ledger: what was published of them still holds where they are the same."""
 

@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from hfneg import columns
 from hfneg.anchors import Anchors
+from hfneg.data import names
 from hfneg.errors import InputError
 from hfneg.formats.identifying import derived_ids
-from hfneg.formats.layout import is_id_column
 from hfneg.formats.rows import flatten
 from hfneg.hashing import first_occurrences, hash_texts
 from hfneg.publishing.named import Named, replaced, tables_of
@@ -105,10 +105,9 @@ class IdRows:
     def _query_column(self) -> str | None:
         """The user's own column of query ids, where each of its ids stands for one text."""
         schema = pq.read_schema(next((self.folder / "data").glob("*.parquet")))
-        usual = (name for name in ("query_id", "anchor_id", "question_id") if name in schema.names)
-        name = next(usual, None)
+        name = names.one_of(schema.names, names.ANCHOR_IDS)
         kind = schema.field(name).type if name is not None else None
-        if name is None or not (pa.types.is_string(kind) or pa.types.is_integer(kind)) or not is_id_column(name):
+        if name is None or not (pa.types.is_string(kind) or pa.types.is_integer(kind)) or not names.is_id(name):
             return None
         ids, texts = [], []
         for split in self.splits:

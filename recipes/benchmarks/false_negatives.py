@@ -30,7 +30,8 @@ class Collection:
         import datasets
         from sentence_transformers import SentenceTransformer
 
-        from hfneg.loading import load_beir, read_judgments
+        from hfneg.data.beir import load_beir
+        from hfneg.data.qrels import must_be_qrels
 
         rows, self.corpus = load_beir(chosen.folder, chosen.split, None if chosen.truth else 1)
         if isinstance(rows, dict):
@@ -48,7 +49,7 @@ class Collection:
             for row in rows:
                 self.relevant[row["query"]] |= set(self.corpus.rows_of_ids(row["hidden_positive_ids"]).tolist())
         for path in chosen.truth:
-            for query, document in read_judgments(path):
+            for query, document in must_be_qrels(path).relevant:
                 if query in names:
                     self.relevant[names[query]] |= set(self.corpus.rows_of_ids([document]).tolist())
         self.miner = SentenceTransformer(chosen.miner)

@@ -122,11 +122,11 @@ def relevance(rows: Any, corpus: Any, chosen: argparse.Namespace) -> dict[str, s
     """Corpus rows of all relevant documents of each query id, also by the further judgments."""
     from pathlib import Path
 
-    from hfneg.loading import read_judgments
+    from hfneg.data.qrels import must_be_qrels
 
     ids = {row["query_id"]: set(row["positive_ids"]) for row in rows}
     for split in chosen.truth:
-        for query, document in read_judgments(Path(chosen.folder) / "qrels" / f"{split}.tsv"):
+        for query, document in must_be_qrels(Path(chosen.folder) / "qrels" / f"{split}.tsv").relevant:
             if query in ids:
                 ids[query].add(document)
     return {query: set(corpus.rows_of_ids(sorted(documents)).tolist()) for query, documents in ids.items()}

@@ -11,7 +11,8 @@ from datasets import Dataset
 
 import hfneg
 from hfneg import json_lines
-from hfneg.loading import load_beir, read_judgments
+from hfneg.data.beir import load_beir
+from hfneg.data.qrels import must_be_qrels
 
 
 @dataclass
@@ -42,7 +43,7 @@ def load(folder: Path, test: str, truth: list[Path], show: int | None, anchors: 
         }
         names = {row["query_id"]: row["query"] for row in rows}
         for path in truth:
-            for query, document in read_judgments(path):
+            for query, document in must_be_qrels(path).relevant:
                 if query in names:
                     relevant[names[query]] |= set(corpus.rows_of_ids([document]).tolist())
     return Collection(

@@ -38,7 +38,10 @@ from quality import Floats, Ints, Judged, measured
 from splitting import components, held_out
 
 import hfneg
-from hfneg.loading import as_corpus, guess_columns, is_beir, load_any
+from hfneg.data.beir import is_beir
+from hfneg.data.corpora import as_corpus
+from hfneg.data.files import load_any
+from hfneg.data.guessing import guess
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -96,7 +99,7 @@ def load(chosen: argparse.Namespace) -> tuple[datasets.Dataset, Any, str, str, I
         if chosen.held_out_split:
             raise SystemExit("--held-out-split names a qrels file, and PAIRS is no BEIR folder")
         pairs = load_any(chosen.pairs, chosen.split)
-        anchor, positive = guess_columns(pairs.column_names, chosen.anchor, chosen.positive)
+        anchor, positive = guess(pairs.column_names, chosen.anchor, chosen.positive)
         return pairs, as_corpus(chosen.corpus), anchor, positive, None
     pairs, corpus = hfneg.load_beir(chosen.pairs, split=chosen.split)
     if not chosen.held_out_split:

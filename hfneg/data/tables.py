@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hfneg.auditing.layouts import Layout, is_list
 from hfneg.batches import Lists, offsets
+from hfneg.data.guessing import is_list
+from hfneg.data.layouts import Layout
 from hfneg.errors import ColumnError
 
 Rows = npt.NDArray[np.int64]
@@ -105,13 +106,14 @@ def texts_of(values: pa.Array) -> Lists:
 
 
 def _passages(passages: pa.Array) -> pa.Array:
-    """Title, newline, text; the text alone where there is no title."""
-    text = pc.struct_field(passages, "text").cast(TEXT)
+    """As `hfneg.documents.document_text`: title, newline, text; one alone where the other is missing."""
+    text, nothing = pc.struct_field(passages, "text").cast(TEXT), pa.scalar("", TEXT)
     if passages.type.get_field_index("title") < 0:
         return text
     title = pc.struct_field(passages, "title").cast(TEXT).fill_null("")
     both = pc.binary_join_element_wise(title, text, pa.scalar("\n", TEXT))
-    return pc.if_else(pc.equal(title, pa.scalar("", TEXT)), text, both)
+    blank = pc.equal(pc.utf8_trim_whitespace(text.fill_null("")), nothing)
+    return pc.if_else(pc.equal(title, nothing), text, pc.if_else(blank, title, both))
 
 
 def numbers_of(values: pa.Array) -> tuple[Floats, Rows]:
@@ -119,6 +121,14 @@ def numbers_of(values: pa.Array) -> tuple[Floats, Rows]:
     flat = pc.list_flatten(values) if is_list(values.type) else values
     numbers: Floats = flat.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False)
     return numbers, _lengths(values)
+
+
+def id_like(texts: pa.Array) -> Mask:
+    """bool [n]: one short word of ASCII with a digit or a mark in it."""
+    word = pc.match_substring_regex(texts, "^[!-~]{1,64}$")
+    marked = pc.match_substring_regex(texts, "[0-9_:/#]")
+    found: Mask = pc.and_(word, marked).fill_null(False).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _lengths(values: pa.Array) -> Rows:
@@ -199,6 +209,17 @@ def _read_target(values: pa.Array, batch: Batch, facts: ScoreFacts) -> None:
             start = batch.negatives.indptr[row]
             facts.bad[start : start + n] |= bad[row][lengths[row] - n :]
             facts.bad_positive[row] |= bool(bad[row][: lengths[row] - n].any())
+
+
+def given(table: pa.Table, layout: Layout, batch: Batch) -> Mask:
+    """bool [negatives]: the rows say that it was given as a negative; no row whose lists are of unlike lengths does."""
+    found = np.zeros(len(batch.negatives.flat), dtype=bool)
+    if layout.sources is not None:
+        sources = texts_of(column(table, layout.sources))
+        inside = np.repeat(batch.whole, batch.negatives.lengths)
+        said = pc.equal(sources.flat, "given").fill_null(False).to_numpy(zero_copy_only=False)
+        found[inside] = said[np.repeat(batch.whole, sources.lengths)]
+    return found
 
 
 def source_names(table: pa.Table, layout: Layout) -> dict[str, int]:
