@@ -85,13 +85,16 @@ def test_a_conflict_with_a_positive_is_shown(conflict: Any) -> None:
 
 def test_no_filter_and_no_near_positive_takes_them_away(tmp_path: Path) -> None:
     """Somebody has looked at them: a variant of the positive that is given as a negative stays one."""
-    variant = [body.replace("opens", "closes") for body in BODIES]
+    long = [f"{body} It was checked in the spring, and again in the autumn, by the same person." for body in BODIES]
+    variant = [text.replace("person.", "person!") for text in long]
     recipe = WORDS.with_settings(["filters=RankWindow(skip=20)"])
-    corpus = hfneg.Corpus.from_texts([*BODIES, *variant])
-    mined = hfneg.mine(
-        pairs_with(negative=variant), corpus, recipe, out=tmp_path / "m", anchor="question", positive="reply"
-    )
-    assert [row["hard_negatives"][0] for row in mined] == variant
+    corpus = hfneg.Corpus.from_texts([*long, *variant])
+    for name, columns in (("given", {"negative": variant}), ("not", {})):
+        pairs = datasets.Dataset.from_dict({"question": ASKED, "reply": long, **columns})
+        mined = hfneg.mine(pairs, corpus, recipe, out=tmp_path / name, anchor="question", positive="reply")
+        first = [(row["hard_negatives"] or [""])[0] for row in mined]
+        assert (first == variant) == (name == "given")
+        assert hfneg.open_summary(tmp_path / name)["verdicts"]["near_positive"] == (0 if name == "given" else N)
 
 
 def test_they_are_known_again_without_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
