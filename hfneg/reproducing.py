@@ -15,9 +15,6 @@ import pyarrow.parquet as pq
 
 from hfneg import mined_folder, provenance, store
 from hfneg.cards.paths import SERVER
-from hfneg.corpus import Corpus
-from hfneg.data import corpora, files, loading
-from hfneg.data.loading import Pairs
 from hfneg.errors import InputError, PublishError, RecipeError, SettingError, near_miss
 from hfneg.mined_ledger import MinedLedger
 from hfneg.mining import mine
@@ -26,6 +23,7 @@ from hfneg.publishing.hub import errors
 from hfneg.publishing.ids import IdRows
 from hfneg.publishing.layout import round_name
 from hfneg.publishing.named import Named
+from hfneg.publishing.origins import data_of, name_of
 from hfneg.recipe import Recipe
 from hfneg.reopening import reopen_anchors
 
@@ -111,7 +109,7 @@ def reproduce(
     card = read_card(repo, revision, round=round, token=token)
     recipe = _recipe(card, models or {}, trust)
     _check_models(card, recipe)
-    loaded = _data(card, pairs, corpus)
+    loaded = data_of(card, pairs, corpus)
     reading = dict(card.facts.get("reading", {}))
     if "negative" in reading:
         loaded = replace(loaded, negatives=tuple(reading.pop("negative")))
@@ -129,10 +127,6 @@ def reproduce(
     return _compared(card, Path(out), tolerance)
 
 
-def _name(card: Provenance) -> str:
-    return f"round {card.round} of {card.repo}"
-
-
 # What it was made of.
 
 
@@ -142,7 +136,7 @@ def _recipe(card: Provenance, models: Mapping[str, str], trust: bool) -> Recipe:
     unknown = [name for name in models if name not in wanted]
     if unknown:
         raise InputError(
-            f"models={unknown[0]!r}: the recipe of {_name(card)} has no local model of this name; it "
+            f"models={unknown[0]!r}: the recipe of {name_of(card)} has no local model of this name; it "
             f"has {', '.join(wanted) or 'none'}.{near_miss(unknown[0], wanted)}"
         )
     missing = [name for name in wanted if name not in models]
@@ -151,18 +145,18 @@ def _recipe(card: Provenance, models: Mapping[str, str], trust: bool) -> Recipe:
         name = missing[0]
         if re.fullmatch(rf"{SERVER}(-\d+)?", name):
             raise InputError(
-                f"{_name(card)} was mined with a teacher behind a server whose address is not published: give that of "
+                f"{name_of(card)} was mined with a teacher behind a server whose address is not published: give that of "
                 f"one that serves the same model, models={{{name!r}: 'http://host:8080'}} (--model {name}=URL)"
             )
         raise InputError(
-            f"{_name(card)} was mined with the model {name!r}, which is not on the Hub: give its folder, "
+            f"{name_of(card)} was mined with the model {name!r}, which is not on the Hub: give its folder, "
             f"models={{{name!r}: path}} (--model {name}=PATH); its digest is {digests.get(name)}"
         )
     text = LOCAL.sub(lambda match: models[match.group(1)], card.recipe)
     try:
         return Recipe.from_yaml(text, trust=trust)
     except RecipeError as error:
-        raise RecipeError(f"the recipe of {_name(card)}: {error}") from None
+        raise RecipeError(f"the recipe of {name_of(card)}: {error}") from None
 
 
 def _check_models(card: Provenance, recipe: Recipe) -> None:
@@ -172,63 +166,9 @@ def _check_models(card: Provenance, recipe: Recipe) -> None:
     for (step, expected), (_, found) in zip(there, here, strict=False):
         if expected and found and expected != found:
             raise InputError(
-                f"the model of {step} is another one than {_name(card)} was mined with: its digest is "
+                f"the model of {step} is another one than {name_of(card)} was mined with: its digest is "
                 f"{found}, the card says {expected}; give the same checkpoint (and tokenizer and prompts)"
             )
-
-
-def _data(card: Provenance, pairs: Any, corpus: Any) -> Pairs:
-    """Pairs and corpus: as given, else from the Hub at their revisions."""
-    named: list[Mapping[str, str]] = card.facts.get("datasets", [])
-    roles = [source["role"] for source in named]
-    sources = {source["role"]: source for source in named if roles.count(source["role"]) == 1}
-    names = card.facts["columns"]
-    given = {"pairs": pairs, "corpus": corpus}
-    missing = [role for role in card.facts.get("not_on_hub", []) if given[role] is None]
-    if missing:
-        raise InputError(
-            f"{_name(card)} was mined from {' and '.join(missing)} that did not come from the Hub at a known commit: "
-            f"give them again, {' and '.join(f'{role}= (--{role})' for role in missing)}"
-        )
-    if pairs is None:
-        loaded = _from_hub(card, sources["pairs"], names)
-    elif isinstance(pairs, str | Path):
-        loaded = loading.load_pairs(str(pairs))
-    else:
-        loaded = Pairs(pairs, None, names["anchor"], names["positive"])
-    documents = loaded.corpus
-    if corpus is not None:
-        documents = corpora.load_corpus(str(corpus)) if isinstance(corpus, str | Path) else corpus
-    elif documents is None and "corpus" in sources:
-        documents = _corpus_from_hub(card, sources["corpus"])
-    return replace(loaded, corpus=documents, anchor=names["anchor"], positive=names["positive"])
-
-
-def _from_hub(card: Provenance, source: Mapping[str, Any], names: Mapping[str, str]) -> Pairs:
-    place = f"{source['id']}@{source['revision']}" + (f":{source['config']}" if "config" in source else "")
-    plain: dict[str, Any] = {} if "layout" in source else {"anchor": names["anchor"], "positive": names["positive"]}
-    plain |= source.get("read_as", {})
-    try:
-        return loading.load_pairs(place, source.get("split"), **plain)
-    except InputError as error:
-        raise _gone(card, "pairs", source, error) from error
-
-
-def _corpus_from_hub(card: Provenance, source: Mapping[str, Any]) -> Any:
-    place = f"{source['id']}@{source['revision']}" + (f":{source['config']}" if "config" in source else "")
-    try:
-        rows = files.only_split(files.load_any(place, source.get("split")))
-        text = source.get("text", "text")
-        return Corpus.from_dataset(rows, text=text, id=source.get("id_column"), title=source.get("title"))
-    except InputError as error:
-        raise _gone(card, "corpus", source, error) from error
-
-
-def _gone(card: Provenance, role: str, source: Mapping[str, str], error: Exception) -> InputError:
-    return InputError(
-        f"the {role} of {_name(card)} came from {source['id']} at revision {source['revision']}, which "
-        f"cannot be loaded ({error}); where it has moved, or you have a copy, give it: {role}= (--{role})"
-    )
 
 
 # What came out.
