@@ -145,7 +145,7 @@ def _recipe(card: Provenance, models: Mapping[str, str], trust: bool) -> Recipe:
         name = missing[0]
         if re.fullmatch(rf"{SERVER}(-\d+)?", name):
             raise InputError(
-                f"{name_of(card)} was mined with a teacher behind a server whose address is not published: give that of "
+                f"{name_of(card)} has a teacher behind a server whose address is not published: give that of "
                 f"one that serves the same model, models={{{name!r}: 'http://host:8080'}} (--model {name}=URL)"
             )
         raise InputError(

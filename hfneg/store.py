@@ -83,7 +83,7 @@ def checked_root() -> Path:
     return folder
 
 
-def _made_root() -> Path:
+def made_root() -> Path:
     """The store's folder, made if need be; what dead processes left in it is deleted when this process first asks."""
     folder = checked_root()
     if not (folder / store_layout.MARKER).is_file():
@@ -227,7 +227,7 @@ def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
 def scratch_folder(path: Path | None = None) -> Iterator[Path]:
     """An empty folder inside the store that is gone when the block ends, unless it was renamed."""
     with _store_is_writable():
-        folder = path or _made_root() / store_layout.SCRATCH / new_owner()
+        folder = path or made_root() / store_layout.SCRATCH / new_owner()
         folder.mkdir(parents=True)
     try:
         with disk_full_is_said():
@@ -253,7 +253,7 @@ def _store_is_writable() -> Iterator[None]:
 def lock(kind: str, digest: str) -> FileLock:
     """The lock under which this artefact is built (a file beside it)."""
     with _store_is_writable():
-        parent = _made_root() / kind
+        parent = made_root() / kind
         parent.mkdir(exist_ok=True)
     return FileLock(parent / f".{digest}.lock")
 
