@@ -146,8 +146,8 @@ def _leaving_nothing(*given: Any) -> Iterator[None]:
         try:
             stored = [one.corpus if isinstance(one, Pairs) else one for one in given]
             reached = [before / "corpus" / one.digest for one in stored if isinstance(one, Corpus)]
+            store.made_root()
             for artefact in (*reached, *(before / "candidates").glob("*")):
-                store.made_root()
                 link = store.artefact(artefact.parent.name, artefact.name)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(artefact, target_is_directory=True)
