@@ -31,9 +31,11 @@ def read_documents(
     return _rows(dataset, text, id, title)
 
 
-def document_text(title: str | None, text: str) -> str:
-    """Title, newline, text; the text alone where there is no title."""
-    return f"{title}\n{text}" if title else text
+def document_text(title: str | None, text: str | None) -> str:
+    """Title, newline, text; the one alone where the other is missing or empty."""
+    if title and (text is None or not text.strip()):
+        return title
+    return f"{title}\n{text}" if title else text or ""
 
 
 def _rows(dataset: Iterable[Mapping[str, Any]], text: str, id: str | None, title: str | None) -> Iterator[Document]:
@@ -43,7 +45,7 @@ def _rows(dataset: Iterable[Mapping[str, Any]], text: str, id: str | None, title
         value = _field(row, text, "text of a document")
         heading = _field(row, title, "title of a document") if title is not None else None
         for what, content in (("text", value), ("title", heading)):
-            if content is None and what == "title":
+            if content is None and (what == "title" or heading):
                 continue
             if not isinstance(content, str):
                 raise DocumentError(
