@@ -17,9 +17,13 @@ NOT_EXAMINED = 6
 PROMOTED = 7
 RELAXED = 8
 FILLED = 9
+CONTAINED = 11  # 10 is spoken for
+EMPTY = 12
 FIRST_FILTER = 16
 
-GUARDED = (KNOWN_POSITIVE, OWN_TEXT, NEAR_POSITIVE, REPEAT)
+GUARDED = (KNOWN_POSITIVE, OWN_TEXT, NEAR_POSITIVE, REPEAT, CONTAINED, EMPTY)
+ALIKE = (NEAR_POSITIVE, CONTAINED)
+"""What the guard finds by comparing a candidate with the positives."""
 
 FIXED = {
     SELECTED: "selected",
@@ -32,6 +36,8 @@ FIXED = {
     PROMOTED: "promoted",
     RELAXED: "relaxed",
     FILLED: "filled",
+    CONTAINED: "contained",
+    EMPTY: "empty",
 }
 MEANING = {
     "selected": "became a hard negative",
@@ -44,6 +50,8 @@ MEANING = {
     "promoted": "became an extra positive",
     "relaxed": "was dropped by a filter and taken back, because its anchor was short",
     "filled": "is a random document, because its anchor was short",
+    "contained": "contains a positive, or lies inside one",
+    "empty": "is empty, or only white space",
 }
 
 
