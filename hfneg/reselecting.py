@@ -17,7 +17,7 @@ from hfneg.mined_ledger import MinedLedger
 from hfneg.part_files import save_arrays, save_table, whole
 from hfneg.pipeline import Mine
 from hfneg.provenance import models_of
-from hfneg.recipe import SLOTS, Recipe
+from hfneg.recipe import SLOTS, Recipe, as_mined
 from hfneg.reopening import reopen_anchors
 from hfneg.replaying import LedgerRetrieve, LedgerTeacher, Replay, needs_teacher, with_all_scores
 from hfneg.run_folder import RunFolder, check, clear
@@ -155,7 +155,7 @@ def replayed_transform(source: MinedLedger, policy: Recipe, anchors: Any) -> Min
 
 def slots_of(source: MinedLedger) -> dict[str, Any]:
     """The folder's recipe as text, slot by slot."""
-    slots: dict[str, Any] = yaml.safe_load(source.summary["recipe"])
+    slots: dict[str, Any] = yaml.safe_load(as_mined(source.summary["recipe"]))
     return slots
 
 

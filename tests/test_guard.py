@@ -53,11 +53,12 @@ def alike(one: str, other: str, share: float) -> bool:
 
 
 def inside(one: str, other: str, share: float) -> bool:
-    """The definition: of texts of unlike lengths, and at least 32 shingles each, this share of the smaller set is in the
-    larger one."""
+    """The definition: lengths that differ by more than a tenth, at least 32 shingles each, and of the smaller set this
+    share in the larger one."""
     lengths = sorted(len(text.encode()) for text in (one, other))
     a, b = shingles(one), shingles(other)
-    return lengths[0] / max(lengths[1], 1) < 0.9 and min(len(a), len(b)) >= 32 and len(a & b) / min(len(a), len(b)) >= share
+    smaller = min(len(a), len(b))
+    return lengths[0] / max(lengths[1], 1) < 0.9 and smaller >= 32 and len(a & b) / smaller >= share
 
 
 def oracle(
@@ -291,7 +292,7 @@ def test_thresholds_are_checked(share: Any, setting: str) -> None:
 
 # Texts inside others. Windows over one long text: the positive is one of them.
 
-FILLER = "In 1906 the ground moved by six metres near Olema. Surveyors walked along the fence lines and drew the offset. "
+FILLER = "In 1906 the ground moved by six metres near Olema. Surveyors walked along the fence lines and drew it. "
 LEAK = "A fault slips when the stress along it exceeds the friction that holds its two sides together."
 AROUND = f"{FILLER}{LEAK} {FILLER[::-1]}"
 

@@ -53,6 +53,11 @@ def near_positive(facts: Facts) -> Mask:
     return facts.near_positive
 
 
+def contained(facts: Facts) -> Mask:
+    """Filled by the second pass."""
+    return facts.contained
+
+
 def anchor_as_negative(facts: Facts) -> Mask:
     """Equal or nearly equal to the anchor."""
     return same_as_anchor(facts) | facts.near_anchor
@@ -141,6 +146,14 @@ CHECKS = (
         "negatives",
         "is a near-duplicate of a positive of the same anchor",
         near_positive,
+    ),
+    Check(
+        "contained",
+        "negatives",
+        "error",
+        "negatives",
+        "contains a positive of the same anchor, or lies inside one",
+        contained,
     ),
     Check(
         "anchor_as_negative",

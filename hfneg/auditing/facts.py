@@ -64,7 +64,7 @@ class Facts:
     nothing but white space. whole: bool [rows]; bad_positive: bool [rows]; bad, above: bool [negatives]: see
     `reading`. repeated: bool [rows], an earlier row has the same texts. places: int64 [positives], the text's
     position in `texts`. anchor_ids: int32 [rows], negative_ids: int32 [negatives], or empty. near_positive,
-    near_anchor: bool [negatives], filled by the second pass.
+    near_anchor, contained: bool [negatives], filled by the second pass.
     """
 
     numbering: Numbering
@@ -88,6 +88,7 @@ class Facts:
     sources: dict[str, int]
     near_positive: Mask
     near_anchor: Mask
+    contained: Mask
 
     @property
     def rows(self) -> int:
@@ -204,6 +205,7 @@ class Reader:
             sources=dict(self.sources.most_common()),
             near_positive=np.zeros(len(negatives), dtype=bool),
             near_anchor=np.zeros(len(negatives), dtype=bool),
+            contained=np.zeros(len(negatives), dtype=bool),
         )
 
 

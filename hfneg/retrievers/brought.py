@@ -61,7 +61,9 @@ def candidates_from(
         raise EmptyInputError("candidates_from was given no rows")
     several = [len(lists) for lists in given.values() if len(lists) > 1]
     if several:
-        log.info("%d anchors stand in several rows (%d in all): their candidates are joined", len(several), sum(several))
+        log.info(
+            "%d anchors stand in several rows (%d in all): their candidates are joined", len(several), sum(several)
+        )
     return BroughtCandidates(_write({text: _joined(lists) for text, lists in given.items()}), name)
 
 
