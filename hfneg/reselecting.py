@@ -282,11 +282,12 @@ class _Run:
         before, teacher = self.source.summary, self.transform.select.policy.teacher
         recipe = self.policy.model_copy(update={"teacher": teacher})
         hidden = None if before["identity"]["hidden"] is None else counts
-        summary = summarize(self.transform, recipe, selections, before["rows"], hidden)
+        entries = self.folder.folder("finished", "ledger")
+        summary = summarize(self.transform, recipe, selections, before["rows"], hidden, entries)
         summary |= {name: before[name] for name in KEPT if name in before}
         filters = {step.__name__ for step in (*FILTERS, *map(type, self.policy.filters))}
         kept = [model for model in before.get("models", []) if model["step"] not in filters]
-        summary["models"] = [*kept, *models_of(Recipe(filters=self.policy.filters))]
+        summary["models"] = [*kept, *models_of(Recipe().model_copy(update={"filters": self.policy.filters}))]
         if "deeper" in before:
             searched = {name: before["deeper"][name] for name in ("k", "anchors", "candidates")}
             summary["deeper"] = {**searched, "still_short": summary["short"]["anchors"]}

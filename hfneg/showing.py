@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from hfneg import guard_takes
 from hfneg.errors import SettingError, near_miss
 from hfneg.filters import meaning_of
 
@@ -66,6 +68,9 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
     remarks += _shortfall_lines(facts)
     if facts["added_positives"]:
         remarks.append(f"{_several(facts['added_positives'], 'positive')} not in the corpus, and added to it")
+    if facts.get("empty_documents"):
+        remarks.append(f"{_several(facts['empty_documents'], 'empty document')}: never a candidate")
+    remarks += [f"[yellow]{escape(guard_takes.in_words(took))}[/yellow]" for took in facts.get("guard_takes", [])]
     if "teacher" in facts:
         remarks.append(_teacher_line(facts["teacher"]))
     hidden = facts.get("hidden_positives")

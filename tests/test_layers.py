@@ -33,7 +33,7 @@ pool
 outcome
 retrievers teachers filters sampling promotion formats fusion
 guard searching scoring hubs
-short
+short guard_takes
 retrieve policy step_text
 deepening select selections ledger
 pipeline
