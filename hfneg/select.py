@@ -125,14 +125,13 @@ class Select(Transform):
 
     def say_guard(self, outcome: Outcome) -> None:
         """A warning for the first batch of a process of which the guard takes much."""
-        if not self._said_guard and (
-            takes := guard_takes.in_a_batch(outcome.pool, outcome.verdicts, self.policy.guard)
-        ):
+        if not self._said_guard:
+            takes = guard_takes.in_a_batch(outcome.pool, outcome.verdicts, self.policy.guard)
             guard_takes.say(takes)
-            self._said_guard.append(True)
+            self._said_guard.extend(takes)
 
     @cached_property
-    def _said_guard(self) -> list[bool]:
+    def _said_guard(self) -> list[guard_takes.Took]:
         return []
 
     def refuse_batches(self) -> None:

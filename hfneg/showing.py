@@ -123,13 +123,15 @@ def exported(console: Console, path: Path, format: str, written: int, opens: boo
     line = f"{_several(written, 'row')} as {format} in {path}"
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if opens:
-        code = f'load_dataset("parquet", data_files="{path}")'
+        from hfneg.formats.writing import OPENED_BY, kind_of
+
+        code = f'load_dataset("{OPENED_BY[kind_of(path)[0]]}", data_files="{path}")'
         console.print(f"  {code}  # what the trainer eats", highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def formats(console: Console, *groups: Mapping[str, Callable[..., Any]]) -> None:
     """Name and first sentence of each format: those for sentence-transformers, then other tools' files."""
-    titles = ("For the trainers of sentence-transformers, a parquet file:", "For other tools:")
+    titles = ("For the trainers of sentence-transformers, a file (.parquet, .jsonl, .json, .csv):", "For other tools:")
     for title, known in zip(titles, groups, strict=True):
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for name, function in known.items():

@@ -25,8 +25,10 @@ def summarize(
     hidden: HiddenCount | None,
     ledger: Path,
 ) -> dict[str, Any]:
-    """The facts of a finished run; `rows` are counted by split, `hidden` is there where a column was hidden, `ledger` is
-    the folder of its files."""
+    """The facts of a finished run.
+
+    `rows` are counted by split, `hidden` is there where a column was hidden, `ledger` is the folder of its files.
+    """
     names, anchors = transform.select.policy.verdict_names, transform.anchors
     summary: dict[str, Any] = {
         "hfneg": __version__,

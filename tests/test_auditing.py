@@ -439,7 +439,7 @@ def test_windows_that_hold_a_positive_are_found() -> None:
 
 
 def test_audit_finds_what_was_mined_without_containment(tmp_path: Path) -> None:
-    """A folder that was mined before the guard looked for it: `hfneg audit` names it and ends with 1, and `--fix` writes
+    """A folder that was mined before the guard looked for it: `hfneg audit` names it and ends with 1, `--fix` writes
     a copy without; mined with the guard as it is now, the folder is clean."""
     passages = [f"{text} {text[::-1]}" for text in BASE[:5]]
     windows = [f"{a} {b}" for a, b in itertools.pairwise(passages)]
