@@ -114,7 +114,7 @@ def reselect(
 def policy_recipe(
     source: MinedLedger, given: Mapping[str, Any], settings: Sequence[str], *, trust: bool = False
 ) -> Recipe:
-    """The policy slots of the folder's own recipe, with what was given in their place; the other slots are defaults.
+    """The policy slots of the folder's own recipe, with what was given in its place, and how long its lists are as `k`.
 
     Raises RecipeError for a setting of another slot, or a step of the folder's recipe that cannot be read.
     """
@@ -127,15 +127,16 @@ def policy_recipe(
             )
     own = {name: value for name, value in slots_of(source).items() if name in POLICY and given.get(name) is None}
     try:
-        recipe = Recipe.from_yaml(yaml.safe_dump(own), trust=trust)
+        slots = Recipe.slots(yaml.safe_dump(own), trust=trust)
     except RecipeError as error:
         raise RecipeError(
             f"the recipe of {source.folder} cannot be read ({error}); give that slot in Python, as in "
             "hfneg.reselect(..., filters=[...])"
         ) from error
-    slots = {name: getattr(recipe, name) for name in POLICY}
     slots |= {name: value for name, value in given.items() if value is not None}
-    return Recipe(**slots).with_settings(settings, trust=trust)
+    searched = slots_of(source)  # how long lists can be, so that what cannot be had of them is refused
+    k = max(searched.get("k", 1), searched.get("deeper") or 0) * len(source.names)
+    return Recipe(**slots, k=k).with_settings(settings, trust=trust)
 
 
 def replayed_transform(source: MinedLedger, policy: Recipe, anchors: Any) -> Mine:

@@ -34,6 +34,7 @@ outcome
 retrievers teachers filters sampling promotion formats fusion
 guard searching scoring hubs
 short guard_takes
+reach
 retrieve policy step_text
 deepening select selections ledger
 pipeline

@@ -746,7 +746,7 @@ def test_a_secret_in_the_rows_is_not_shown(tmp_path: Path) -> None:
     token = "hf_" + "y" * 30
     rows = pairs().select(range(8)).map(lambda row, i: {"query": f"{token} {row['query']}"} if i == 1 else {},
                                         with_indices=True)  # fmt: skip
-    hfneg.mine(rows, documents(40), hfneg.Recipe(k=5), out=tmp_path / "mined", **NAMES)
+    hfneg.mine(rows, documents(40), hfneg.Recipe(k=7), out=tmp_path / "mined", **NAMES)
     hfneg.publish(tmp_path / "mined", "org/rows", dry_run=tmp_path / "dry", audit=False)
     _, body = card_of(tmp_path / "dry")
     assert token not in body
