@@ -212,7 +212,7 @@ def export(
         str, typer.Option(metavar="NAME", help="tuples, triplets, flagembedding, ...; --list shows all.")
     ] = "tuples",
     to: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="To write (a folder for pylate).", show_default=False)
+        Path | None, typer.Option("--out", metavar="FILE", help="To write: .parquet, .jsonl, ...", show_default=False)
     ] = None,
     split: Annotated[str | None, typer.Option(metavar="NAME", help="Which split, if there are several.")] = None,
     n: Annotated[

@@ -55,6 +55,10 @@ def audit(
     near_duplicate: Annotated[
         float, typer.Option(metavar="SHARE", rich_help_panel=LIMITS, help="How alike near-duplicates are.")
     ] = 0.9,
+    contained: Annotated[
+        float,
+        typer.Option(metavar="SHARE", rich_help_panel=LIMITS, help="How much of a text inside another is in it."),
+    ] = 0.95,
     max_rate: Annotated[
         float, typer.Option(metavar="SHARE", rich_help_panel=LIMITS, help="Tolerated share of each error.")
     ] = 0.0,
@@ -106,6 +110,7 @@ def audit(
         qrels_split=qrels_split,
         reference=reference,
         near_duplicate=near_duplicate,
+        contained=contained,
         max_rate=max_rate,
         max_false_negatives=max_false_negatives,
         fix=fix,

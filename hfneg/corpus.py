@@ -185,6 +185,18 @@ class Corpus:
         """int64 [len + 1]: byte offsets of the texts, so that lengths are known without reading a text."""
         return np.frombuffer(self._texts.buffers()[1], dtype=np.int64)
 
+    @cached_property
+    def empty_rows(self) -> Rows:
+        """int64: the documents that are empty or only white space, ascending; no retriever's candidates."""
+        return np.flatnonzero(self.normal_hashes == hash_normal_forms([""])[0])
+
+    @property
+    def empty_documents(self) -> int:
+        """How many of the given documents are in `empty_rows`."""
+        if not len(self.empty_rows):
+            return 0
+        return int(np.isin(self._id_index.entries()[1], self.empty_rows).sum())
+
     def __len__(self) -> int:
         return self._facts["documents"]
 

@@ -1,7 +1,8 @@
 """The leakage guard: what is never a negative, whatever the policy says.
 
-Known positives of the anchor; documents that differ from one in case, white space or Unicode form only, or
-are near-duplicates of one; the anchor's own text, exact or nearly; repeats of an earlier candidate.
+Known positives of the anchor; documents that differ from one in case, white space or Unicode form only, are
+near-duplicates of one, contain one or lie inside one; the anchor's own text, exact or nearly; repeats of an earlier
+candidate; empty documents.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import pyarrow.compute as pc
 from hfneg import verdicts
 from hfneg.batches import Lists
 from hfneg.candidates import is_given, is_positive
-from hfneg.near import near_duplicates
+from hfneg.hashing import hash_normal_forms
+from hfneg.near import LEAST, Sampled
 from hfneg.pool import Pool
 from hfneg.step import Step, check, is_number
 
@@ -26,6 +28,7 @@ Mask = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.uint8]
 READ = 64_000_000
 """Bytes of candidates' texts that are compared at a time."""
+EMPTY = hash_normal_forms([""])[0]
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,22 @@ class Guard(Step):
         near_duplicate: two texts are near-duplicates when their lengths and their sets of 8-byte shingles
             (of the normal form) agree to at least this share: min/max of the lengths, Jaccard similarity of
             the sets (Broder 1997). None: only equality of the normal forms counts.
+        contained: a candidate contains a positive, or lies inside one, when their lengths differ by more than a tenth
+            and of the smaller set of shingles at least this share is in the larger one (Broder's containment): chunks
+            of one document, windows around it.
+            Texts of fewer than 32 distinct shingles (39 letters) are left out, for a name or a date stands in many
+            documents. A document that contains the anchor's text is no leak: pages quote questions. None: nothing is
+            looked for inside anything.
     """
 
     near_duplicate: float | None = 0.9
+    contained: float | None = 0.95
 
     def __post_init__(self) -> None:
-        t = self.near_duplicate
-        good = t is None or (is_number(t) and 0.5 <= t <= 1.0)
-        check(good, self, "near_duplicate", t, "None or a share from 0.5 to 1.0")
+        for setting in ("near_duplicate", "contained"):
+            t = getattr(self, setting)
+            good = t is None or (is_number(t) and 0.5 <= t <= 1.0)
+            check(good, self, setting, t, "None or a share from 0.5 to 1.0")
 
     def verdicts(self, pool: Pool) -> Codes:
         """uint8 [m]: a code of `hfneg.verdicts`; `SPARE` where the guard has nothing to say."""
@@ -52,16 +63,24 @@ class Guard(Step):
         positive = is_positive(pool.anchors, pool.numbers, pool.owners, pool.rows)
         own = normal == pool.anchor_hashes
         near_positive = _same_as_positive(pool, normal)
-        if self.near_duplicate is not None:
-            near_own, near = _near_duplicates(pool, ~positive, self.near_duplicate)
-            own |= near_own
-            near_positive |= near
-        given = is_given(pool.anchors, pool.numbers, pool.owners, pool.rows)
+        alike = _alike(pool, ~positive, self)
+        given = is_given(pool.anchors, pool.numbers, pool.owners, pool.rows)  # somebody has looked at these
         codes[_repeats(pool, normal, given)] = verdicts.REPEAT
-        codes[near_positive & ~given] = verdicts.NEAR_POSITIVE  # somebody looked at a given one
-        codes[own] = verdicts.OWN_TEXT
+        codes[alike.contained & ~given] = verdicts.CONTAINED
+        codes[(near_positive | alike.near) & ~given] = verdicts.NEAR_POSITIVE
+        codes[own | alike.own] = verdicts.OWN_TEXT
+        codes[normal == EMPTY] = verdicts.EMPTY
         codes[positive] = verdicts.KNOWN_POSITIVE
         return codes
+
+
+@dataclass(frozen=True)
+class Alike:
+    """bool [m] each: like the anchor's own text, like a known positive, in one or around one."""
+
+    own: Mask
+    near: Mask
+    contained: Mask
 
 
 def pairs_in(owners: Rows, hashes: npt.NDArray[np.uint64], known_owners: Rows, known: npt.NDArray[np.uint64]) -> Mask:
@@ -87,22 +106,27 @@ def _repeats(pool: Pool, normal: npt.NDArray[np.uint64], given: Mask) -> Mask:
     return same
 
 
-def _near_duplicates(pool: Pool, asked: Mask, share: float) -> tuple[Mask, Mask]:
-    """(near the anchor's own text, near a known positive) of those asked about; only texts of like length are read."""
-    own, near = np.zeros(len(pool), dtype=bool), np.zeros(len(pool), dtype=bool)
+def _alike(pool: Pool, asked: Mask, guard: Guard) -> Alike:
+    """Of those asked about; only texts are read whose lengths make one of the answers possible."""
+    found = Alike(*(np.zeros(len(pool), dtype=bool) for _ in range(3)))
     n, positives = len(pool.numbers), pool.positives
     owners = np.concatenate([np.arange(n), positives.owners])  # targets: the anchors' own texts, the positives
     target_lengths = np.concatenate([_anchor_lengths(pool), _lengths(pool, positives.flat)])
     lengths = _lengths(pool, pool.rows)
-    fitting = np.flatnonzero(asked & _length_fits(pool.owners, lengths, owners, target_lengths, share))
-    targets = np.flatnonzero(_length_fits(owners, target_lengths, pool.owners, lengths, share))
-    targets = targets[np.argsort(owners[targets], kind="stable")]
-    by_owner = _by_owner(pool.owners[fitting], fitting, n), _by_owner(owners[targets], targets, n)
+    fitting, targets = np.zeros(len(pool), dtype=bool), np.zeros(len(owners), dtype=bool)
+    if guard.near_duplicate is not None:
+        fitting |= asked & _length_fits(pool.owners, lengths, owners, target_lengths, guard.near_duplicate)
+        targets |= _length_fits(owners, target_lengths, pool.owners, lengths, guard.near_duplicate)
+    if guard.contained is not None:
+        long = (target_lengths >= LEAST) & (np.arange(len(owners)) >= n)
+        fitting |= asked & (lengths >= LEAST) & np.isin(pool.owners, owners[long])
+        targets |= long & np.isin(owners, pool.owners[fitting])
+    ours, theirs = np.flatnonzero(fitting), np.flatnonzero(targets)
+    theirs = theirs[np.argsort(owners[theirs], kind="stable")]
+    by_owner = _by_owner(pool.owners[ours], ours, n), _by_owner(owners[theirs], theirs, n)
     for block in _blocks(pool, by_owner[0]):
-        candidates, is_own = _near_pairs(pool, by_owner[0].take(block), by_owner[1].take(block), share)
-        own[candidates[is_own]] = True
-        near[candidates[~is_own]] = True
-    return own, near
+        _compare(pool, by_owner[0].take(block), by_owner[1].take(block), guard, found)
+    return found
 
 
 def _blocks(pool: Pool, fitting: Lists) -> Iterator[Rows]:
@@ -118,23 +142,26 @@ def _blocks(pool: Pool, fitting: Lists) -> Iterator[Rows]:
             yield block
 
 
-def _near_pairs(pool: Pool, fitting: Lists, targets: Lists, share: float) -> tuple[Rows, Mask]:
-    """(candidate, whether it is the anchor's own text that it is near to) for each near-duplicate found.
-
-    A target below n is the n-th anchor's own text, from n on a positive.
-    """
+def _compare(pool: Pool, fitting: Lists, targets: Lists, guard: Guard, found: Alike) -> None:
+    """Fill `found` for some candidates. A target below n is the n-th anchor's own text, from n on a positive."""
     n = len(pool.numbers)
     is_own = targets.flat < n
     positives = pool.positives.flat[targets.flat[~is_own] - n]
     read, place = np.unique(np.concatenate([pool.rows[fitting.flat], positives]), return_inverse=True)
     anchors = pool.numbers[targets.flat[is_own]]
-    texts = pa.concat_arrays([pool.corpus.texts(read), pool.anchors.texts(anchors)])
+    texts = Sampled(pa.concat_arrays([pool.corpus.texts(read), pool.anchors.texts(anchors)]))
     numbers = np.empty(len(targets.flat), dtype=np.int64)
     numbers[is_own] = len(read) + np.arange(len(anchors))
     numbers[~is_own] = place[len(fitting.flat) :]
-    left, right = Lists(fitting.indptr, place[: len(fitting.flat)]), Lists(targets.indptr, numbers)
-    i, j = near_duplicates(texts, left, right, share)
-    return fitting.flat[i], is_own[j]
+    left = Lists(fitting.indptr, place[: len(fitting.flat)])
+    if guard.near_duplicate is not None:
+        i, j = texts.near_duplicates(left, Lists(targets.indptr, numbers), guard.near_duplicate)
+        found.own[fitting.flat[i[is_own[j]]]] = True
+        found.near[fitting.flat[i[~is_own[j]]]] = True
+    if guard.contained is not None:
+        right = _by_owner(targets.owners[~is_own], numbers[~is_own], len(targets))
+        i, _ = texts.contained(left, right, guard.contained)
+        found.contained[fitting.flat[i]] = True
 
 
 def _by_owner(owners: Rows, values: Rows, n: int) -> Lists:

@@ -131,10 +131,10 @@ class _Run:
         """From nothing, or from wherever an earlier run was cut off, to the finished folder."""
         self._say_size()
         selections = self._choose()
-        counts = self._write_rows(selections)
-        finished = self.folder.folder("finished")
+        counts, finished = self._write_rows(selections), self.folder.folder("finished")
         own = {name: self._rows_of(name) for name in self.splits}
-        summary = summarize(self.transform, self.recipe, selections, own, None if self.hidden is None else counts)
+        found = None if self.hidden is None else counts
+        summary = summarize(self.transform, self.recipe, selections, own, found, finished / "ledger")
         summary["datasets"] = self.came_from
         (finished / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
         card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished), finished)

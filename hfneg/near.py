@@ -1,7 +1,8 @@
-"""Near-duplicates among texts: sets of 8-byte shingles of the normal form, compared exactly.
+"""Near-duplicates among texts, and texts inside others: sets of 8-byte shingles of the normal form, compared exactly.
 
 Two texts are near-duplicates at a share when their lengths (min/max, in bytes) and their sets of shingles
-(Jaccard similarity) agree to at least it.
+(Jaccard similarity) agree to at least it. Of two texts of unlike lengths (min/max below LIKE) one contains the other at
+a share when of the smaller set at least that share is in the larger one, and both have at least LEAST shingles.
 
 Source: Broder, "On the resemblance and containment of documents", 1997, for the shingles and for comparing
 a sample of them first. Here the sample only rules pairs out, so that the answer is exact.
@@ -10,6 +11,8 @@ a sample of them first. Here the sample only rules pairs out, so that the answer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -25,6 +28,13 @@ Mask = npt.NDArray[np.bool_]
 WIDTH = 8
 ALL = 2**64 - 1
 SAMPLE = ALL // 8  # the shingles with the least values, an eighth of all
+WIDER = ALL // 4  # a quarter: of texts of any lengths an eighth would rule out too few
+LEAST = 32
+"""Distinct shingles (39 letters) that a text needs to be looked for inside another, or another inside it: names, dates
+and answers of a few words stand in many documents that are not relevant."""
+LIKE = 0.9
+"""Of texts of lengths that are so much alike, whether they are near-duplicates is the question: variants of one text
+lie in one another nearly, too."""
 BLOCK = 2_000
 READ, PAIRS = 64_000_000, 2_000_000  # of `near_earlier`: bytes of texts, and pairs, at a time
 
@@ -49,28 +59,74 @@ def similar_pairs(sets: Lists, left: Lists, right: Lists, share: float) -> tuple
 
 
 def near_duplicates(texts: pa.LargeStringArray, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
-    """Pairs of one owner whose texts are near-duplicates; `left`, `right` and the result as in `similar_pairs`.
+    """Pairs of one owner whose texts are near-duplicates; `left`, `right` and the result as in `similar_pairs`."""
+    return Sampled(texts, SAMPLE).near_duplicates(left, right, share)
 
-    A sample of the shingles (about as many bytes as the text has) is made of every text, the whole set only
-    of those that the samples leave.
-    """
-    from hfneg import near_kernels
 
-    lengths = pc.binary_length(texts).to_numpy()
-    sample, windows = _in_blocks(texts, SAMPLE)
-    i, j = near_kernels.possible_pairs(
-        sample.flat,
-        sample.indptr,
-        windows,
-        lengths,
-        left.indptr,
-        left.flat,
-        right.indptr,
-        right.flat,
-        float(share),
-    )
-    alike = _confirmed(texts, left.flat[i], right.flat[j], share)
-    return i[alike], j[alike]
+def contained(texts: pa.LargeStringArray, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+    """Pairs of one owner of which one text contains the other; `left`, `right` and the result as in `similar_pairs`."""
+    return Sampled(texts).contained(left, right, share)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Texts to compare. A sample of the shingles, those up to `limit`, is made of every text; the whole set only of
+    those that the samples leave."""
+
+    texts: pa.LargeStringArray
+    limit: int = WIDER
+
+    @cached_property
+    def _sample(self) -> tuple[Lists, Rows]:
+        return _in_blocks(self.texts, self.limit)
+
+    @cached_property
+    def _lengths(self) -> Rows:
+        lengths: Rows = pc.binary_length(self.texts).to_numpy()
+        return lengths
+
+    def near_duplicates(self, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+        """See the function of this name."""
+        from hfneg import near_kernels
+
+        sample, windows = self._sample
+        i, j = near_kernels.possible_pairs(
+            sample.flat,
+            sample.indptr,
+            windows,
+            self._lengths,
+            left.indptr,
+            left.flat,
+            right.indptr,
+            right.flat,
+            float(share),
+        )
+        alike = _confirmed(self.texts, left.flat[i], right.flat[j], share)
+        return i[alike], j[alike]
+
+    def contained(self, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+        """See the function of this name."""
+        from hfneg import near_kernels
+
+        sample, windows = self._sample
+        i, j = near_kernels.possibly_contained_pairs(
+            sample.flat,
+            sample.indptr,
+            windows,
+            self._lengths,
+            left.indptr,
+            left.flat,
+            right.indptr,
+            right.flat,
+            float(share),
+            LEAST,
+            LIKE,
+        )
+        sets, one, other = _pairs(self.texts, left.flat[i], right.flat[j])
+        inside, _ = near_kernels.contained_pairs(
+            sets.flat, sets.indptr, one.indptr, one.flat, other.indptr, other.flat, float(share), LEAST
+        )
+        return i[inside], j[inside]
 
 
 def near_earlier(take: Callable[[Rows], pa.LargeStringArray], lengths: Rows, lists: Lists, share: float) -> Mask:
@@ -121,11 +177,16 @@ def _earlier(texts: pa.LargeStringArray, lists: Lists, share: float) -> Rows:
 
 def _confirmed(texts: pa.LargeStringArray, left: Rows, right: Rows, share: float) -> Rows:
     """Which of the pairs (left[i], right[i]) of texts have a Jaccard similarity of at least `share`."""
+    alike, _ = similar_pairs(*_pairs(texts, left, right), share)
+    return alike
+
+
+def _pairs(texts: pa.LargeStringArray, left: Rows, right: Rows) -> tuple[Lists, Lists, Lists]:
+    """(the whole sets, left, right) of pairs of texts, each pair an owner of its own."""
     read, place = np.unique(np.concatenate([left, right]), return_inverse=True)
     sets, _ = _in_blocks(texts.take(pa.array(read)), ALL)
     one_each = np.arange(len(left) + 1)
-    alike, _ = similar_pairs(sets, Lists(one_each, place[: len(left)]), Lists(one_each, place[len(left) :]), share)
-    return alike
+    return sets, Lists(one_each, place[: len(left)]), Lists(one_each, place[len(left) :])
 
 
 def _shingles(texts: Sequence[str], limit: int) -> tuple[Lists, Rows]:

@@ -152,3 +152,93 @@ def possible_earlier_pairs(
                     found = _appended(found, count, i, j)
                     count += 1
     return found[:count, 0].copy(), found[:count, 1].copy()
+
+
+@compiled
+def contained_pairs(
+    values: Any, ends: Any, left_ptr: Any, left: Any, right_ptr: Any, right: Any, share: float, least: int
+) -> Any:
+    """As `similar_pairs`: the sets have at least `least` elements, of the smaller at least `share` in the larger."""
+    found = np.empty((16, 2), dtype=np.int64)
+    count = 0
+    for owner in range(len(left_ptr) - 1):
+        for i in range(left_ptr[owner], left_ptr[owner + 1]):
+            a, a_end = ends[left[i]], ends[left[i] + 1]
+            for j in range(right_ptr[owner], right_ptr[owner + 1]):
+                b, b_end = ends[right[j]], ends[right[j] + 1]
+                smaller = min(a_end - a, b_end - b)
+                if smaller >= least and _in_common(values, a, a_end, b, b_end) / smaller >= share:
+                    found = _appended(found, count, i, j)
+                    count += 1
+    return found[:count, 0].copy(), found[:count, 1].copy()
+
+
+@compiled
+def _in_common(values: Any, a: int, a_end: int, b: int, b_end: int) -> int:
+    """How many elements are in both of the sets values[a:a_end] and values[b:b_end]."""
+    common = 0
+    while a < a_end and b < b_end:
+        if values[a] == values[b]:
+            common += 1
+            a += 1
+            b += 1
+        elif values[a] < values[b]:
+            a += 1
+        else:
+            b += 1
+    return common
+
+
+@compiled
+def _one_inside(values: Any, a: int, a_end: int, b: int, b_end: int, most_a: int, most_b: int) -> bool:
+    """Whether the other set lacks at most `most_a` elements of the first, or at most `most_b` of the second."""
+    while a < a_end and b < b_end and (most_a >= 0 or most_b >= 0):
+        if values[a] == values[b]:
+            a += 1
+            b += 1
+        elif values[a] < values[b]:
+            most_a -= 1
+            a += 1
+        else:
+            most_b -= 1
+            b += 1
+    return a_end - a <= most_a or b_end - b <= most_b
+
+
+@compiled
+def possibly_contained_pairs(
+    sample: Any,
+    ends: Any,
+    windows: Any,
+    lengths: Any,
+    left_ptr: Any,
+    left: Any,
+    right_ptr: Any,
+    right: Any,
+    share: float,
+    least: int,
+    like: float,
+) -> Any:
+    """As `contained_pairs`, but all pairs of unlike `lengths` (min/max below `like`) that the samples do not rule out.
+
+    A set of which a share s is in another lacks at most 1 - s of its elements there, and it has at most as many as its
+    text has windows. Its sample lacks no more.
+    """
+    found = np.empty((16, 2), dtype=np.int64)
+    count = 0
+    for owner in range(len(left_ptr) - 1):
+        for i in range(left_ptr[owner], left_ptr[owner + 1]):
+            x = left[i]
+            if windows[x] < least:
+                continue
+            most_x = int((1.0 - share) * windows[x] + 1e-6)
+            for j in range(right_ptr[owner], right_ptr[owner + 1]):
+                y = right[j]
+                most_y = int((1.0 - share) * windows[y] + 1e-6)
+                shorter, longer = min(lengths[x], lengths[y]), max(lengths[x], lengths[y])
+                if windows[y] < least or longer == 0 or shorter / longer >= like:
+                    continue
+                if _one_inside(sample, ends[x], ends[x + 1], ends[y], ends[y + 1], most_x, most_y):
+                    found = _appended(found, count, i, j)
+                    count += 1
+    return found[:count, 0].copy(), found[:count, 1].copy()

@@ -21,7 +21,8 @@ with ``trust=True``, because loading it runs its code.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from hfneg.fusion import RRF, Fusion
 from hfneg.guard import Guard
 from hfneg.pipeline import Mine
 from hfneg.promotion import Promote
+from hfneg.reach import refuse_too_few
 from hfneg.retrieve import Retrieve, source_names
 from hfneg.retrievers import BM25
 from hfneg.run_folder import fault_in
@@ -68,7 +70,8 @@ class Recipe(BaseModel):
         deeper: candidates per source in a second search for anchors with too few negatives; None: there is none.
         short: what becomes of anchors that have too few even so.
 
-    Raises RecipeError for an unknown slot, step or setting, with the near miss.
+    Raises RecipeError for an unknown slot, step or setting, with the near miss, and for settings by which no anchor can
+    get the sampler's n negatives.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -100,17 +103,18 @@ class Recipe(BaseModel):
             raise RecipeError(
                 f"recipe slot {slot!r}: {first['msg']}; {shown(first['input'])} was given{hint}"
             ) from None
-        source_names(self.retrievers)
+        names = source_names(self.retrievers)
         if self.deeper is not None and self.deeper <= self.k:
             raise RecipeError(
                 f"recipe slot 'deeper': it is {self.deeper}, but the first search already gives k={self.k} candidates "
                 "per source; say more than k, or leave it out"
             )
+        refuse_too_few(self.sampler.n, names, self.k, self.deeper, self.fusion, self.filters, self.short)
 
     @field_validator("retrievers", "filters", mode="before")
     @classmethod
-    def _as_tuple(cls, given: Any) -> Any:
-        return tuple(given) if isinstance(given, list | tuple) else (given,)
+    def _one_or_several(cls, given: Any) -> Any:
+        return _as_tuple(given)
 
     # From and to text.
 
@@ -129,12 +133,17 @@ class Recipe(BaseModel):
     @classmethod
     def from_yaml(cls, text: str, *, trust: bool = False) -> Recipe:
         """From YAML text; `trust` allows components named by import path."""
+        return cls(**cls.slots(text, trust=trust))
+
+    @staticmethod
+    def slots(text: str, *, trust: bool = False) -> dict[str, Any]:
+        """The slots of a recipe's YAML text, each read but not yet looked at together."""
         slots = parse_yaml(text, "the recipe")
         if slots is None:
             slots = {}
         if not isinstance(slots, dict):
             raise RecipeError(f"a recipe is a mapping of slots ({', '.join(SLOTS)}); this is a {type(slots).__name__}")
-        return cls(**{str(name): _slot(str(name), value, trust) for name, value in slots.items()})
+        return {str(name): _slot(str(name), value, trust) for name, value in slots.items()}
 
     def to_yaml(self) -> str:
         """YAML with one slot per step; a live object is written as its repr and cannot be read back."""
@@ -147,10 +156,10 @@ class Recipe(BaseModel):
 
         A step in a list is named by its class, its source name or its position; ``slot=STEP`` replaces a slot.
         """
-        recipe = self
+        slots = {name: getattr(self, name) for name in SLOTS}
         for setting in settings:
-            recipe = _changed(recipe, setting, trust)
-        return recipe
+            slots |= _changed(slots, setting, trust)
+        return Recipe(**slots) if settings else self
 
     # What it does.
 
@@ -173,19 +182,30 @@ class Recipe(BaseModel):
         )
 
 
+def as_mined(text: str) -> str:
+    """The text of a recipe that a finished run has left, in which what its version did not know is off."""
+    return re.sub(r"\bGuard\((near_duplicate=[^,()]*)\)", r"Guard(\1, contained=None)", text)
+
+
 SLOTS = tuple(Recipe.model_fields)
 NUMBERS = ("k", "deeper")
+LISTS = ("retrievers", "filters")
+
+
+def _as_tuple(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
 
 
 def _slot(name: str, value: Any, trust: bool) -> Any:
     if name in NUMBERS or name not in SLOTS or value is None:
         return value
-    if name in ("retrievers", "filters"):
+    if name in LISTS:
         return [parse_step(item, trust=trust) for item in (value if isinstance(value, list) else [value])]
     return parse_step(value, trust=trust)
 
 
-def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
+def _changed(slots: Mapping[str, Any], setting: str, trust: bool) -> dict[str, Any]:
+    """The slot that a setting changes, as it is then."""
     path, equals, text = setting.partition("=")
     slot, *rest = path.strip().split(".")
     if not equals or slot not in SLOTS:
@@ -193,7 +213,8 @@ def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
             f"{setting!r}: write slot.key=value or slot=value, with one of the slots {', '.join(SLOTS)}."
             f"{near_miss(slot, SLOTS)}"
         )
-    current = getattr(recipe, slot)
+    current = slots[slot]
+    current = _as_tuple(current) if slot in LISTS else current
     value = parse_yaml(text, repr(setting)) if rest else parse_setting(text, repr(setting))
     if not rest:
         new = _slot(slot, value, trust)
@@ -207,7 +228,7 @@ def _changed(recipe: Recipe, setting: str, trust: bool) -> Recipe:
     else:
         names = ", ".join(type(step).__name__ for step in current) if isinstance(current, tuple) else slot
         raise RecipeError(f"{setting!r}: say which step of {slot} ({names}), as in {slot}.STEP.key=value")
-    return Recipe(**{**{name: getattr(recipe, name) for name in SLOTS}, slot: new})
+    return {slot: new}
 
 
 def _position(steps: tuple[Any, ...], name: str, slot: str) -> int:

@@ -221,7 +221,7 @@ class Replay:
     ) -> None:
         self.ledger, self.policy, self.anchors = ledger, policy, anchors
         self.short = Keep() if short is None else short
-        self._guard = LedgerGuard(policy.guard.near_duplicate) if same_guard else None
+        self._guard = LedgerGuard(**policy.guard.settings()) if same_guard else None
         guard = self._guard or policy.guard
         parts = (policy.filters, policy.sampler, guard, policy.teacher, policy.promote)
         self._policies = [FullPolicy(*parts), Policy(*parts)] if policy.why_not_lazy is None else [Policy(*parts)]

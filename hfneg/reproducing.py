@@ -24,7 +24,7 @@ from hfneg.publishing.ids import IdRows
 from hfneg.publishing.layout import round_name
 from hfneg.publishing.named import Named
 from hfneg.publishing.origins import data_of, name_of
-from hfneg.recipe import Recipe
+from hfneg.recipe import Recipe, as_mined
 from hfneg.reopening import reopen_anchors
 
 LOCAL = re.compile(r"local:([^'\"\s,)]+)")
@@ -154,7 +154,7 @@ def _recipe(card: Provenance, models: Mapping[str, str], trust: bool) -> Recipe:
         )
     text = LOCAL.sub(lambda match: models[match.group(1)], card.recipe)
     try:
-        return Recipe.from_yaml(text, trust=trust)
+        return Recipe.from_yaml(as_mined(text), trust=trust)
     except RecipeError as error:
         raise RecipeError(f"the recipe of {name_of(card)}: {error}") from None
 

@@ -18,7 +18,7 @@ from hfneg.mined_ledger import MinedLedger
 from hfneg.part_files import save_arrays, save_table, whole
 from hfneg.pipeline import Mine
 from hfneg.provenance import models_of
-from hfneg.recipe import SLOTS, Recipe
+from hfneg.recipe import SLOTS, Recipe, as_mined
 from hfneg.reopening import reopen_anchors
 from hfneg.replaying import LedgerRetrieve, LedgerTeacher, Replay, needs_teacher, with_all_scores
 from hfneg.run_folder import RunFolder, clear, taken
@@ -119,7 +119,7 @@ def reselect(
 def policy_recipe(
     source: MinedLedger, given: Mapping[str, Any], settings: Sequence[str], *, trust: bool = False
 ) -> Recipe:
-    """The policy slots of the folder's own recipe, with what was given in their place; the other slots are defaults.
+    """The policy slots of the folder's own recipe, with what was given in its place, and how long its lists are as `k`.
 
     Raises RecipeError for a setting of another slot, or a step of the folder's recipe that cannot be read.
     """
@@ -132,15 +132,16 @@ def policy_recipe(
             )
     own = {name: value for name, value in slots_of(source).items() if name in POLICY and given.get(name) is None}
     try:
-        recipe = Recipe.from_yaml(yaml.safe_dump(own), trust=trust)
+        slots = Recipe.slots(yaml.safe_dump(own), trust=trust)
     except RecipeError as error:
         raise RecipeError(
             f"the recipe of {source.folder} cannot be read ({error}); give that slot in Python, as in "
             "hfneg.reselect(..., filters=[...])"
         ) from error
-    slots = {name: getattr(recipe, name) for name in POLICY}
     slots |= {name: value for name, value in given.items() if value is not None}
-    return Recipe(**slots).with_settings(settings, trust=trust)
+    searched = slots_of(source)  # how long lists can be, so that what cannot be had of them is refused
+    k = max(searched.get("k", 1), searched.get("deeper") or 0) * len(source.names)
+    return Recipe(**slots, k=k).with_settings(settings, trust=trust)
 
 
 def replayed_transform(source: MinedLedger, policy: Recipe, anchors: Any) -> Mine:
@@ -160,7 +161,7 @@ def replayed_transform(source: MinedLedger, policy: Recipe, anchors: Any) -> Min
 
 def slots_of(source: MinedLedger) -> dict[str, Any]:
     """The folder's recipe as text, slot by slot."""
-    slots: dict[str, Any] = yaml.safe_load(source.summary["recipe"])
+    slots: dict[str, Any] = yaml.safe_load(as_mined(source.summary["recipe"]))
     return slots
 
 
@@ -292,11 +293,12 @@ class _Run:
         before, teacher = self.source.summary, self.transform.select.policy.teacher
         recipe = self.policy.model_copy(update={"teacher": teacher})
         hidden = None if before["identity"]["hidden"] is None else counts
-        summary = summarize(self.transform, recipe, selections, before["rows"], hidden)
+        entries = self.folder.folder("finished", "ledger")
+        summary = summarize(self.transform, recipe, selections, before["rows"], hidden, entries)
         summary |= {name: before[name] for name in KEPT if name in before}
         filters = {step.__name__ for step in (*FILTERS, *map(type, self.policy.filters))}
         kept = [model for model in before.get("models", []) if model["step"] not in filters]
-        summary["models"] = [*kept, *models_of(Recipe(filters=self.policy.filters))]
+        summary["models"] = [*kept, *models_of(Recipe().model_copy(update={"filters": self.policy.filters}))]
         if "deeper" in before:
             searched = {name: before["deeper"][name] for name in ("k", "anchors", "candidates")}
             summary["deeper"] = {**searched, "still_short": summary["short"]["anchors"]}

@@ -66,6 +66,8 @@ class Retrieve(Transform):
             raise SettingError(f"Retrieve(fusion={fusion!r}): fusion must be a fusion such as RRF()")
         self.fusion.check_sources(self.names)
         self.remine = remine
+        if empty := anchors.corpus.empty_documents:
+            log.info("%d documents are empty or only white space: they are never candidates", empty)
 
     def __repr__(self) -> str:
         return f"Retrieve({list(self.retrievers)!r}, k={self.k}, fusion={self.fusion!r})"

@@ -74,7 +74,7 @@ class Searcher:
 
     def _search(self, queries: Any, numbers: Rows, group: Rows, extra: int) -> Iterator[tuple[Rows, Lists, Floats]]:
         """(positions, rows, scores) of some anchors at a time: up to the k-th that is no known positive."""
-        k = min(self.k + extra, len(self.anchors.corpus))
+        k = min(self.k + extra + len(self.anchors.corpus.empty_rows), len(self.anchors.corpus))
         scores, rows = self._checked(self.index.search(queries, k), numbers[group], k)
         for start in range(0, len(group), CHUNK):
             some = slice(start, start + CHUNK)
@@ -83,8 +83,10 @@ class Searcher:
             yield group[some], lists, scores[some][kept]
 
     def _kept(self, numbers: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
-        """bool, shape of `rows`: found here first, and not behind the k-th document that is no known positive."""
+        """bool, shape of `rows`: found here first, not empty, not behind the k-th that is no known positive."""
         found = (rows >= 0) & ~_repeats(rows)
+        if len(self.anchors.corpus.empty_rows):
+            found &= ~np.isin(rows, self.anchors.corpus.empty_rows)
         owners = np.repeat(np.arange(len(numbers)), rows.shape[1])
         positive = is_positive(self.anchors, numbers, owners, rows.reshape(-1)).reshape(rows.shape)
         wanted = found & ~positive

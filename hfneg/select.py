@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg import columns, verdicts
+from hfneg import columns, guard_takes, verdicts
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.candidates import Candidates
@@ -125,6 +125,17 @@ class Select(Transform):
         """As `run`, in the form in which more candidates can be judged."""
         return self.policy.outcome(self.anchors, candidates, self.scorer)
 
+    def say_guard(self, outcome: Outcome) -> None:
+        """A warning for the first batch of a process of which the guard takes much."""
+        if not self._said_guard:
+            takes = guard_takes.in_a_batch(outcome.pool, outcome.verdicts, self.policy.guard)
+            guard_takes.say(takes)
+            self._said_guard.extend(takes)
+
+    @cached_property
+    def _said_guard(self) -> list[guard_takes.Took]:
+        return []
+
     def refuse_batches(self) -> None:
         """Raise SettingError where a filter counts over all anchors, which a batch of `.map` does not show."""
         for step in self.policy.filters:
@@ -142,7 +153,9 @@ class Select(Transform):
         self.refuse_batches()
         first, numbers, place = unique(self.anchors.numbers(batch))
         candidates = self._candidates(batch, first, numbers)
-        chosen = self.run(candidates)
+        outcome = self.outcome(candidates)
+        self.say_guard(outcome)
+        chosen = self.policy.selection(outcome)
         new = mined_columns(self.anchors, batch, place, chosen, candidates.names)
         if self.keep_candidates:
             new[columns.CANDIDATE_VERDICTS] = Lists(candidates.indptr, chosen.verdicts).take(place)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from hfneg import guard_takes
 from hfneg.errors import SettingError, near_miss
 from hfneg.filters import meaning_of
 
@@ -69,6 +71,9 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
         remarks.append(f"{_several(given['known'], 'given negative')}: {given['taken']:,} come before the mined ones")
     if facts["added_positives"]:
         remarks.append(f"{_several(facts['added_positives'], 'positive')} not in the corpus, and added to it")
+    if facts.get("empty_documents"):
+        remarks.append(f"{_several(facts['empty_documents'], 'empty document')}: never a candidate")
+    remarks += [f"[yellow]{escape(guard_takes.in_words(took))}[/yellow]" for took in facts.get("guard_takes", [])]
     if "teacher" in facts:
         remarks.append(_teacher_line(facts["teacher"]))
     hidden = facts.get("hidden_positives")
@@ -121,13 +126,15 @@ def exported(console: Console, path: Path, format: str, written: int, opens: boo
     line = f"{_several(written, 'row')} as {format} in {path}"
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if opens:
-        code = f'load_dataset("parquet", data_files="{path}")'
+        from hfneg.formats.writing import OPENED_BY, kind_of
+
+        code = f'load_dataset("{OPENED_BY[kind_of(path)[0]]}", data_files="{path}")'
         console.print(f"  {code}  # what the trainer eats", highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def formats(console: Console, *groups: Mapping[str, Callable[..., Any]]) -> None:
     """Name and first sentence of each format: those for sentence-transformers, then other tools' files."""
-    titles = ("For the trainers of sentence-transformers, a parquet file:", "For other tools:")
+    titles = ("For the trainers of sentence-transformers, a file (.parquet, .jsonl, .json, .csv):", "For other tools:")
     for title, known in zip(titles, groups, strict=True):
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for name, function in known.items():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from hfneg import __version__, mined_folder
+from hfneg import __version__, guard_takes, mined_folder
 from hfneg.pipeline import Mine
 from hfneg.provenance import library_versions, models_of
 from hfneg.recipe import Recipe
@@ -22,8 +23,12 @@ def summarize(
     selections: Selections,
     rows: Mapping[str, int],
     hidden: HiddenCount | None,
+    ledger: Path,
 ) -> dict[str, Any]:
-    """The facts of a finished run; `rows` are counted by split, `hidden` is there where a column was hidden."""
+    """The facts of a finished run.
+
+    `rows` are counted by split, `hidden` is there where a column was hidden, `ledger` is the folder of its files.
+    """
     names, anchors = transform.select.policy.verdict_names, transform.anchors
     summary: dict[str, Any] = {
         "hfneg": __version__,
@@ -50,6 +55,11 @@ def summarize(
         summary["reading"] = dict(anchors.said)
     if anchors.given:
         summary["given_negatives"] = {"known": anchors.given, "taken": summary["verdicts"]["given"]}
+    if empty := anchors.corpus.empty_documents:
+        summary["empty_documents"] = empty
+    if takes := guard_takes.in_a_run(ledger, anchors.corpus, transform.select.policy.guard, summary["verdicts"]):
+        summary["guard_takes"] = takes
+        guard_takes.say(takes)
     summary |= _shortfall(transform, recipe, selections, summary["verdicts"])
     if recipe.teacher is not None:
         summary["teacher"] = _teacher(transform, selections, summary["verdicts"])

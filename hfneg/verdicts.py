@@ -18,9 +18,13 @@ PROMOTED = 7
 RELAXED = 8
 FILLED = 9
 GIVEN = 10
+CONTAINED = 11
+EMPTY = 12
 FIRST_FILTER = 16
 
-GUARDED = (KNOWN_POSITIVE, OWN_TEXT, NEAR_POSITIVE, REPEAT)
+GUARDED = (KNOWN_POSITIVE, OWN_TEXT, NEAR_POSITIVE, REPEAT, CONTAINED, EMPTY)
+ALIKE = (NEAR_POSITIVE, CONTAINED)
+"""What the guard finds by comparing a candidate with the positives."""
 
 FIXED = {
     SELECTED: "selected",
@@ -34,6 +38,8 @@ FIXED = {
     RELAXED: "relaxed",
     FILLED: "filled",
     GIVEN: "given",
+    CONTAINED: "contained",
+    EMPTY: "empty",
 }
 MEANING = {
     "selected": "became a hard negative",
@@ -47,6 +53,8 @@ MEANING = {
     "relaxed": "was dropped by a filter and taken back, because its anchor was short",
     "filled": "is a random document, because its anchor was short",
     "given": "came with the pairs as a negative",
+    "contained": "contains a positive, or lies inside one",
+    "empty": "is empty, or only white space",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -38,6 +39,7 @@ TEXTS = [
     *(f"  {text}\n" for text in BASE[2:4]),
     BASE[0] + "!",
     BASE[1][:-2],
+    f"{BASE[0]} {BASE[2]}",
 ]
 NOTHING: list[str | None] = ["", "  \n", None]
 
@@ -172,9 +174,17 @@ def near(left: str, right: str) -> bool:
     return min(a, b) / max(a, b) >= 0.9 and len(x & y) / len(x | y) >= 0.9
 
 
+def inside(left: str, right: str) -> bool:
+    a, b = len(left.encode()), len(right.encode())
+    x, y = shingles(left), shingles(right)
+    smaller = min(len(x), len(y))
+    return min(a, b) / max(a, b) < 0.9 and smaller >= 32 and len(x & y) / smaller >= 0.95
+
+
 CHECKED = (
     "positive_as_negative",
     "near_positive",
+    "contained",
     "anchor_as_negative",
     "empty_negative",
     "repeated_negative",
@@ -204,7 +214,9 @@ def oracle(rows: list[Row]) -> dict[str, int]:
             counts["positive_as_negative"] += exact
             counts["repeated_negative"] += text in texts[:i]
             fuzzy = bool(anchor) and not exact and not own
-            counts["near_positive"] += fuzzy and any(near(raw, p) for p in positives.values())
+            almost = fuzzy and any(near(raw, p) for p in positives.values())
+            counts["near_positive"] += almost
+            counts["contained"] += fuzzy and not almost and any(inside(raw, p) for p in positives.values())
             counts["anchor_as_negative"] += own or (fuzzy and near(raw, row.anchor or ""))
         counts["empty_text"] += not anchor or not all(map(form, row.positives))
         counts["anchor_as_positive"] += any(form(p) and form(p) == anchor for p in row.positives)
@@ -406,6 +418,40 @@ def test_siblings_of_other_rows_and_near_duplicates_of_them() -> None:
     assert [example.row for example in report["positive_as_negative"].examples] == [1]
     assert [example.row for example in report["near_positive"].examples] == [2]
     assert audit(datasets.Dataset.from_list(rows), near_duplicate=None)["near_positive"].count == 0
+
+
+def test_windows_that_hold_a_positive_are_found() -> None:
+    """Chunks of one page: a negative around the positive, and one inside it, also of another row of the anchor; a
+    name that stands in the negatives is no leak, nor is a page that quotes the question."""
+    question = "How does a tsunami wave travel as it moves from deep water to the coast, and how fast?"
+    rows = [
+        {"anchor": question, "positive": BASE[0], "negative": f"{BASE[1]} {BASE[0]} {BASE[2]}"},
+        {"anchor": question, "positive": BASE[1], "negative": BASE[0][20:]},
+        {"anchor": "Which rock?", "positive": "basalt", "negative": BASE[3]},
+        {"anchor": question, "positive": BASE[2], "negative": f"{question} {BASE[3]}"},
+    ]
+    report = audit(datasets.Dataset.from_list(rows))
+    assert [example.row for example in report["contained"].examples] == [0, 1]
+    assert report.errors == ["contained"]
+    assert audit(datasets.Dataset.from_list(rows), contained=None).errors == []
+    with pytest.raises(hfneg.SettingError, match=r"contained=0\.2"):
+        audit(datasets.Dataset.from_list(rows), contained=0.2)
+
+
+def test_audit_finds_what_was_mined_without_containment(tmp_path: Path) -> None:
+    """A folder that was mined before the guard looked for it: `hfneg audit` names it and ends with 1, `--fix` writes
+    a copy without; mined with the guard as it is now, the folder is clean."""
+    passages = [f"{text} {text[::-1]}" for text in BASE[:5]]
+    windows = [f"{a} {b}" for a, b in itertools.pairwise(passages)]
+    pairs = [{"query": f"{text[:20]}?", "answer": text} for text in passages]
+    names = {"anchor": "query", "positive": "answer"}
+    for guard, code in ((hfneg.Guard(contained=None), 1), (hfneg.Guard(), 0)):
+        recipe = hfneg.Recipe(k=10, guard=guard, sampler=hfneg.TakeTop(4))
+        hfneg.mine(datasets.Dataset.from_list(pairs), passages + windows, recipe, out=tmp_path / str(code), **names)
+        text = command(tmp_path / str(code), code=code)
+        assert ("contained" in text) == (code == 1), text
+    command(tmp_path / "1", "--fix", tmp_path / "fixed.parquet", code=1)
+    assert audit(tmp_path / "fixed.parquet", anchor="query", positive="answer")["contained"].count == 0
 
 
 # Repair

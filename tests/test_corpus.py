@@ -108,6 +108,18 @@ def test_title_newline_text() -> None:
     assert document_text("Title", "body") == "Title\nbody"
 
 
+@pytest.mark.parametrize("text", [None, "", "  ", "\n"])
+def test_a_title_without_text_is_the_document(text: str | None) -> None:
+    """Such a document is its title, without a newline behind it; without either, or with no text at all, as before."""
+    rows = [{"t": "Title", "text": text}, {"t": "Title", "text": "body"}]
+    assert Corpus.from_dataset(rows, title="t").texts([0, 1]).to_pylist() == ["Title", "Title\nbody"]
+    assert Corpus.from_dataset(rows[:1], title="t").digest == Corpus.from_texts(["Title"]).digest
+    assert document_text("Title", text) == "Title"
+    for title in (None, ""):
+        with pytest.raises(DocumentError, match="its text is None"):
+            Corpus.from_dataset([{"t": title, "text": None}], title="t")
+
+
 def test_ids_become_strings() -> None:
     """Ids of other types are turned into strings, and 0 is an id."""
     corpus = Corpus.from_dataset([{"id": 0, "text": "zero"}, {"id": 17, "text": "seventeen"}], id="id")

@@ -531,7 +531,7 @@ def test_quotas_hold_in_the_deeper_search() -> None:
         k=4,
         deeper=9,
         fusion=hfneg.RoundRobin(quotas={"b": 2}),
-        sampler=hfneg.TakeTop(30),
+        sampler=hfneg.TakeTop(11),
     )
     rows = recipe.transform(anchors)({"q": ["one"], "a": [texts[0]]})
     found = rows[columns.NEGATIVE_SOURCES][0]
@@ -546,7 +546,7 @@ def test_deeper_is_cut_to_the_corpus(documents_there: int, searches: list[int]) 
     """`k` and `deeper` above the corpus mean all of it; where k has it all there is no second search."""
     texts = [f"text{i} word{i * 7} name{i * 31}" for i in range(documents_there)]
     source = SearchOnly({"one": [(row, 1.0 / (1 + row)) for row in range(1, documents_there)]})
-    recipe = hfneg.Recipe(retrievers=source, k=5, deeper=20, sampler=hfneg.TakeTop(25))
+    recipe = hfneg.Recipe(retrievers=source, k=5, deeper=20, sampler=hfneg.TakeTop(20))
     rows = recipe.transform(world(texts, {"one": [0]}))({"q": ["one"], "a": [texts[0]]})
     assert [k - 1 if k < documents_there else k for _, k in source.asked] == searches
     assert len(rows[columns.NEGATIVES][0]) == min(documents_there, 21) - 1

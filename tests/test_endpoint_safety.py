@@ -504,7 +504,7 @@ def test_what_is_published_names_the_model_and_not_the_server(serve: Callable[[S
     server = serve(reranker("lab/reranker"))
     corpus = hfneg.Corpus.from_texts([f"alpha w{i} v{i * 7} u{i * 11}" for i in range(12)])
     rows = Dataset.from_list([{"q": f"alpha w{i}", "a": corpus.texts([i])[0].as_py()} for i in range(4)])
-    recipe = hfneg.Recipe(k=6, teacher=EndpointTeacher(server.url), filters=[hfneg.Margin(absolute=0.0)])
+    recipe = hfneg.Recipe(k=7, teacher=EndpointTeacher(server.url), filters=[hfneg.Margin(absolute=0.0)])
     hfneg.mine(rows, corpus, recipe, out=tmp_path / "mined", anchor="q", positive="a")
     hfneg.publish(tmp_path / "mined", "org/x", dry_run=tmp_path / "dry", audit=False, formats=["rows"])
     files = [path for path in (tmp_path / "dry").rglob("*") if path.is_file()]
@@ -534,7 +534,7 @@ def test_a_server_that_names_no_model(serve: Callable[[Say], Raw], tmp_path: Pat
     server = serve(reranker(name))
     corpus = hfneg.Corpus.from_texts([f"alpha w{i} v{i * 7} u{i * 11}" for i in range(12)])
     rows = Dataset.from_list([{"q": f"alpha w{i}", "a": corpus.texts([i])[0].as_py()} for i in range(4)])
-    recipe = hfneg.Recipe(k=6, teacher=EndpointTeacher(server.url), filters=[hfneg.Margin(absolute=0.0)])
+    recipe = hfneg.Recipe(k=7, teacher=EndpointTeacher(server.url), filters=[hfneg.Margin(absolute=0.0)])
     hfneg.mine(rows, corpus, recipe, out=tmp_path / "mined", anchor="q", positive="a")
     if name == TOKEN:
         with pytest.raises(hfneg.PublishError, match=r"a token or password of yours \(s3cr\.\.\.\)"):

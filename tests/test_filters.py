@@ -169,7 +169,7 @@ def test_an_anchor_without_candidates_disturbs_no_other(last: bool) -> None:
 def test_by_names_a_source() -> None:
     """A name of no source is refused with the near miss, when the transform is made and when a filter runs alone."""
     anchors = world(DOCUMENTS, POSITIVES)
-    recipe = Recipe(retrievers=[Scripted({})], k=3, filters=[Margin(relative=0.1, by="scriptd")])
+    recipe = Recipe(retrievers=[Scripted({})], k=7, filters=[Margin(relative=0.1, by="scriptd")])
     with pytest.raises(SettingError, match="Did you mean 'scripted'"):
         recipe.transform(anchors)
     pool = pool_of({text: {} for text in POSITIVES})
@@ -183,8 +183,8 @@ def test_a_margin_on_a_source_without_score_is_refused_before_work(retriever: An
     anchors = world(DOCUMENTS, POSITIVES)
     for step in ({"filters": [Margin(relative=0.1)]}, {"sampler": hfneg.TakeSimANS(3)}):
         with pytest.raises(SettingError, match=r"score\(texts, rows\)"):
-            Recipe(retrievers=[retriever], k=3, **step).transform(anchors)
-    several = Recipe(retrievers=[retriever, BM25()], k=3, filters=[Margin(relative=0.1)])
+            Recipe(retrievers=[retriever], k=7, **step).transform(anchors)
+    several = Recipe(retrievers=[retriever, BM25()], k=7, filters=[Margin(relative=0.1)])
     several.transform(anchors)  # the fused score of a positive is known
     by_that = several.with_settings([f"filters.margin.by={retriever.name}"])
     with pytest.raises(SettingError, match=r"score\(texts, rows\)"):

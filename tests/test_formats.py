@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import pickle
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -677,6 +679,57 @@ def test_export_writes_every_format(name: str, tmp_path: Path) -> None:
         assert rows(opened) == rows(formats.TRAINER_FORMATS[name](identified()))
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".csv.gz", ".JSONL.gz", ".parquet"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", ["triplets", "margin_mse", "labelled_pairs"])
+def test_the_suffix_says_what_is_written(name: str, stream: bool, suffix: str, tmp_path: Path) -> None:
+    """Each kind of file opens as what its name says, with the same rows and values; a list in a CSV file is refused."""
+    path = tmp_path / f"out{suffix}"
+    options = {"n": 1} if name == "margin_mse" else {}
+    expected = formats.TRAINER_FORMATS[name](identified(), **options)
+    source = identified().to_iterable_dataset() if stream else identified()
+    if name == "margin_mse" and "csv" in suffix:
+        with pytest.raises(SettingError, match="has no lists"):
+            formats.export(source, name, path, **options)
+        assert not list(tmp_path.iterdir())
+        return
+    assert formats.export(source, name, path, **options) == len(expected)
+    kind = "parquet" if suffix == ".parquet" else "csv" if "csv" in suffix else "json"
+    opened = load_dataset(kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+    assert opened.cast(expected.features).to_list() == expected.to_list()
+    if suffix == ".json":
+        assert json.loads(path.read_text(encoding="utf-8")) == expected.to_list()
+
+
+@pytest.mark.parametrize("text", ['a, "b"', "one\rtwo", "one\n\ntwo", "\u2028", "tab\tß", "'"])
+def test_texts_survive_every_kind_of_file(text: str, tmp_path: Path) -> None:
+    """Quotes, ends of lines and separators inside a text are read back as they were."""
+    ds = Dataset.from_dict({"query": [text], "answer": [text], "hard_negatives": [[text]]})
+    for suffix in (".jsonl", ".json", ".csv"):
+        formats.export(ds, "triplets", tmp_path / f"out{suffix}", **NAMES)
+    names = ["query", "answer", "negative"]
+    assert json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8")) == dict.fromkeys(names, text)
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8")) == [dict.fromkeys(names, text)]
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [names, [text] * 3]
+
+
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [
+        *(("triplets", name) for name in ("out", "out.txt", "out.parquet.gz", "out.jsonl.bak", ".jsonl", "out.tsv")),
+        *((format, name) for format in ("flagembedding", "tevatron") for name in ("out.parquet", "out.csv", "out")),
+        ("pylate", "out.parquet"),
+        ("pylate", "out.jsonl"),
+    ],
+)
+def test_another_suffix_is_refused(format: str, name: str, tmp_path: Path) -> None:
+    """A name that says nothing, or something else than what would be written: refused, and nothing is written."""
+    with pytest.raises(SettingError, match=re.escape(name)):
+        formats.export(identified(), format, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_export_of_a_stream(tmp_path: Path) -> None:
     """A stream goes to a file without becoming a Dataset first, with the same rows."""
     path = tmp_path / "out.parquet"
@@ -708,8 +761,9 @@ def test_existing_files_are_kept_unless_told(tmp_path: Path) -> None:
     (folder / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputExistsError, match=r"thesis\.txt"):
         formats.write_pylate(identified(), folder, overwrite=True)
+    folder.rename(tmp_path / "kd.jsonl")
     with pytest.raises(OutputExistsError, match="folder"):
-        formats.write_tevatron(identified(), folder, overwrite=True)
+        formats.write_tevatron(identified(), tmp_path / "kd.jsonl", overwrite=True)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

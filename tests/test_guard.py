@@ -1,4 +1,4 @@
-"""The guard: no leak is ever selected, and near-duplicates are exactly those of the definition."""
+"""The guard: no leak is ever selected; near-duplicates and texts inside others are exactly those of the definition."""
 
 from __future__ import annotations
 
@@ -53,18 +53,34 @@ def alike(one: str, other: str, share: float) -> bool:
     return len(a & b) / len(a | b) >= share
 
 
-def oracle(anchor: str, positives: list[str], documents: list[str], share: float | None) -> list[int]:
+def inside(one: str, other: str, share: float) -> bool:
+    """The definition: lengths that differ by more than a tenth, at least 32 shingles each, and of the smaller set this
+    share in the larger one."""
+    lengths = sorted(len(text.encode()) for text in (one, other))
+    a, b = shingles(one), shingles(other)
+    smaller = min(len(a), len(b))
+    return lengths[0] / max(lengths[1], 1) < 0.9 and smaller >= 32 and len(a & b) / smaller >= share
+
+
+def oracle(
+    anchor: str, positives: list[str], documents: list[str], share: float | None, contained: float | None
+) -> list[int]:
     """The verdict on each document, in rank order, by loops over texts."""
     codes, seen = [], set()
     for text in documents:
         normal = normal_form(text)
         near = share is not None and any(alike(text, positive, share) for positive in positives)
+        within = contained is not None and any(inside(text, positive, contained) for positive in positives)
         if text in positives:
             code = verdicts.KNOWN_POSITIVE
+        elif not normal:
+            code = verdicts.EMPTY
         elif normal == normal_form(anchor) or (share is not None and alike(text, anchor, share)):
             code = verdicts.OWN_TEXT
         elif normal in {normal_form(positive) for positive in positives} or near:
             code = verdicts.NEAR_POSITIVE
+        elif within:
+            code = verdicts.CONTAINED
         elif normal in seen:
             code = verdicts.REPEAT
         else:
@@ -74,11 +90,15 @@ def oracle(anchor: str, positives: list[str], documents: list[str], share: float
     return codes
 
 
-def check_all(documents: list[str], pairs: dict[str, list[str]], share: float | None) -> list[int]:
+def check_all(
+    documents: list[str], pairs: dict[str, list[str]], share: float | None, contained: float | None = None
+) -> list[int]:
     anchors, pool = made(documents, pairs)
     texts = anchors.corpus.texts(range(len(anchors.corpus))).to_pylist()
-    got = Guard(near_duplicate=share).verdicts(pool).tolist()
-    expected = [code for anchor, positives in pairs.items() for code in oracle(anchor, positives, texts, share)]
+    got = Guard(near_duplicate=share, contained=contained).verdicts(pool).tolist()
+    expected = [
+        code for anchor, positives in pairs.items() for code in oracle(anchor, positives, texts, share, contained)
+    ]
     assert got == expected
     return got
 
@@ -87,7 +107,9 @@ words = st.sampled_from(
     ["the", "fault", "slips", "along", "a", "plane", "when", "stress", "exceeds", "its", "Straße", "東京", "Ж"]
 )
 sentences = st.lists(words, min_size=1, max_size=25).map(" ".join)
-kinds = st.sampled_from(["delete", "insert", "replace", "swap", "repeat", "upper", "space", "none", "cut"])
+kinds = st.sampled_from(
+    ["delete", "insert", "replace", "swap", "repeat", "upper", "space", "none", "cut", "half", "around"]
+)
 
 
 @st.composite
@@ -113,6 +135,10 @@ def edited(draw: Any, text: str) -> str:
             text = text.replace(" ", "   ", length)
         elif kind == "cut":
             text = text[length:]
+        elif kind == "half":
+            text = text[len(text) // 2 :] if at % 2 else text[: len(text) * 2 // 3]
+        elif kind == "around":
+            text = f"{draw(sentences)} {text} {draw(sentences)}"
     return text
 
 
@@ -132,11 +158,14 @@ def worlds(draw: Any) -> tuple[list[str], dict[str, list[str]]]:
     return documents, pairs
 
 
-@examples(120)
-@given(worlds(), st.sampled_from([0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0]))
-def test_verdicts_equal_brute_force(given_world: Any, share: float) -> None:
+shares = st.sampled_from([0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0])
+
+
+@examples(160)
+@given(worlds(), shares | st.none(), shares | st.none())
+def test_verdicts_equal_brute_force(given_world: Any, share: float | None, contained: float | None) -> None:
     """For edited texts every verdict is that of loops over all pairs with the definition, at any threshold."""
-    check_all(*given_world, share)
+    check_all(*given_world, share, contained)
 
 
 @few
@@ -145,7 +174,7 @@ def test_verdicts_do_not_depend_on_how_much_is_read_at_a_time(given_world: Any, 
     """Texts are read in blocks of anchors; blocks of one anchor each give the same verdicts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hfneg.guard.READ", 1)
-        check_all(*given_world, share)
+        check_all(*given_world, share, share)
 
 
 @few
@@ -254,8 +283,66 @@ def test_empty_and_short_documents() -> None:
     check_all(documents, {"a b": ["a"], "c": ["1234567"]}, 0.5)
 
 
+@pytest.mark.parametrize("setting", ["near_duplicate", "contained"])
 @pytest.mark.parametrize("share", [0.49, 1.01, -1.0, float("nan"), True, "0.9"])
-def test_thresholds_are_checked(share: Any) -> None:
+def test_thresholds_are_checked(share: Any, setting: str) -> None:
     """A share below a half (where prefixes would be whole texts) or above one is refused."""
-    with pytest.raises(SettingError, match="near_duplicate"):
-        Guard(near_duplicate=share)
+    with pytest.raises(SettingError, match=setting):
+        Guard(**{setting: share})
+
+
+# Texts inside others. Windows over one long text: the positive is one of them.
+
+FILLER = "In 1906 the ground moved by six metres near Olema. Surveyors walked along the fence lines and drew it. "
+LEAK = "A fault slips when the stress along it exceeds the friction that holds its two sides together."
+AROUND = f"{FILLER}{LEAK} {FILLER[::-1]}"
+
+
+@pytest.mark.parametrize("positive", [LEAK, AROUND])
+def test_no_window_around_a_positive_or_inside_it_is_selected(positive: str) -> None:
+    """By default neither the page that holds a positive nor a sentence of it becomes a negative; contained=None lets
+    both through, each in its own verdict's name before."""
+    other = AROUND if positive == LEAK else LEAK
+    documents = [positive, other, f"{other.upper()}  ", FILLER, "Waves travel."]
+    anchors, pool = made(documents, {"When does a fault slip?": [positive]})
+    expected = [verdicts.KNOWN_POSITIVE, verdicts.CONTAINED, verdicts.CONTAINED, verdicts.SPARE, verdicts.SPARE]
+    if positive == AROUND:
+        expected[3] = verdicts.CONTAINED  # the filler is part of it, too
+    assert Guard().verdicts(pool).tolist() == expected
+    chosen = Policy().run(anchors, pool.candidates).negatives.flat.tolist()
+    assert chosen == [i for i, code in enumerate(expected) if code == verdicts.SPARE]
+    assert 1 in Policy(guard=Guard(contained=None)).run(anchors, pool.candidates).negatives.flat.tolist()
+
+
+@pytest.mark.parametrize("name", ["Paris", "the Treaty of Versailles", "Massachusetts Institute of Technology"])
+def test_a_positive_of_a_few_words_is_looked_for_nowhere(name: str) -> None:
+    """A name stands in many documents that are not relevant: they stay, and so does a document of a name."""
+    pages = [f"{FILLER} {name} is named on page {i}. {LEAK}" for i in range(3)]
+    got = check_all([name, *pages, "friction"], {"Which?": [name], "When?": [LEAK + FILLER]}, 0.9, 0.95)
+    assert got[1:5] == [verdicts.SPARE] * 4
+    assert got[6:] == [verdicts.SPARE, *[verdicts.CONTAINED] * 3, verdicts.SPARE, verdicts.KNOWN_POSITIVE]
+
+
+def test_variants_of_one_length_are_a_matter_of_near_duplicate() -> None:
+    """A text that differs in a word lies in the other nearly; it is taken for a near-duplicate or not at all."""
+    variant = AROUND.replace("Olema", "Bolinas")
+    assert check_all([AROUND, variant], {"which?": [AROUND]}, 0.9, 0.9)[1] == verdicts.NEAR_POSITIVE
+    assert check_all([AROUND, variant], {"which?": [AROUND]}, None, 0.9)[1] == verdicts.SPARE
+
+
+def test_a_page_that_quotes_the_question_is_no_leak() -> None:
+    """Containment is asked of positives alone: the anchor's text in a document says nothing about its answer."""
+    anchor = "When does a fault slip, and what has friction to do with the stress along it?"
+    got = check_all([f"{FILLER}{anchor} {FILLER}", "an answer"], {anchor: ["an answer"]}, 0.9, 0.95)
+    assert got == [verdicts.SPARE, verdicts.KNOWN_POSITIVE]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.75, 0.8, 0.9])
+def test_the_share_of_containment_itself_counts(share: float) -> None:
+    """Of 40 shingles exactly the share in the other text is enough, one less is not."""
+    whole = "abcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,-"  # 47 letters, 40 shingles
+    cut = round(share * 40)
+    behind = ["".join(chr(0x4E00 + 100 * i + j) for j in range(60)) for i in range(2)]
+    longer = [whole[: kept + 7] + more for kept, more in zip((cut, cut - 1), behind, strict=True)]
+    got = check_all([whole, *longer], {"which?": [whole]}, None, share)
+    assert got == [verdicts.KNOWN_POSITIVE, verdicts.CONTAINED, verdicts.SPARE]

@@ -186,7 +186,7 @@ def test_map_refuses_and_names_mine() -> None:
     source = Scripted({"question 0": [(5, 1.0)]})
     rows = Dataset.from_dict({"q": ["question 0"], "a": TEXTS[:1]})
     anchors = hfneg.Anchors(rows, hfneg.Corpus.from_texts(TEXTS), anchor="q", positive="a")
-    recipe = hfneg.Recipe(retrievers=source, k=3, filters=hfneg.Hubs(5))
+    recipe = hfneg.Recipe(retrievers=source, k=7, filters=hfneg.Hubs(5))
     with pytest.raises(SettingError, match=r"Hubs\(most=5\).*hfneg.mine"):
         rows.map(recipe.transform(anchors), batched=True)
     assert source.asked == []

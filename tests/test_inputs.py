@@ -44,7 +44,7 @@ def rows_of(loaded: Any) -> list[dict[str, Any]]:
 
 def negatives(loaded: Any, out: Path) -> dict[str, list[str]]:
     """What mining makes of it, by anchor."""
-    recipe = hfneg.Recipe(retrievers=hfneg.RandomDocuments(), k=6, sampler=hfneg.TakeTop(9))
+    recipe = hfneg.Recipe(retrievers=hfneg.RandomDocuments(), k=9, sampler=hfneg.TakeTop(9))
     mined = hfneg.mine(
         loaded.rows,
         loaded.corpus,

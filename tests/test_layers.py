@@ -35,7 +35,8 @@ outcome
 retrievers teachers filters sampling promotion formats fusion
 flat_scores
 guard searching scoring hubs
-short
+short guard_takes
+reach
 retrieve policy step_text
 deepening select selections ledger
 pipeline

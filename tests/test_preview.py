@@ -49,7 +49,7 @@ def test_nothing_is_written(brought: dict[str, Path], tmp_path: Path) -> None:
     corpus = hfneg.Corpus.from_texts(BODIES)
     cache = Path(datasets.config.HF_DATASETS_CACHE)
     before, where = everything_below(store.root(), cache, tmp_path), os.environ["HFNEG_STORE"]
-    recipe = hfneg.Recipe(retrievers=hfneg.RandomDocuments(), k=5)
+    recipe = hfneg.Recipe(retrievers=hfneg.RandomDocuments(), k=7)
     for documents in (str(brought["corpus"]), corpus):
         found = hfneg.preview(str(brought["pairs"]), documents, recipe, anchor="asked")
         assert found.anchors == N
@@ -74,7 +74,7 @@ def test_what_mine_refuses_it_refuses(brought: dict[str, Path], tmp_path: Path) 
 @pytest.mark.parametrize("kind", ["labels", "classes", "beir"])
 def test_other_layouts(kind: str, tmp_path: Path) -> None:
     """What labels and classes were taken for is said; a BEIR folder names itself."""
-    recipe = hfneg.Recipe(retrievers=hfneg.RandomDocuments(), k=5)
+    recipe = hfneg.Recipe(retrievers=hfneg.RandomDocuments(), k=7)
     settings: dict[str, Any] = {}
     pairs: Any = datasets.Dataset.from_list(rows_of(query=ASKED[:4], passage=BODIES[:4], grade=[2, 1, 2, 2]))
     if kind == "labels":
@@ -96,6 +96,6 @@ def test_other_layouts(kind: str, tmp_path: Path) -> None:
 def test_scripts_are_told_apart() -> None:
     """By letters, so that a corpus in another script than the anchors is seen."""
     pairs = datasets.Dataset.from_dict({"query": ["Где клапан?"], "positive": ["弁はどこですか valve"]})
-    found = hfneg.preview(pairs, None, hfneg.Recipe(retrievers=hfneg.RandomDocuments(), k=1))
+    found = hfneg.preview(pairs, None, hfneg.Recipe(retrievers=hfneg.RandomDocuments(), k=1, sampler=hfneg.TakeTop(1)))
     assert {"Cyrillic", "Cjk", "Hiragana", "Latin"} <= set(found.scripts)
     assert abs(sum(found.scripts.values()) - 1) < 0.01

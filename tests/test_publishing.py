@@ -798,7 +798,7 @@ def test_a_secret_in_the_rows_is_not_shown(tmp_path: Path) -> None:
     token = "hf_" + "y" * 30
     rows = pairs().select(range(8)).map(lambda row, i: {"query": f"{token} {row['query']}"} if i == 1 else {},
                                         with_indices=True)  # fmt: skip
-    hfneg.mine(rows, documents(40), hfneg.Recipe(k=5), out=tmp_path / "mined", missing="add", **NAMES)
+    hfneg.mine(rows, documents(40), hfneg.Recipe(k=7), out=tmp_path / "mined", missing="add", **NAMES)
     with pytest.raises(hfneg.PublishError, match=r"queries/.*, row 1 .*a token of Hugging Face \(hf_y\.\.\.\)"):
         hfneg.publish(tmp_path / "mined", "org/rows", dry_run=tmp_path / "dry", audit=False)
     assert not (tmp_path / "dry").exists()
@@ -1105,7 +1105,7 @@ def test_what_to_give_to_make_it_again(rounds: tuple[Path, Path], tmp_path: Path
     """What was not on the Hub is part of the command; a corpus that is only the positives is not."""
     hfneg.publish(rounds[0], "org/again", dry_run=tmp_path / "dry", audit=False)
     assert "$ hfneg reproduce org/again@round-001 --pairs PAIRS --corpus CORPUS\n" in card_of(tmp_path / "dry")[1]
-    hfneg.mine(pairs(), recipe=hfneg.Recipe(k=5), out=tmp_path / "positives", **NAMES)
+    hfneg.mine(pairs(), recipe=hfneg.Recipe(k=7), out=tmp_path / "positives", **NAMES)
     hfneg.publish(tmp_path / "positives", "org/again", dry_run=tmp_path / "two", audit=False)
     body = card_of(tmp_path / "two")[1]
     assert "$ hfneg reproduce org/again@round-001 --pairs PAIRS\n" in body

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,9 @@ def test_yaml_round_trip(
     short: Any,
 ) -> None:
     """to_yaml, from_yaml: an equal recipe, and the same text again; an empty slot has no line."""
+    sampler = replace(sampler, n=1 + sampler.n % k)
+    windows = [step for step in dropped if isinstance(step, RankWindow)]
+    short = Fill() if windows or isinstance(fusion, RoundRobin) else short  # else some leave too few
     recipe = Recipe(
         retrievers=sources,
         k=k,
@@ -321,7 +325,7 @@ def test_with_settings(setting: str, changed: dict[str, Any]) -> None:
 
 def test_a_lone_step_of_a_list_needs_no_name() -> None:
     """With one retriever its settings can be reached directly."""
-    assert Recipe().with_settings(["retrievers.k1=0.9", "k=5"]) == Recipe(retrievers=[BM25(k1=0.9)], k=5)
+    assert Recipe().with_settings(["retrievers.k1=0.9", "k=9"]) == Recipe(retrievers=[BM25(k1=0.9)], k=9)
 
 
 @pytest.mark.parametrize(
@@ -455,3 +459,50 @@ def test_a_live_retriever_is_the_same_recipe_in_every_process() -> None:
         Recipe.from_yaml(text, trust=True)
     with pytest.raises(RecipeError, match="no settings"):
         Recipe(retrievers=Reverse()).with_settings(["retrievers.first=3"])
+
+
+@pytest.mark.parametrize(
+    ("slots", "numbers"),
+    [
+        ({"k": 3, "sampler": TakeTop(10)}, ("n=10", "k=3", "3 at most")),
+        ({"filters": RankWindow(stop=3), "sampler": TakeTop(10)}, ("n=10", "rank 3", "3 at most")),
+        ({"filters": [RankWindow(skip=4), RankWindow(stop=9)], "sampler": TakeTop(6)}, ("ranks 5 to rank 9", "5 at")),
+        ({"k": 50, "filters": RankWindow(skip=100)}, ("k=50", "ranks 101", "0 at most")),
+        ({"k": 50, "filters": RankWindow(skip=45)}, ("n=7", "6 at most")),
+        ({"k": 3, "deeper": 6}, ("k=3 and deeper=6", "6 at most")),
+        ({"k": 3, "sampler": TakeRandom(7), "retrievers": [BM25(), RandomDocuments()]}, ("2 sources", "6 at most")),
+        (
+            {"retrievers": [BM25(), RandomDocuments()], "fusion": RoundRobin(quotas={"bm25": 2, "random": 4})},
+            ("RoundRobin", "6 at most"),
+        ),
+        ({"k": 5, "short": Relax(), "sampler": TakeTop(6)}, ("5 at most",)),
+    ],
+)
+def test_what_can_never_be_had_is_refused(slots: dict[str, Any], numbers: tuple[str, ...]) -> None:
+    """Settings that leave every anchor short are refused when the recipe is built, in Python and YAML; the message says
+    the numbers, and with the n that it names, or with random documents, the recipe is good."""
+    with pytest.raises(RecipeError) as refused:
+        Recipe(**slots)
+    for number in numbers:
+        assert number in str(refused.value)
+    n = int(re.search(r"sampler\.n=(\d+)", str(refused.value)).group(1))  # type: ignore[union-attr]
+    good = Recipe(**{**slots, "short": Fill()})
+    if "0 at most" not in numbers:
+        assert good.with_settings([f"sampler.n={n}", "short=Keep()"]).sampler.n == n
+    bad = good.to_yaml().replace("Fill(seed=0)", repr(slots.get("short", Keep())))
+    with pytest.raises(RecipeError, match="at most"):
+        Recipe.from_yaml(bad)
+
+
+def test_what_can_be_had_is_not_refused() -> None:
+    """At the very numbers, with a deeper search, a second source, what is taken back, and settings whose order is that
+    of the command line."""
+    Recipe(k=7)
+    Recipe(k=10, filters=RankWindow(skip=4))
+    Recipe(filters=RankWindow(skip=3, stop=10))
+    Recipe(k=3, deeper=7)
+    Recipe(k=4, retrievers=[BM25(), RandomDocuments()])
+    Recipe(k=9, filters=RankWindow(stop=2), short=Relax())
+    changed = Recipe().with_settings(["filters=RankWindow(skip=150)", "k=300"])
+    assert (changed.k, changed.filters) == (300, (RankWindow(skip=150),))
+    assert Recipe().with_settings(["k=2", "sampler.n=2"]).sampler.n == 2

@@ -262,7 +262,7 @@ def test_refused(folder: Path, tmp_path: Path) -> None:
 def test_a_ledger_without_negatives(tmp_path: Path) -> None:
     """A page is written where nothing was mined at all."""
     rows = Dataset.from_dict({"query": ["alpha"], "answer": ["alpha beta"]})
-    hfneg.mine(rows, ["alpha beta"], hfneg.Recipe(k=2), out=tmp_path / "mined", **NAMES)
+    hfneg.mine(rows, ["alpha beta"], hfneg.Recipe(k=7), out=tmp_path / "mined", **NAMES)
     text = hfneg.report(tmp_path / "mined", tmp_path / "page.html").read_text()
     assert "0 hard negatives for 1 anchors" in text
 

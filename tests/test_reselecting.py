@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from hfneg.anchors import Anchors
 from hfneg.errors import InputError, NeedsTeacher, RecipeError, SettingError
 from hfneg.mined_ledger import MinedLedger
 from hfneg.reopening import reopen_anchors
+from hfneg.reselecting import guard_of
 
 TEXTS = documents()
 ids = (f"reselecting-{i}" for i in itertools.count())
@@ -194,6 +196,17 @@ def test_what_is_left_out_stays_as_it_was(full: Mined, tmp_path: Path) -> None:
     assert ours(same) == ours(load_dataset(str(full.folder))["train"])
     fewer = hfneg.reselect(full.folder, settings=["sampler.n=1"], out=tmp_path / "fewer")
     assert fewer["hard_negatives"] == [row[:1] for row in same["hard_negatives"]]
+
+
+def test_a_folder_of_an_earlier_version_keeps_its_guard() -> None:
+    """A recipe that knows no containment was mined without it: its ledger's verdicts are taken for nothing else."""
+    for text, guard in (
+        ("guard: Guard(near_duplicate=0.9)\nk: 5\n", hfneg.Guard(0.9, contained=None)),
+        ("guard: Guard(near_duplicate=None)\n", hfneg.Guard(None, contained=None)),
+        ("guard: Guard(near_duplicate=0.8, contained=0.7)\n", hfneg.Guard(0.8, 0.7)),
+    ):
+        assert guard_of(SimpleNamespace(summary={"recipe": text})) == guard  # type: ignore[arg-type]
+    assert hfneg.Recipe.from_yaml("guard: Guard(near_duplicate=0.8)").guard == hfneg.Guard(0.8, contained=0.95)
 
 
 def test_extra_positives_are_chosen_anew(full: Mined, tmp_path: Path) -> None:

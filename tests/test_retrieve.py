@@ -188,7 +188,8 @@ def test_retrievers_are_checked_when_the_step_is_made() -> None:
 @pytest.mark.parametrize("by", ["id", "text", "mixed"])
 @pytest.mark.parametrize("scored", [True, False])
 def test_candidates_brought_by_id_or_text(by: str, scored: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """A column of ids, texts or both is the raw list: scores given or 1 / i, repeats once, strangers in the log."""
+    """A column of ids, texts or both is the raw list: scores given or 1 / i, repeats once, strangers in the log; a
+    second row of the anchor is joined to it."""
     corpus = Corpus.from_dataset([{"id": f"d{i}", "text": text} for i, text in enumerate(DOCUMENTS)], id="id")
     wanted = [4, 0, 9, 4, 2]
     found = [*(f"d{i}" if by == "id" or (by == "mixed" and i % 2) else DOCUMENTS[i] for i in wanted), "stranger"]
@@ -200,13 +201,37 @@ def test_candidates_brought_by_id_or_text(by: str, scored: bool, caplog: pytest.
     anchors = Anchors([{"q": "one", "a": "d0"}, {"q": "two", "a": "d0"}], corpus, anchor="q", positive="a")
     with caplog.at_level(logging.WARNING, "hfneg"):
         got = Retrieve(anchors, brought, k=3).run(np.arange(2))
-    expected = [(0, 3.0), (4, 0.75), (9, 0.25), (2, -1.0)] if scored else [(4, 1.0), (0, 1 / 2), (9, 1 / 3), (2, 1 / 5)]
+    joined = [(0, 3.0), (1, 1.0), (4, 0.75), (9, 0.25)]
+    expected = joined if scored else [(4, 1.0), (0, 1 / 2), (9, 1 / 3), (2, 1 / 4)]
     assert got.rows.tolist() == [row for row, _ in expected]
     assert got.scores.tolist() == [np.float32(score) for _, score in expected]
     assert got.indptr.tolist() == [0, 4, 4]
     assert got.names == ("given",)
     assert "1 given candidates are not in the corpus" in caplog.text
     assert pickle.loads(pickle.dumps(brought)).__dict__ == brought.__dict__
+
+
+@pytest.mark.parametrize("form", [None, "numpy"])
+@pytest.mark.parametrize("scored", [True, False])
+@pytest.mark.parametrize("one_each", [True, False])
+def test_several_rows_of_an_anchor_are_joined(scored: bool, one_each: bool, form: str | None) -> None:
+    """No candidate of a later row is lost: by score, the better of two; without scores in the order of the rows."""
+    from datasets import Dataset
+
+    lists = {"one": [("7", 0.1), ("3", 0.5), ("7", 0.9), ("5", 0.5)], "two": [("8", 0.0)], "ONE ": [("1", 2.0)]}
+    if one_each:
+        rows = [{"q": q, "found": name, "s": mark} for q, found in lists.items() for name, mark in found]
+    else:
+        cut = [(q, found[i : i + 2]) for q, found in lists.items() for i in range(0, len(found), 2)]
+        rows = [{"q": q, "found": [name for name, _ in some], "s": [mark for _, mark in some]} for q, some in cut]
+    dataset = Dataset.from_list(rows).with_format(form)
+    corpus = Corpus.from_texts(DOCUMENTS)
+    anchors = Anchors([{"q": "one", "a": "0"}, {"q": "two", "a": "0"}], corpus, anchor="q", positive="a")
+    brought = candidates_from(dataset, "found", anchor="q", scores="s" if scored else None)
+    got = Retrieve(anchors, brought, k=5).run(np.arange(2))
+    assert got.rows.tolist() == ([1, 7, 3, 5, 8] if scored else [7, 3, 5, 1, 8])
+    marks = [2.0, 0.9, 0.5, 0.5, 0.0] if scored else [1.0, 1 / 2, 1 / 3, 1 / 4, 1.0]
+    assert got.scores.tolist() == [np.float32(mark) for mark in marks]
 
 
 def test_brought_candidates_are_checked() -> None:

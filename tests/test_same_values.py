@@ -325,7 +325,7 @@ def test_lists_that_are_all_empty_keep_their_types(way: str, retriever: Any, tmp
     """Where no anchor gets a negative the columns are still lists of texts and float32, and a later step works."""
     rows = Dataset.from_list([{"q": "slip", "a": ["fault slip", "slip wave"]}, {"q": "wave", "a": ["slip wave"]}])
     corpus = hfneg.Corpus.from_texts(["fault slip", "slip wave"])
-    recipe = hfneg.Recipe(retrievers=[retriever], k=2, filters=[hfneg.RankWindow(skip=2)])
+    recipe = hfneg.Recipe(retrievers=[retriever], k=9, filters=[hfneg.RankWindow(skip=2)])
     anchors = hfneg.Anchors(rows, corpus, anchor="q", positive="a")
     one = recipe.transform(anchors)
     if way == "map":

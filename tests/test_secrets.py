@@ -344,7 +344,7 @@ def mined(folder: Path, text: str) -> Path:
     hfneg.mine(
         Dataset.from_list(pairs),
         hfneg.Corpus.from_texts(words),
-        hfneg.Recipe(k=6),
+        hfneg.Recipe(k=7),
         out=folder,
         anchor="q",
         positive="a",

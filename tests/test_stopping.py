@@ -78,7 +78,14 @@ def test_nothing_was_begun(how: tuple[str, ...], files: tuple[Path, Path], tmp_p
     """While the pairs are read: it says so, and leaves no folder; a run that was to be overwritten is whole."""
     out = tmp_path / "mined"
     if how:
-        hfneg.mine(str_rows(files[0]), documents(), hfneg.Recipe(k=3), anchor="query", positive="answer", out=out)
+        hfneg.mine(
+            str_rows(files[0]),
+            documents(),
+            hfneg.Recipe(k=3, sampler=hfneg.TakeTop(3)),
+            anchor="query",
+            positive="answer",
+            out=out,
+        )
     before = result(out) if how else None
     code, said = stopped("SIGTERM", "hfneg.data.loading:load_pairs", *mine(files, out, "-q", *how))
     assert (code, said.splitlines()) == (143, [f"stopped; nothing is begun in {out}: run the same command again"])
@@ -88,7 +95,14 @@ def test_nothing_was_begun(how: tuple[str, ...], files: tuple[Path, Path], tmp_p
 def test_overwriting_is_gone_on_with_by_resume(files: tuple[Path, Path], tmp_path: Path) -> None:
     """--resume and --overwrite exclude each other, and the line says which to type."""
     out = tmp_path / "mined"
-    hfneg.mine(str_rows(files[0]), documents(), hfneg.Recipe(k=3), anchor="query", positive="answer", out=out)
+    hfneg.mine(
+        str_rows(files[0]),
+        documents(),
+        hfneg.Recipe(k=3, sampler=hfneg.TakeTop(3)),
+        anchor="query",
+        positive="answer",
+        out=out,
+    )
     _, said = stopped("SIGTERM", "hfneg.rows:RowWriter.write", *mine(files, out, "-q", "--overwrite"))
     assert said.strip() == f"stopped; the same command with --resume in place of --overwrite goes on in {out}"
 

@@ -436,7 +436,7 @@ def test_what_makes_no_sense_is_refused_before_any_call(slots: dict[str, Any], s
     anchors = small_world
     teacher = None if scale == "no teacher" else judge.teacher(scale=scale)
     with pytest.raises(SettingError, match=message):
-        hfneg.Recipe(teacher=teacher, k=3, **slots).transform(anchors)
+        hfneg.Recipe(teacher=teacher, k=7, **slots).transform(anchors)
     with pytest.raises(SettingError, match=message):
         hfneg.Select(anchors, teacher=teacher, **slots)
     assert judge.pairs == []

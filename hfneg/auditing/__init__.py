@@ -47,6 +47,7 @@ def audit(
     qrels_split: str | None = None,
     reference: Any = None,
     near_duplicate: float | None = 0.9,
+    contained: float | None = 0.95,
     max_rate: float = 0.0,
     max_false_negatives: float | None = None,
     fix: str | Path | None = None,
@@ -65,7 +66,7 @@ def audit(
         qrels: judgments (see `hfneg.data.judgments.read`); gives `false_negatives`.
         reference: a SentenceTransformer (name, folder or object) that is neither the miner nor the teacher;
             gives `hardness`.
-        near_duplicate: as in `hfneg.Guard`; None: only equality after normal form counts.
+        near_duplicate, contained: as in `hfneg.Guard`; None: not asked.
         max_rate: the share up to which what an error check finds is tolerated.
         max_false_negatives: the largest rate of false negatives that is no error; needs `qrels`.
         fix: a parquet file to write: a copy without what the checks marked `fixable` found.
@@ -78,7 +79,7 @@ def audit(
         SettingError: a value that makes no sense.
         OutputExistsError: `fix` is there.
     """
-    _check_settings(near_duplicate, max_rate, max_false_negatives, qrels)
+    _check_settings(near_duplicate, contained, max_rate, max_false_negatives, qrels)
     source = open_source(dataset, split, columns)
     layout = _layout(source, anchor, positive, negative)
     target = None if fix is None else fixing.check_target(fix, layout, emptied)
@@ -91,7 +92,7 @@ def audit(
         test = () if against is None else checks.against(truth.load_test_set(facts, against, against_split))
         rate, counted = (None, ~facts.empty_negative) if judged is None else truth.judge(facts, judged)
         rows = np.empty(0, dtype=np.int64) if encoder is None else hardness.sample(facts, counted)
-        kept, found = _look(source, layout, facts, (*checks.CHECKS, *test), rows, near_duplicate)
+        kept, found = _look(source, layout, facts, (*checks.CHECKS, *test), rows, (near_duplicate, contained))
         known = rate is not None
         hard = None if encoder is None else hardness.measure(encoder, facts, rows, kept, counted, known)
         removed = None
@@ -110,9 +111,12 @@ def audit(
         )
 
 
-def _check_settings(near: float | None, max_rate: float, limit: float | None, qrels: Any) -> None:
-    if near is not None and not (is_number(near) and 0.5 <= near <= 1.0):
-        raise SettingError(f"near_duplicate={near!r} must be None or a share from 0.5 to 1.0")
+def _check_settings(
+    near: float | None, contained: float | None, max_rate: float, limit: float | None, qrels: Any
+) -> None:
+    for name, value in (("near_duplicate", near), ("contained", contained)):
+        if value is not None and not (is_number(value) and 0.5 <= value <= 1.0):
+            raise SettingError(f"{name}={value!r} must be None or a share from 0.5 to 1.0")
     for name, value in (("max_rate", max_rate), ("max_false_negatives", limit)):
         if value is not None and not (is_number(value) and 0.0 <= value <= 1.0):
             raise SettingError(f"{name}={value!r} must be a share from 0.0 to 1.0")
@@ -127,14 +131,20 @@ def _layout(source: Source, anchor: str | None, positive: str | None, negative: 
 
 
 def _look(
-    source: Source, layout: Layout, facts: Facts, wanted: Sequence[Check], rows: Any, near: float | None
+    source: Source,
+    layout: Layout,
+    facts: Facts,
+    wanted: Sequence[Check],
+    rows: Any,
+    shares: tuple[float | None, float | None],
 ) -> tuple[Mapping[int, RowTexts], Found]:
     """(the texts of `rows` and of those to show, what every check found)."""
     first = [check.find(facts) for check in wanted]
     shown = [_positions(check, mask, facts)[0] for check, mask in zip(wanted, first, strict=True)]
-    look = Look(layout, facts, np.unique(np.concatenate([rows, *shown])), near)
+    look = Look(layout, facts, np.unique(np.concatenate([rows, *shown])), *shares)
     look.at(source.tables(layout.columns))
-    new = ("near_positive", "positive_without_title", "anchor_as_negative")  # those that ask for more than equality
+    # those that ask for more than equality
+    new = ("near_positive", "positive_without_title", "contained", "anchor_as_negative")
     found = [mask if check.name not in new else check.find(facts) for check, mask in zip(wanted, first, strict=True)]
     return look.kept, list(zip(wanted, found, strict=True))
 

@@ -70,6 +70,11 @@ def ids_as_positives(facts: Facts) -> Mask:
     return rows_with(facts.positives.owners[there], facts.rows) & ~texts
 
 
+def contained(facts: Facts) -> Mask:
+    """Filled by the second pass; but for what was given as a negative."""
+    return facts.contained & ~facts.given
+
+
 def anchor_as_negative(facts: Facts) -> Mask:
     """Equal or nearly equal to the anchor."""
     return same_as_anchor(facts) | facts.near_anchor
@@ -166,6 +171,14 @@ CHECKS = (
         "negatives",
         "is a positive of the same anchor, but for a title before one of them",
         positive_without_title,
+    ),
+    Check(
+        "contained",
+        "negatives",
+        "error",
+        "negatives",
+        "contains a positive of the same anchor, or lies inside one",
+        contained,
     ),
     Check(
         "anchor_as_negative",

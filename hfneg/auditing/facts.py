@@ -65,9 +65,9 @@ class Facts:
     nothing but white space. whole: bool [rows]; bad_positive: bool [rows]; bad, above: bool [negatives]: see
     `hfneg.data.tables`. repeated: bool [rows], an earlier row has the same texts. places: int64 [positives], the text's
     position in `texts`. anchor_ids: int32 [rows], negative_ids: int32 [negatives], or empty. near_positive,
-    near_anchor: bool [negatives], filled by the second pass, as `titled`: a positive but for a title. given: bool
-    [negatives], came with the pairs as a negative, which the rows say of it. id_like_positive: bool [positives],
-    id_like_negative: bool [negatives], one word with a digit or the like, as ids are.
+    near_anchor, contained: bool [negatives], filled by the second pass, as `titled`: a positive but for a title.
+    given: bool [negatives], came with the pairs as a negative, which the rows say of it. id_like_positive: bool
+    [positives], id_like_negative: bool [negatives], one word with a digit or the like, as ids are.
     """
 
     numbering: Numbering
@@ -95,6 +95,7 @@ class Facts:
     given: Mask
     id_like_positive: Mask
     id_like_negative: Mask
+    contained: Mask
 
     @property
     def rows(self) -> int:
@@ -218,6 +219,7 @@ class Reader:
             given=take("given", bool),
             id_like_positive=take("id_like_positive", bool),
             id_like_negative=take("id_like_negative", bool),
+            contained=np.zeros(len(negatives), dtype=bool),
         )
 
 

@@ -22,7 +22,7 @@ from hfneg.data.layouts import Layout
 from hfneg.data.resolving import untitled as untitled_texts
 from hfneg.data.tables import Batch
 from hfneg.errors import InputError
-from hfneg.near import near_duplicates
+from hfneg.near import LEAST, Sampled
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -74,12 +74,13 @@ class Known:
 
 @dataclass
 class Look:
-    """One look at every row. `wanted`: rows (ascending) whose texts are kept; `share`: None for no near-duplicates."""
+    """One look at every row. `wanted`: rows (ascending) whose texts are kept; `share`, `contained`: as in `Guard`."""
 
     layout: Layout
     facts: Facts
     wanted: Rows
     share: float | None
+    contained: float | None
     kept: dict[int, RowTexts] = field(default_factory=dict)
     shown: Counter[str] = field(default_factory=Counter)
 
@@ -94,11 +95,12 @@ class Look:
             batch = tables.read(table, self.layout)
             self._check_same(batch, row)
             span = slice(*facts.negatives.indptr[[row, row + len(batch.anchors)]])
-            if self.share is not None:
-                own, near = _near(batch, row, facts, known, asked[span], self.share)
-                facts.near_anchor[span], facts.near_positive[span] = own, near
-                self._keep(batch, row, self._new("anchor", batch, own))
-                self._keep(batch, row, self._new("positive", batch, near))
+            if self.share is not None or self.contained is not None:
+                found = _alike(batch, row, facts, known, asked[span], self.share, self.contained)
+                for kind, mask in zip((facts.near_anchor, facts.near_positive, facts.contained), found, strict=True):
+                    kind[span] = mask
+                for name, mask in zip(("anchor", "positive", "contained"), found, strict=True):
+                    self._keep(batch, row, self._new(name, batch, mask))
             facts.titled[span] = _titled(batch, row, facts, known, untitled) & ~exact[span]
             self._keep(batch, row, self._new("titled", batch, facts.titled[span]))
             low, high = np.searchsorted(self.wanted, [row, row + len(batch.anchors)])
@@ -136,8 +138,11 @@ def _texts(values: pa.Array) -> list[str]:
     return [text or "" for text in values.to_pylist()]
 
 
-def _near(batch: Batch, row: int, facts: Facts, known: Known, asked: Mask, share: float) -> tuple[Mask, Mask]:
-    """(near the anchor's own text, near a positive of the anchor): bool [negatives of the batch] each."""
+def _alike(
+    batch: Batch, row: int, facts: Facts, known: Known, asked: Mask, share: float | None, contained: float | None
+) -> tuple[Mask, Mask, Mask]:
+    """(near the anchor's own text, near a positive of the anchor, in one or around one): bool [negatives of the batch]
+    each."""
     numbers, first, local = np.unique(
         facts.anchors[row : row + len(batch.anchors)], return_index=True, return_inverse=True
     )
@@ -148,25 +153,37 @@ def _near(batch: Batch, row: int, facts: Facts, known: Known, asked: Mask, share
     anchors = batch.anchors.fill_null("").take(pa.array(first))
     target_lengths = np.concatenate([known.lengths[targets.flat], byte_lengths(anchors)])
     negative_owners, lengths = local[batch.negatives.owners], byte_lengths(batch.negatives.flat).astype(np.int64)
-    ours = np.flatnonzero(asked & _fits(negative_owners, lengths, owners, target_lengths, share))
-    theirs = np.flatnonzero(_fits(owners, target_lengths, negative_owners[ours], lengths[ours], share))
+    fitting, wanted = np.zeros(len(asked), dtype=bool), np.zeros(len(owners), dtype=bool)
+    if share is not None:
+        fitting |= asked & _fits(negative_owners, lengths, owners, target_lengths, share)
+        wanted |= _fits(owners, target_lengths, negative_owners[fitting], lengths[fitting], share)
+    if contained is not None:
+        long = (target_lengths >= LEAST) & ~is_own
+        fitting |= asked & (lengths >= LEAST) & np.isin(negative_owners, owners[long])
+        wanted |= long & np.isin(owners, negative_owners[fitting])
+    ours, theirs = np.flatnonzero(fitting), np.flatnonzero(wanted)
     ours = ours[np.argsort(negative_owners[ours], kind="stable")]
     theirs = theirs[np.argsort(owners[theirs], kind="stable")]
-    positives = theirs[~is_own[theirs]]
+    own_text = is_own[theirs]
+    positives = theirs[~own_text]
     texts = [
         batch.negatives.flat.take(pa.array(ours)),
         facts.texts.take(pa.array(known.places[targets.flat[positives]])),
     ]
     place = np.empty(len(theirs), dtype=np.int64)
-    place[~is_own[theirs]] = len(ours) + np.arange(len(positives))
-    place[is_own[theirs]] = len(ours) + len(positives) + theirs[is_own[theirs]] - len(targets.flat)
+    place[~own_text] = len(ours) + np.arange(len(positives))
+    place[own_text] = len(ours) + len(positives) + theirs[own_text] - len(targets.flat)
+    sampled = Sampled(pa.concat_arrays([*texts, anchors]))
     left = _lists(negative_owners[ours], np.arange(len(ours)), len(numbers))
-    right = _lists(owners[theirs], place, len(numbers))
-    i, j = near_duplicates(pa.concat_arrays([*texts, anchors]), left, right, share)
-    own, near = np.zeros(len(asked), dtype=bool), np.zeros(len(asked), dtype=bool)
-    own[ours[i[is_own[theirs[j]]]]] = True
-    near[ours[i[~is_own[theirs[j]]]]] = True
-    return own, near
+    own, near, inside = (np.zeros(len(asked), dtype=bool) for _ in range(3))
+    if share is not None:
+        i, j = sampled.near_duplicates(left, _lists(owners[theirs], place, len(numbers)), share)
+        own[ours[i[own_text[j]]]] = True
+        near[ours[i[~own_text[j]]]] = True
+    if contained is not None:
+        i, _ = sampled.contained(left, _lists(owners[positives], place[~own_text], len(numbers)), contained)
+        inside[ours[i]] = True
+    return own, near, inside & ~near
 
 
 def _without_title(texts: pa.Array, facts: Facts) -> Rows:

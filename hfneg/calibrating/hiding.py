@@ -135,7 +135,7 @@ def hide(
     if against == "itself":
         codes[is_hidden] = verdicts.SPARE
     if taken.teacher_scores is not None and block.positive_teacher_scores is not None:
-        freed = (taken.verdicts == verdicts.NEAR_POSITIVE) & (codes == verdicts.SPARE) & np.isnan(taken.teacher_scores)
+        freed = np.isin(taken.verdicts, verdicts.ALIKE) & (codes == verdicts.SPARE) & np.isnan(taken.teacher_scores)
         own = block.positive_teacher_scores[hidden][taken.candidates.owners]
         taken = dataclasses.replace(taken, teacher_scores=np.where(freed, own, taken.teacher_scores))
     return Replicates(dataclasses.replace(taken, verdicts=codes), view, is_hidden)
@@ -177,6 +177,6 @@ def _with_donors(taken: LedgerBlock, donors: Donors) -> LedgerBlock:
 def _guarded(block: LedgerBlock, view: View, hidden: Mask, guard: Guard) -> npt.NDArray[np.uint8]:
     """The guard's verdicts: as they stood, but asked again where they may depend on the hidden positive."""
     codes = np.where(np.isin(block.verdicts, verdicts.GUARDED), block.verdicts, np.uint8(verdicts.SPARE))
-    again = hidden | (codes == verdicts.NEAR_POSITIVE)
+    again = hidden | np.isin(codes, verdicts.ALIKE)
     codes[again] = guard.verdicts(Pool(view, block.only(again).candidates))
     return codes

@@ -59,8 +59,7 @@ def write_flagembedding(
 
         hfneg.formats.write_flagembedding(mined, "train.jsonl")
     """
-    if Path(path).suffix not in (".jsonl", ".json"):
-        raise SettingError(f"FlagEmbedding reads only .jsonl and .json files, not {os.fspath(path)!r}")
+    check_lines(path, "FlagEmbedding")
     mined = open_one(ds, _optionally_scored(anchor, positive, scores))
     return _write_lines(mined, path, "flagembedding", _flagembedding_lines, overwrite)
 
@@ -89,12 +88,14 @@ def write_tevatron(
 
     A passage is docid, title and text; the title is empty, because hfneg's documents carry theirs in the
     text (Tevatron's reranker fails where there is no title at all). `anchor_id` and `positive_id` name
-    columns of ids; where there are none, ids are made from the texts, the same for equal texts.
+    columns of ids; where there are none, ids are made from the texts, the same for equal texts. The name must end in
+    .jsonl or .json.
 
     Example::
 
         hfneg.formats.write_tevatron(mined, "train.jsonl")
     """
+    check_lines(path, "Tevatron")
     mined = open_one(ds, identified_layout(anchor, positive, anchor_id, positive_id, derive=True))
     return _write_lines(mined, path, "tevatron", _tevatron_lines, overwrite)
 
@@ -115,6 +116,12 @@ def _tevatron_lines(rows: Rows) -> Iterator[dict[str, Any]]:
 def _passages(ragged: Ragged) -> list[list[dict[str, str]]]:
     pairs = zip([] if ragged.ids is None else ragged.ids.to_pylist(), ragged.values.to_pylist(), strict=True)
     return _split([{"docid": key, "title": "", "text": text} for key, text in pairs], ragged)
+
+
+def check_lines(path: str | os.PathLike[str], tool: str) -> None:
+    """Raise SettingError where the name of a file of JSON lines says something else."""
+    if Path(path).suffix.lower() not in (".jsonl", ".json"):
+        raise SettingError(f"{tool} reads only .jsonl and .json files, not {os.fspath(path)!r}")
 
 
 def open_one(ds: Source, layout_of: Callable[[Mapping[str, Kind]], Layout]) -> Mined:

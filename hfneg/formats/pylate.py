@@ -23,6 +23,7 @@ from hfneg.formats.layout import Kind, Layout, Scores, score_columns
 from hfneg.formats.rows import Rows, read_rows
 from hfneg.formats.shapes import Triplets, Tuples, examples, lists, tuple_scores
 from hfneg.formats.training import unscored_layout
+from hfneg.formats.writing import SUFFIXES
 
 CARD = """---
 configs:
@@ -70,9 +71,17 @@ def write_pylate(
     if layout == "contrastive":
         if scores is not None:
             raise SettingError("the contrastive layout has no scores; leave scores= out, or use layout='distillation'")
+        if Path(path).suffix != ".parquet":
+            raise SettingError(
+                f"the contrastive layout is a parquet file: give {os.fspath(path)!r} the suffix .parquet"
+            )
         return _write_triples(open_one(ds, unscored_layout(anchor, positive, "all")), path, n, overwrite)
     if layout != "distillation":
         raise SettingError(f"layout={layout!r} should be 'distillation' or 'contrastive'")
+    if Path(path).name.lower().endswith(SUFFIXES):
+        raise SettingError(
+            f"the distillation layout is a folder, which {os.fspath(path)!r} says is a file: name a folder"
+        )
     mined = open_one(ds, _distillation_layout(anchor, positive, anchor_id, positive_id, scores))
     return _write_folder(mined, path, mined.count(n, "pylate"), overwrite)
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from datasets import Dataset, IterableDataset
 
 from hfneg.errors import InputError, SettingError, near_miss
-from hfneg.formats.converting import READ_ROWS
-from hfneg.formats.files import replacing, write_flagembedding, write_tevatron
+from hfneg.formats import writing
+from hfneg.formats.files import write_flagembedding, write_tevatron
 from hfneg.formats.identifying import ids
 from hfneg.formats.pylate import write_pylate
 from hfneg.formats.training import (
@@ -55,8 +53,10 @@ def export(
 ) -> int:
     """Write one split of a mined dataset in the named format; returns the number of rows written.
 
-    `format` is a name of FORMATS, `options` are that function's. Trainer formats become one parquet file,
-    which ``load_dataset("parquet", data_files=path)`` opens; the others what their tool reads.
+    `format` is a name of FORMATS, `options` are that function's. Trainer formats become one file, of the kind that the
+    suffix of `path` names (.parquet, .jsonl, .json, .csv; the last three also with .gz), which ``load_dataset(
+    "parquet", data_files=path)`` (or "json", "csv") opens; the others what their tool reads. Raises SettingError for
+    another suffix, and for lists in a CSV file.
 
     Example::
 
@@ -70,21 +70,5 @@ def export(
         raise SettingError(
             f"format={format!r} is not one of {', '.join(map(repr, FORMATS))}.{near_miss(format, FORMATS)}"
         )
-    return _write_parquet(TRAINER_FORMATS[format](ds, **options), path, overwrite)
-
-
-def _write_parquet(ds: Dataset | IterableDataset, path: str | os.PathLike[str], overwrite: bool) -> int:
-    schema, written = ds.features.arrow_schema, 0
-    with replacing(path, overwrite) as part, pq.ParquetWriter(part, schema) as writer:
-        for table in _batches(ds, schema):
-            writer.write_table(table)
-            written += len(table)
-    return written
-
-
-def _batches(ds: Dataset | IterableDataset, schema: pa.Schema) -> Iterator[pa.Table]:
-    if isinstance(ds, IterableDataset):
-        for batch in ds.iter(batch_size=READ_ROWS):
-            yield pa.Table.from_pydict(batch, schema=schema)
-    else:
-        yield from (table.cast(schema) for table in ds.with_format("arrow").iter(batch_size=READ_ROWS))
+    writing.kind_of(path)
+    return writing.write(TRAINER_FORMATS[format](ds, **options), path, overwrite)

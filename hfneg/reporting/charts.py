@@ -27,7 +27,7 @@ GROUP_WORDS = {
     "promoted": "Promoted to positives",
     "left_over": "Left over",
 }
-GUARD = ("known_positive", "own_text", "near_positive", "repeat")
+GUARD = ("known_positive", "own_text", "near_positive", "repeat", "contained", "empty")
 LAST = ("promoted", "not_examined", "spare")
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hfneg import __version__
+from hfneg import __version__, guard_takes
 from hfneg.difference import DEPTHS, Diff
 from hfneg.filters import meaning_of
 from hfneg.mined_ledger import MinedLedger
@@ -105,6 +105,9 @@ def _remarks(ledger: MinedLedger, statistics: Statistics) -> list[str]:
     remarks = []
     if facts["added_positives"]:
         remarks.append(f"{facts['added_positives']:,} positives were not in the corpus, and were added to it.")
+    if empty := facts.get("empty_documents"):
+        remarks.append(f"{empty:,} documents are empty or only white space: they are never candidates.")
+    remarks += [f"{line[0].upper()}{line[1:]}." for line in map(guard_takes.in_words, facts.get("guard_takes", []))]
     if hidden := facts.get("hidden_positives"):
         remarks.append(
             f"{hidden['share_of_negatives']:.1%} of the negatives are hidden positives ({hidden['hidden_found']:,} of "

@@ -19,7 +19,9 @@ from hfneg.retrievers.base import Rows, Scores
 from hfneg.step import is_number
 
 log = logging.getLogger(__name__)
-BATCH = 1_000
+
+Given = tuple[list[str], list[float] | None]
+"""Candidates, best first, and their scores."""
 
 
 def candidates_from(
@@ -33,13 +35,14 @@ def candidates_from(
 
     Args:
         dataset: rows with an anchor and its candidates, best first (a `Dataset` or any iterable of mappings).
-        column: a list of ids or of texts of the corpus per row.
+        column: a list of ids or of texts of the corpus per row, or one of them.
         anchor: the column of the anchors' texts.
         scores: a column of aligned scores, falling; without it the i-th candidate scores 1 / i.
         name: what the source is called in ``hard_negative_sources``.
 
-    An anchor that the dataset does not have gets no candidates. Candidates that the corpus does not have are
-    left out and counted in a log line.
+    Several rows of one anchor (one row per candidate, say) are one list: by score where there are scores, otherwise
+    in the order of the rows; what repeats counts where it comes first. An anchor that the dataset does not have gets
+    no candidates. Candidates that the corpus does not have are left out and counted in a log line.
     """
     if not isinstance(dataset, Iterable) or isinstance(dataset, str | Mapping):
         raise InputError(
@@ -50,25 +53,43 @@ def candidates_from(
     for wanted, role in ((column, "candidates"), (anchor, "anchor"), (scores, "scores of the candidates")):
         if wanted is not None and names is not None:
             columns.require(wanted, names, role)
-    given: dict[str, tuple[list[str], list[float] | None]] = {}
+    given: dict[str, list[Given]] = {}
     for row in dataset:
-        text, values, marks = _row(row, anchor, column, scores)
-        given.setdefault(normal_form(text), (values, marks))
+        text, found = _row(row, anchor, column, scores)
+        given.setdefault(normal_form(text), []).append(found)
     if not given:
         raise EmptyInputError("candidates_from was given no rows")
-    return BroughtCandidates(_write(given), name)
+    several = [len(lists) for lists in given.values() if len(lists) > 1]
+    if several:
+        log.info(
+            "%d anchors stand in several rows (%d in all): their candidates are joined", len(several), sum(several)
+        )
+    return BroughtCandidates(_write({text: _joined(lists) for text, lists in given.items()}), name)
 
 
-def _row(
-    row: Mapping[str, Any], anchor: str, column: str, scores: str | None
-) -> tuple[str, list[str], list[float] | None]:
+def _joined(lists: list[Given]) -> Given:
+    """The candidates of an anchor's rows as one list, best first, each once."""
+    if len(lists) == 1:
+        return lists[0]
+    values = [value for own, _ in lists for value in own]
+    marks = [mark for _, own in lists for mark in own or ()]
+    if not marks:
+        return list(dict.fromkeys(values)), None
+    best: dict[str, float] = {}
+    for i in sorted(range(len(values)), key=lambda i: -marks[i]):
+        best.setdefault(values[i], marks[i])
+    return list(best), list(best.values())
+
+
+def _row(row: Mapping[str, Any], anchor: str, column: str, scores: str | None) -> tuple[str, Given]:
     for wanted, role in ((column, "candidates"), (anchor, "anchor"), (scores, "scores of the candidates")):
         if wanted is not None:
             columns.require(wanted, row, role)
     values = lists_of([row[column]], column).flat
     if scores is None:
-        return texts_of([row[anchor]], anchor)[0], values, None
-    marks = row[scores].tolist() if isinstance(row[scores], np.ndarray) else row[scores]
+        return texts_of([row[anchor]], anchor)[0], (values, None)
+    marks = row[scores].tolist() if isinstance(row[scores], np.ndarray | np.generic) else row[scores]
+    marks = [marks] if is_number(marks) else marks
     if not isinstance(marks, list | tuple) or not all(is_number(mark) for mark in marks):
         raise ColumnError(
             f"column {scores!r} holds {reprlib.repr(marks)}; expected a list of finite numbers, one per candidate in "
@@ -80,10 +101,10 @@ def _row(
             "per candidate, or leave scores= out to score by rank"
         )
     order = sorted(range(len(marks)), key=lambda i: -marks[i])
-    return texts_of([row[anchor]], anchor)[0], [values[i] for i in order], [float(marks[i]) for i in order]
+    return texts_of([row[anchor]], anchor)[0], ([values[i] for i in order], [float(marks[i]) for i in order])
 
 
-def _write(given: dict[str, tuple[list[str], list[float] | None]]) -> str:
+def _write(given: dict[str, Given]) -> str:
     """Into the store, so that a transform carries a digest and no candidates."""
     from hfneg.strings import StringsWriter
 
