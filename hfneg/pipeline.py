@@ -82,6 +82,7 @@ class Mine(Transform):
         _ = self.retrieve.warned
         _, numbers, place = unique(self.anchors.numbers(batch))
         outcome = self.run(numbers)
+        self.retrieve.say_unfound(outcome.pool.candidates)
         self._say_short(outcome)
         candidates, chosen = outcome.pool.candidates, self.select.policy.selection(outcome)
         new = mined_columns(self.anchors, batch, place, chosen, candidates.names)

@@ -63,6 +63,9 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
     if short:
         has = "has" if short == 1 else "have"
         remarks.append(f"[yellow]{_several(short, 'anchor')} {has} fewer than the {wanted} asked for[/yellow]")
+    for source, count in facts.get("anchors_without_candidates", {}).items():
+        if count:
+            remarks.append(f"[yellow]{source} has found no document for {_several(count, 'anchor')}[/yellow]")
     remarks += _shortfall_lines(facts)
     if facts["added_positives"]:
         remarks.append(f"{_several(facts['added_positives'], 'positive')} not in the corpus, and added to it")

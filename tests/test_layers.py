@@ -34,7 +34,7 @@ pool
 outcome
 retrievers teachers filters sampling promotion formats fusion
 flat_scores
-guard searching scoring hubs
+guard searching scoring hubs unfound
 short
 retrieve policy step_text
 deepening select selections ledger
