@@ -22,6 +22,7 @@ from hfneg.encoded import Vectors32 as Vectors32
 from hfneg.encoded import as_vectors, check_finite, normalised, said_of_nothing
 from hfneg.errors import ProcessError, SettingError
 from hfneg.memory import Halving, loading
+from hfneg.model_kinds import BARE, BI_ENCODER, refuse_but
 from hfneg.models import (
     LiveDigest,
     check_similarity,
@@ -91,6 +92,8 @@ class Encoder:
         self.batch_size = batch_size
         self.device = device
         self._forget()
+        if not isinstance(self.model, str) or is_folder(self.model):  # a Hub id: when its commit is asked for
+            self._check_kind()
         if not isinstance(model, str):
             check_similarity(similarity_of(self.model), name_of(self.model))
 
@@ -157,7 +160,11 @@ class Encoder:
     def _hub(self) -> str:
         if self._commit is None:
             self._commit = hub_commit(self.model, self.revision)
+            self._check_kind()
         return self._commit
+
+    def _check_kind(self) -> str | None:
+        return refuse_but((BI_ENCODER, BARE), self.model, self.revision, "encoder of texts into single vectors")
 
     # What it does.
 
@@ -249,6 +256,9 @@ class Encoder:
             raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
         from sentence_transformers import SentenceTransformer
 
+        if self._check_kind() == BARE:
+            said = "%r was not saved by sentence-transformers: its token vectors are averaged, a head is left out"
+            log.warning(said, self.model)
         with silent_loading(), loading(self.model):
             model = SentenceTransformer(
                 str(folder_of(self.model)) if folder else self.model,

@@ -25,6 +25,7 @@ from hfneg.sources import origins
 from hfneg.splits import anchors_of, prepared, splits_of
 from hfneg.stages import Choose, Deeper, Encode, Examine, Found, Parts, Search, Span, Tally
 from hfneg.summary import summarize
+from hfneg.unfound import say_where_most
 
 if TYPE_CHECKING:
     import datasets
@@ -136,6 +137,7 @@ class _Run:
         found = None if self.hidden is None else counts
         summary = summarize(self.transform, self.recipe, selections, own, found, finished / "ledger")
         summary["datasets"] = self.came_from
+        say_where_most(self.transform.retrieve, selections.unfound)
         (finished / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
         card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished), finished)
         (finished / "README.md").write_text(card, encoding="utf-8")

@@ -186,7 +186,13 @@ def hub_commit(repository: str, revision: str | None = None) -> str:
 
 
 def saved_json(name: str, revision: str | None, file: str) -> dict[str, Any]:
-    """A JSON file of a model's folder or of its repository on the Hub, without loading the model; {} if absent."""
+    """A JSON object of a model's folder or of its repository on the Hub, without loading the model; {} if absent."""
+    content = saved_content(name, revision, file)
+    return content if isinstance(content, dict) else {}
+
+
+def saved_content(name: str, revision: str | None, file: str) -> Any:
+    """What a JSON file of a model holds; {} where there is none."""
     path: str | Path = folder_of(name) / file
     if not is_folder(name):
         from huggingface_hub import hf_hub_download
@@ -198,8 +204,7 @@ def saved_json(name: str, revision: str | None, file: str) -> dict[str, Any]:
             return {}
     if not Path(path).is_file():
         return {}
-    content = json_lines.whole(Path(path))
-    return content if isinstance(content, dict) else {}
+    return json_lines.whole(Path(path))
 
 
 @contextlib.contextmanager

@@ -83,6 +83,7 @@ class Mine(Transform):
         _, numbers, place = unique(self.anchors.numbers(batch))
         outcome = self.run(numbers)
         self.select.say_guard(outcome)
+        self.retrieve.say_unfound(outcome.pool.candidates)
         self._say_short(outcome)
         candidates, chosen = outcome.pool.candidates, self.select.policy.selection(outcome)
         new = mined_columns(self.anchors, batch, place, chosen, candidates.names)

@@ -27,6 +27,7 @@ from hfneg.select import Select
 from hfneg.selections import Selections, are_gathered, arrays_of, mark_gathered
 from hfneg.short import Fill, Short
 from hfneg.summary import summarize
+from hfneg.unfound import unfound
 
 if TYPE_CHECKING:
     import datasets
@@ -275,6 +276,7 @@ class _Run:
         relaxed = chosen.negatives.owners[chosen.negative_verdicts == verdicts.RELAXED]
         short = np.union1d(np.flatnonzero(missing), relaxed)
         arrays = arrays_of(chosen, np.zeros(2, dtype=np.int64))
+        arrays["unfound"] = unfound(block.candidates)
         arrays["shortfall"] = np.array([0, 0, 0, 0, len(short), 0, 0])
         save_arrays(selected / f"{part:06d}.npz", arrays)
 

@@ -21,6 +21,7 @@ from hfneg.fusion import RRF, Fusion
 from hfneg.pool import SCORE, TEACHER
 from hfneg.searching import Searcher, SourceHits
 from hfneg.transform import Transform, unique
+from hfneg.unfound import say_where_most, unfound
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +109,19 @@ class Retrieve(Transform):
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         _, numbers, place = unique(self.anchors.numbers(batch))
         _ = self.warned  # may ask the model, so it comes after the batch was found to be in order
-        found = self.run(numbers).columns(self.anchors)
+        candidates = self.run(numbers)
+        self.say_unfound(candidates)
+        found = candidates.columns(self.anchors)
         return {name: lists.take(place) for name, lists in found.items()}
+
+    def say_unfound(self, candidates: Candidates) -> None:
+        """A warning, once per process, where a source has found nothing for most anchors of a batch."""
+        if not self._unfound_said and say_where_most(self, unfound(candidates), candidates.numbers):
+            self._unfound_said.append(True)
+
+    @cached_property
+    def _unfound_said(self) -> list[bool]:
+        return []
 
     # The work, on numbers of anchors.
 

@@ -52,6 +52,7 @@ class Selections:
         calls: int64 [2], pairs that were asked of the teacher, and pairs that the score store answered.
         shortfall: int64 [7]: anchors searched deeper, candidates that this added, pairs asked and from the store for
             it; anchors short after it, pairs asked and from the store to complete those.
+        unfound: int64 [sources]: anchors for which the source has found no document.
     """
 
     def __init__(self, folder: Path, anchors: Anchors) -> None:
@@ -63,6 +64,7 @@ class Selections:
         self.verdicts: Rows = np.load(folder / "verdicts.npy")
         self.calls: Rows = np.load(folder / "calls.npy")
         self.shortfall: Rows = np.load(folder / "shortfall.npy")
+        self.unfound: Rows = np.load(folder / "unfound.npy")
 
     @classmethod
     def gather(cls, folder: Path, parts: int, gathered: Path, anchors: Anchors, *, taught: bool) -> Selections:
@@ -71,7 +73,7 @@ class Selections:
         dtypes |= PROMOTED if "promoted" in load_arrays(folder / f"{0:06d}.npz") else {}
         promoted = [np.zeros(1, dtype=np.int64)]
         lengths, verdicts = [np.zeros(1, dtype=np.int64)], np.zeros(256, np.int64)
-        calls, shortfall = np.zeros(2, np.int64), np.zeros(7, np.int64)
+        calls, shortfall, unfound = np.zeros(2, np.int64), np.zeros(7, np.int64), np.zeros(1, np.int64)
         with contextlib.ExitStack() as stack:
             files = {name: stack.enter_context((gathered / f"{name}.raw").open("wb")) for name in dtypes}
             for part in range(parts):
@@ -81,6 +83,7 @@ class Selections:
                 verdicts += arrays["verdicts"]
                 calls += arrays["calls"]
                 shortfall += arrays["shortfall"]
+                unfound = unfound + arrays["unfound"]
                 for name, dtype in dtypes.items():
                     files[name].write(arrays[name].astype(dtype).tobytes())
         disk.save_array(gathered / "indptr.npy", np.cumsum(np.concatenate(lengths)))
@@ -89,6 +92,7 @@ class Selections:
         disk.save_array(gathered / "verdicts.npy", verdicts)
         disk.save_array(gathered / "calls.npy", calls)
         disk.save_array(gathered / "shortfall.npy", shortfall)
+        disk.save_array(gathered / "unfound.npy", unfound)
         for name, dtype in dtypes.items():
             _as_npy(gathered, name, dtype)
         return cls(gathered, anchors)

@@ -65,6 +65,9 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
     if short:
         has = "has" if short == 1 else "have"
         remarks.append(f"[yellow]{_several(short, 'anchor')} {has} fewer than the {wanted} asked for[/yellow]")
+    for source, count in facts.get("anchors_without_candidates", {}).items():
+        if count:
+            remarks.append(f"[yellow]{source} has found no document for {_several(count, 'anchor')}[/yellow]")
     remarks += _shortfall_lines(facts)
     given = facts.get("given_negatives")
     if given:

@@ -30,6 +30,7 @@ from hfneg.pool import Mask, Pool
 from hfneg.scoring import Scorer
 from hfneg.searching import SourceHits
 from hfneg.selections import arrays_of
+from hfneg.unfound import unfound
 
 PART = 4096
 """Anchors per part file."""
@@ -252,6 +253,7 @@ class Choose:
         entries = ledger.table(transform.anchors, outcome.pool.candidates, chosen, deeper=self.deeper is not None)
         save_table(self.ledger / f"{part:06d}.parquet", entries)
         arrays = arrays_of(chosen, before + calls.made + deepening.made + completing.made)
+        arrays["unfound"] = unfound(outcome.pool.candidates)
         arrays["shortfall"] = np.array([deepened, appended, *deepening.made, short, *completing.made])
         save_arrays(self.folder / f"{part:06d}.npz", arrays)
 

@@ -45,6 +45,7 @@ def summarize(
         "negatives_per_anchor": mined_folder.per_anchor(selections.lengths),
         "wanted_per_anchor": recipe.sampler.n,
         "sources": list(transform.retrieve.names),
+        "anchors_without_candidates": dict(zip(transform.retrieve.names, selections.unfound.tolist(), strict=True)),
         "exact": all(getattr(r, "exact", True) for r in transform.retrieve.retrievers),
         "corpus": anchors.corpus.digest,
         "recipe": recipe.to_yaml(),

@@ -22,12 +22,16 @@ from hypothesis import strategies as st
 from properties import examples
 
 from hfneg import store
+from hfneg.base import checksums
 from hfneg.corpus import Corpus
 from hfneg.errors import SettingError, StoreError
 from hfneg.retrievers import bm25 as module
 from hfneg.retrievers.bm25 import BM25, METHODS, SHIFTED, BM25Index
 
 SCIFACT = Path(__file__).parents[2] / "shared/data/scifact"
+WORDS = r"(?u)\b\w\w+\b|(?<!\w')\b[^\W_]\b"
+"""bm25s's own words, and words of one letter or digit but those that an apostrophe cuts off."""
+
 CATS = [
     "The cat sat on the mat, and the cat purred.",
     "A dog chases the cats!",
@@ -56,7 +60,7 @@ def peer_scores(texts: list[str], queries: list[str], options: dict[str, Any], s
     import bm25s
     import Stemmer
 
-    words: dict[str, Any] = {"show_progress": False, "return_ids": False}
+    words: dict[str, Any] = {"show_progress": False, "return_ids": False, "token_pattern": WORDS}
     words |= {"stemmer": Stemmer.Stemmer("english")} if stem else {"stopwords": None}
     model = bm25s.BM25(**options)
     model.index(bm25s.tokenize(texts, **words), show_progress=False)
@@ -229,8 +233,9 @@ def test_blocks_of_text_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path
         from hfneg.retrievers.bm25_tokenizing import open_tokenizer
 
         bm25_building.build(parts, corpus, BM25(), open_tokenizer("english", None), threads)
-        assert sorted(path.name for path in parts.iterdir()) == sorted(path.name for path in whole.iterdir())
-        for path in whole.iterdir():
+        built = [path for path in whole.iterdir() if path.name != checksums.MANIFEST]  # which the store adds
+        assert sorted(path.name for path in parts.iterdir()) == sorted(path.name for path in built)
+        for path in built:
             assert (parts / path.name).read_bytes() == path.read_bytes(), path.name
 
 
@@ -263,10 +268,15 @@ def test_language_decides_stems_and_stop_words() -> None:
     assert found("quarks", "finnish") == [6]  # a stemmer without stop words
 
 
-def test_words_are_those_of_bm25s() -> None:
-    """Words equal bm25s.tokenize's, but that a combining mark stays with its word."""
+def _peer_words(text: str) -> list[str]:
     import bm25s
 
+    options = {"stopwords": None, "return_ids": False, "show_progress": False, "token_pattern": WORDS}
+    return bm25s.tokenize([text], **options)[0]  # type: ignore[no-any-return]
+
+
+def test_words_are_those_of_bm25s() -> None:
+    """Words equal bm25s.tokenize's and those of one letter, but that a combining mark stays with its word."""
     from hfneg.retrievers.bm25_tokenizing import as_arrow, open_tokenizer
 
     def ours(text: str, language: str | None = None) -> list[str]:
@@ -280,7 +290,7 @@ def test_words_are_those_of_bm25s() -> None:
         *CATS,
     ]
     for text in texts:
-        assert ours(text) == bm25s.tokenize([text], stopwords=None, return_ids=False, show_progress=False)[0]
+        assert ours(text) == _peer_words(text)
     assert ours("हिन्दी भाषा") == ["हिन्दी", "भाषा"]
     assert ours("cafe\u0301 au lait") == ["cafe\u0301", "au", "lait"]
 
@@ -395,8 +405,8 @@ def test_a_tokenizer_finds_chinese(characters: str) -> None:
     index = opened(CHINESE, tokenizer=characters)
     _, rows = index.search(["猫睡觉", "量子", "CAT", "金星", "物理狗"], 2)
     np.testing.assert_array_equal(rows, [[1, 0], [2, -1], [3, -1], [-1, -1], [2, 1]])
-    words = opened(CHINESE)
-    np.testing.assert_array_equal(words.search(["猫睡觉"], 1)[1], [[-1]])
+    pairs = opened(CHINESE)  # without one: 睡觉 is shared, 猫睡 is not
+    np.testing.assert_array_equal(pairs.search(["猫睡觉"], 2)[1], [[1, -1]])
     again = pickle.loads(pickle.dumps(index))
     np.testing.assert_array_equal(again.search(["猫睡觉"], 2)[1], [[1, 0]])
 
@@ -484,7 +494,8 @@ def test_kernels_run_where_no_cache_can_be_written() -> None:
 
 @pytest.mark.skipif(not SCIFACT.is_dir(), reason="needs shared/data/scifact")
 def test_scifact_is_as_published() -> None:
-    """nDCG@10 on SciFact's test queries is the .679 that Lucene's BM25 has (BEIR, title and text)."""
+    """nDCG@10 on SciFact's test queries is the .679 that Lucene's BM25 has (BEIR, title and text), and .0067 more for
+    words of one letter."""
     corpus = Corpus.from_beir(SCIFACT)
     texts = {(row := json.loads(line))["_id"]: row["text"] for line in (SCIFACT / "queries.jsonl").open()}
     relevant: dict[str, set[str]] = {}
@@ -500,5 +511,5 @@ def test_scifact_is_as_published() -> None:
         for wanted, found in zip(relevant.values(), rows, strict=True)
     ]
     assert len(gains) == 300
-    # stems of Snowball's releases differ: 0.6802 with PyStemmer 2.2, 0.679 with 3.1
-    assert np.mean(gains) == pytest.approx(0.679, abs=0.0015)
+    # stems of Snowball's releases differ: without words of one letter 0.6802 with PyStemmer 2.2, 0.679 with 3.1
+    assert np.mean(gains) == pytest.approx(0.6857, abs=0.0015)

@@ -25,6 +25,7 @@ base
 columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
 part_files readable
 batches documents models encoded yaml_text near_kernels dense_products run_folder segments
+model_kinds
 near dense_kernels corpus encoding transform scores claims
 stored artefacts
 data vectors model_step
@@ -34,7 +35,7 @@ pool
 outcome
 retrievers teachers filters sampling promotion formats fusion
 flat_scores
-guard searching scoring hubs
+guard searching scoring hubs unfound
 short guard_takes
 reach
 retrieve policy step_text

@@ -26,7 +26,8 @@ _holds: dict[str, contextlib.ExitStack] = {}
 """Folders that trainings of this process work in."""
 
 VERSION = re.compile(r"[0-9]{6,}\.json")
-ROW = "row"
+ROW = "negative_1"
+"""Where the table holds a row's number, as text: so its columns are those that its rows have, as samplers expect."""
 
 
 class LiveNegatives:

@@ -64,7 +64,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             those of its step, and one that was killed before its first checkpoint simply begins again.
 
     Attributes:
-        dataset: what the trainer trains on: anchor, positive, negative_1 .. negative_n.
+        dataset: what the trainer trains on: anchor, positive, negative_1 .. negative_n. With any batch sampler; but
+            NO_DUPLICATES_HASHED looks at the rows once, when training begins, and does not see later negatives.
         history: a record of each refresh.
 
     Raises MissingExtraError without the extra ``hfneg[train]``, when it is built.
@@ -111,6 +112,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         rows = pairs.with_format(None).select_columns(list(names))
         # as text, for sentence-transformers 5 takes its card's examples from the columns of text alone
         rows = rows.add_column(live.ROW, np.arange(len(rows)).astype(str))
+        for i in range(2, self.n + 1):
+            rows = rows.add_column(f"negative_{i}", np.full(len(rows), ""))
         rows.set_transform(live.LiveNegatives(self.folder, self.anchors.corpus, *names, self.n))
         return rows
 

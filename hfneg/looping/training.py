@@ -17,6 +17,8 @@ from hfneg.errors import EmptyInputError, RecipeError, SettingError, TrainingErr
 from hfneg.looping.mixing import mix_rounds
 from hfneg.looping.one_run import end_of_part, forget, keep_last, last_checkpoint, steps_of
 from hfneg.looping.record import TRAINER, Round
+from hfneg.model_kinds import BARE, BI_ENCODER, refuse_but
+from hfneg.models import is_folder
 from hfneg.publishing.layout import round_name
 from hfneg.recipe import Recipe
 from hfneg.step import shown
@@ -72,7 +74,7 @@ class Training(BaseModel):
             with the same batches.
         max_seq_length: in tokens; None: the model's own.
 
-    Raises RecipeError: a setting that is unknown or makes no sense.
+    Raises RecipeError: a setting that is unknown or makes no sense; SettingError: the folder of another kind of model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -107,6 +109,8 @@ class Training(BaseModel):
             where = ".".join(["training", *map(str, first["loc"])])
             said = first["msg"].removeprefix("Value error, ")
             raise RecipeError(f"{where}: {said}; {shown(first['input'])} was given") from None
+        if is_folder(self.model):
+            refuse_but((BI_ENCODER, BARE), self.model, None, "SentenceTransformer, which Training trains")
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Training:

@@ -36,7 +36,10 @@ SHIFTED = (
     "bm25l",
     "bm25+",
 )  # they weigh also the terms a document lacks; its postings hold the difference to that
-SPACELESS = "in a language without spaces between words, name a Hugging Face tokenizer with tokenizer="
+SPACELESS = (
+    "texts in Chinese, Japanese, Thai and other scripts without spaces are cut into pairs of characters whatever the "
+    "language, or name a Hugging Face tokenizer with tokenizer="
+)
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,15 @@ class BM25(Retriever):
     Lucene's formula with k1 = 1.2.
 
     ``language`` names a Snowball stemmer; bm25s's stop words of that language are left out (languages
-    without a list are only stemmed). ``language=None``: every word as it is. ``tokenizer`` names any fast
-    Hugging Face tokenizer (or its folder), whose pieces are then the terms, as they are: ``language`` is
-    not used. That is the way for languages without spaces between words.
+    without a list are only stemmed). ``language=None``: every word as it is. Text in Chinese, Japanese, Korean,
+    Thai, Lao, Khmer or Burmese is cut into pairs of characters whatever the language, also between other words.
+    ``tokenizer`` names any fast Hugging Face tokenizer (or its folder), whose pieces are then the terms, as they
+    are: ``language`` is not used.
 
     Raises SettingError for a value outside its range.
     """
 
+    VERSION: ClassVar[int] = 2  # words of one letter, and bigrams
     name: ClassVar[str] = "bm25"
 
     k1: float = 1.2
@@ -198,6 +203,30 @@ class BM25Index:
         _in_threads(part, len(rows))
         return scores
 
+    def why_nothing(self, texts: list[str]) -> str | None:
+        """Why queries that have found nothing have found nothing, in words; None where none of `texts` is such a one.
+
+        BM25 knows only equal words: it shows those of the first such query beside those of the first document.
+        """
+        unknown = np.flatnonzero(np.diff(self._query(texts).offsets) == 0)
+        if not len(unknown):
+            return None
+        lost = [texts[i] for i in unknown]
+        without = int((np.diff(self._tokenized(lost).offsets) == 0).sum())
+        said = (
+            f"they share no term with any document. The first is {lost[0][:60]!r}, in terms {self._first_terms(lost)}; "
+        )
+        said += f"the first document has {self._first_terms(self.corpus.text_slice(0, 1))}"
+        said += f"; {without} of {len(lost)} have no term at all (stop words and signs alone)" if without else ""
+        return (
+            f"{said}. Are anchors and documents in one language, and is it language={self.settings.language!r}? Across "
+            "languages and scripts, search with Dense"
+        )
+
+    def _first_terms(self, texts: Any) -> list[str]:
+        unique, codes, offsets = self._tokenized(texts)
+        return [unique[code] for code in codes[: min(int(offsets[1]), 5)]]
+
     @cached_property
     def _folder(self) -> Any:
         try:
@@ -245,11 +274,14 @@ class BM25Index:
     def _array(self, name: str) -> Any:
         return np.asarray(np.load(self._folder / f"{name}.npy", mmap_mode="r"))
 
-    def _query(self, queries: Any) -> Query:
-        """Tokenise, and leave out terms that no document has."""
+    def _tokenized(self, texts: Any) -> Any:
         from hfneg.retrievers.bm25_tokenizing import as_arrow
 
-        unique, codes, offsets = self._tokenizer(as_arrow(queries))
+        return self._tokenizer(as_arrow(texts))
+
+    def _query(self, queries: Any) -> Query:
+        """Tokenise, and leave out terms that no document has."""
+        unique, codes, offsets = self._tokenized(queries)
         numbers = self._terms.rows_of(unique)[codes]
         known = np.zeros(len(numbers) + 1, dtype=np.int64)
         np.cumsum(numbers >= 0, out=known[1:])

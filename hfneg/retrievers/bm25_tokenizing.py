@@ -10,11 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg.batches import Lists
 from hfneg.errors import SettingError
+from hfneg.retrievers import spaceless
 from hfneg.scrubbing import scrubbed
 from hfneg.store import digest_of
 
-SEPARATOR = r"[^\pL\pM\pN_]+"  # what stands between words: everything but letters, marks, digits, underscore
+BETWEEN = r"[^\pL\pM\pN_]+"  # everything but letters, marks, digits, underscore
+SEPARATOR = rf"^{BETWEEN}|['\x{{2019}}]\pL$|(?:['\x{{2019}}]\pL)?{BETWEEN}"
+"""What stands between words, in RE2: also the one letter behind an apostrophe, as in "it's" and "don't"."""
+
 PIECE_BATCH = 1_000  # texts a Hugging Face tokenizer gets at once: its results hold far more than the ids
 
 Codes = npt.NDArray[np.int32]
@@ -77,11 +82,14 @@ def stop_words(language: str | None) -> frozenset[str]:
 
 
 class Words:
-    """Lower-cased words of two characters or more, without stop words, stemmed (Snowball, by PyStemmer).
+    """Lower-cased words without stop words, stemmed (Snowball, by PyStemmer); of scripts without spaces, bigrams.
 
-    The words are those of ``bm25s.tokenize`` (``\\b\\w\\w+\\b``, scikit-learn's pattern) with one
-    difference: a combining mark belongs to its word instead of cutting it in two, without which Hindi,
-    Tamil or decomposed accents lose most of their words. ``language=None``: no stop words, no stemming.
+    The words are those of ``bm25s.tokenize`` (``\\b\\w\\w+\\b``, scikit-learn's pattern) with three
+    differences: a combining mark belongs to its word instead of cutting it in two, without which Hindi,
+    Tamil or decomposed accents lose most of their words; a word of one letter or digit counts ("vitamin D",
+    "type 1"), but not what an apostrophe cuts off ("it's"); and Chinese, Japanese, Korean, Thai, Lao, Khmer and
+    Burmese are cut into pairs of characters (`hfneg.retrievers.spaceless`), also inside other text.
+    ``language=None``: no stop words, no stemming.
     """
 
     def __init__(self, language: str | None) -> None:
@@ -90,24 +98,29 @@ class Words:
         self.language = language
         self.stop_words = stop_words(language)
         stemmer = [language, Stemmer.version()] if language is not None else None
-        self.identity = digest_of("words", SEPARATOR, sorted(self.stop_words), stemmer)
+        self.identity = digest_of("words", SEPARATOR, spaceless.IDENTITY, sorted(self.stop_words), stemmer)
 
     def __call__(self, texts: pa.LargeStringArray) -> Terms:
         words = pc.split_pattern_regex(pc.utf8_lower(texts), pattern=SEPARATOR)
         offsets = words.offsets.to_numpy().astype(np.int64)
         encoded = words.flatten().dictionary_encode()
-        unique, code_of = self._terms(encoded.dictionary.to_pylist())
-        codes = code_of[encoded.indices.to_numpy()]
-        return _without_gaps(unique, codes, offsets - offsets[0])
+        unique, terms = self._terms(encoded.dictionary)
+        found = terms.take(encoded.indices.to_numpy())
+        return Terms(unique, found.flat, found.indptr[offsets - offsets[0]])
 
-    def _terms(self, words: list[str]) -> tuple[list[str], Codes]:
-        """The unique terms, and for each word the position of its term, -1 where it is left out."""
-        kept = np.array([len(word) > 1 and word not in self.stop_words for word in words], dtype=bool)
-        code_of = np.full(len(words), -1, dtype=np.int32)
-        stems = self._stem([words[i] for i in np.flatnonzero(kept)])
+    def _terms(self, words: pa.LargeStringArray) -> tuple[list[str], Lists]:
+        """The unique terms, in the order in which they first occur, and for each word its terms' positions."""
+        pieces, bounds = _pieces(words)
+        kept = np.array([self._is_term(piece) for piece in pieces], dtype=bool)
+        before = np.zeros(len(pieces) + 1, dtype=np.int64)
+        np.cumsum(kept, out=before[1:])
         position: dict[str, int] = {}
-        code_of[kept] = [position.setdefault(stem, len(position)) for stem in stems]
-        return list(position), code_of
+        stems = self._stem([pieces[i] for i in np.flatnonzero(kept)])
+        codes = np.array([position.setdefault(stem, len(position)) for stem in stems], dtype=np.int32)
+        return list(position), Lists(before[bounds], codes)
+
+    def _is_term(self, piece: str) -> bool:
+        return (len(piece) > 1 or piece.isalnum()) and piece not in self.stop_words
 
     def _stem(self, words: list[str]) -> list[str]:
         if self.language is None:
@@ -116,6 +129,22 @@ class Words:
 
         stems: list[str] = Stemmer.Stemmer(self.language, 0).stemWords(words)  # one per call: not thread-safe
         return stems
+
+
+def _pieces(words: pa.LargeStringArray) -> tuple[list[str], Offsets]:
+    """The words, those of scripts without spaces cut, and int64 [words + 1]: where the pieces of each begin."""
+    plain, cut = words.to_pylist(), spaceless.runs_in(words)
+    if not cut:
+        return plain, np.arange(len(plain) + 1)
+    pieces: list[str] = []
+    bounds = np.zeros(len(plain) + 1, dtype=np.int64)
+    for i, word in enumerate(plain):
+        if i in cut:
+            pieces += spaceless.pieces(cut[i])
+        else:
+            pieces.append(word)
+        bounds[i + 1] = len(pieces)
+    return pieces, bounds
 
 
 class Pieces:

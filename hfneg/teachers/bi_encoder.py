@@ -12,13 +12,13 @@ import numpy as np
 from hfneg.encoding import TOO_LARGE
 from hfneg.errors import SettingError
 from hfneg.memory import Halving
+from hfneg.model_kinds import BARE, BI_ENCODER, MULTI_VECTOR, kind_of, refuse_but
 from hfneg.models import check_similarity, name_of
 from hfneg.step import check
 from hfneg.teachers.base import Positions, Received, Scores
 from hfneg.teachers.held_model import ModelTeacher, is_kind
 
 SETTINGS = "config_sentence_transformers.json"
-MULTI_VECTOR = "MultiVectorEncoder"
 
 Compare = Callable[[Any, Any, Positions, Positions], Scores]
 """(vectors of queries, of documents, places in these [m], in those [m]) -> float32 [m]."""
@@ -60,7 +60,9 @@ class BiEncoderTeacher(ModelTeacher):
         for setting in ("query_prompt", "document_prompt"):
             given = getattr(self, setting)
             check(given is None or isinstance(given, str), self, setting, given, "a text or None")
-        if self.held.is_folder:
+        if self.held.name is None:
+            refuse_but((BI_ENCODER, MULTI_VECTOR), self.model, None, "encoder of single texts")
+        elif self.held.is_folder:
             self._check_saved()
         if self.held.name is None or self.held.is_folder:
             self._check_similarity()
@@ -85,23 +87,11 @@ class BiEncoderTeacher(ModelTeacher):
     def _is_multi_vector(self) -> bool:
         if self.held.name is None:
             return is_kind(self.held.model, MULTI_VECTOR)
-        saved = self.held.saved(SETTINGS)
-        colbert = "HF_ColBERT" in (self.held.saved("config.json").get("architectures") or [])
-        return (
-            saved.get("model_type") == MULTI_VECTOR
-            or "maxsim" in str(saved.get("similarity_fn_name") or "").lower()
-            or colbert
-        )
+        maxsim = "maxsim" in str(self.held.saved(SETTINGS).get("similarity_fn_name") or "").lower()
+        return maxsim or kind_of(self.held.name, self.held.revision) == MULTI_VECTOR
 
     def _check_saved(self) -> None:
-        kind = self.held.saved(SETTINGS).get("model_type")
-        architectures = self.held.saved("config.json").get("architectures") or [""]
-        reranker = kind is None and str(architectures[0]).endswith("ForSequenceClassification")
-        if reranker or kind not in (None, *self.kinds):
-            raise SettingError(
-                f"the model {name_of(self.model)!r} is a {kind or architectures[0]}, no encoder of single texts; give "
-                "it to CrossEncoderTeacher if it is a reranker"
-            )
+        refuse_but((BI_ENCODER, MULTI_VECTOR, BARE), self.held.name, self.held.revision, "encoder of single texts")
 
     def _check_similarity(self) -> None:
         if not self._is_multi_vector:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from hfneg.errors import SettingError
+from hfneg.model_kinds import BARE, CROSS_ENCODER, refuse_but
 from hfneg.models import name_of
 from hfneg.step import check, check_choice
 from hfneg.teachers.base import Received
@@ -165,12 +166,12 @@ class CrossEncoderTeacher(ModelTeacher):
 
     def _check_saved(self) -> None:
         """Refuse a folder by its configuration files, before anything is loaded."""
-        config, kind = self.held.saved("config.json"), self.held.saved(SETTINGS).get("model_type")
-        if kind not in (None, "CrossEncoder"):
-            self._refuse_kind(f"a {kind}")
-        if not self.held.saved("modules.json"):  # else other modules may follow the transformer
-            self._check_head(config.get("architectures"))
-        if str((config.get("architectures") or [""])[0]).endswith(HEADS[0]):
+        assert self.held.name is not None
+        config = self.held.saved("config.json")
+        architecture = str((config.get("architectures") or [""])[0])
+        headed = (BARE,) if architecture.endswith(HEADS) else ()  # language models that rerank are saved bare
+        refuse_but((CROSS_ENCODER, *headed), self.held.name, self.held.revision, "cross-encoder")
+        if architecture.endswith(HEADS[0]):
             labels = config.get("id2label")
             self._check_labels(len(labels) if labels else 2)  # transformers leaves out its default, two
 

@@ -170,11 +170,23 @@ class ModelTeacher(Teacher):
         """Of weights, tokenizer, configuration, prompts, `max_length`, `dtype` and engine; loads no model."""
         if self.held.model is None:  # of another process
             return str(getattr(self, "_pinned", None) or "")
+        _ = self._kind_checked
         return store.digest_of(FORMAT, type(self).__name__, self._engine, self.held.weights, *self._digested())
 
     @property
     def _engine(self) -> str:
         return ENGINE
+
+    @cached_property
+    def _kind_checked(self) -> bool:
+        """Of a Hub id, when its commit is first asked for; of a folder when the step is built."""
+        if self.held.name is not None and not self.held.is_folder and not looks_like_path(self.held.name):
+            self._check_saved()
+        return True
+
+    def _check_saved(self) -> None:
+        """Raise SettingError by what was saved with the model, before it is loaded."""
+        raise NotImplementedError
 
     def _digested(self) -> list[Any]:
         return [self.max_length, self.dtype]
