@@ -12,7 +12,7 @@ from hfneg import columns, json_lines, store
 from hfneg.batches import refuse_surrogates
 from hfneg.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError, near_miss
-from hfneg.readable import check_name, grade, refuse_deep, refuse_half_beir, refuse_special
+from hfneg.readable import check_name, grade, refuse_half_beir, refuse_special, refuse_unparsable
 from hfneg.scrubbing import scrubbed
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _cache_of(location: Path) -> dict[str, str]:
         return {}
     import datasets
 
-    refuse_deep(files := sorted(path for path in location.rglob("*") if path.is_file()))
+    refuse_unparsable(files := sorted(path for path in location.rglob("*") if path.is_file()))
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     name = f"folder-{store.digest_of(str(location.resolve()), stats)}"
     return {"cache_dir": str(Path(datasets.config.HF_DATASETS_CACHE) / name)}
@@ -232,7 +232,7 @@ def _load_file(path: Path) -> Any:
     if not path.stat().st_size:
         raise EmptyInputError(f"{path} is empty: it needs at least one row")
     suffix = _suffix(path)
-    refuse_deep([path])
+    refuse_unparsable([path])
     if suffix not in FILE_TYPES:
         raise InputError(f"{path}: cannot tell what kind of file this is; expected one of {', '.join(FILE_TYPES)}")
     options = {"delimiter": "\t"} if suffix == ".tsv" else {}
