@@ -157,6 +157,8 @@ def refuse_patterns(path: str | Path) -> None:
         )
     if not os.path.isabs(path) and any(":" in part for part in Path(path).parts[:1]):
         raise OutputError(f"{path}: pyarrow takes what stands before the colon for a file system; give {place}")
+    if str(path).startswith("~"):
+        raise OutputError(f"{path}: pyarrow takes ~ for a home folder; give {place}, or that folder's path")
 
 
 def check_place(out: str | Path) -> None:

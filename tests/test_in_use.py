@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -20,12 +21,14 @@ from test_resume import result
 import hfneg
 from hfneg import mining
 from hfneg.base import holding
+from hfneg.errors import OutputError
 
 NAMES = {"anchor": "query", "positive": "answer"}
 HOLD = """
 import sys
 from pathlib import Path
 from hfneg.base import holding
+from hfneg.errors import OutputError
 with holding.held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read(1)
@@ -130,6 +133,17 @@ def test_two_at_once_in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert "(--wait)" in one.stderr
         assert len(one.stderr.splitlines()) == 1
     assert result(tmp_path / "mined") == result(undisturbed)
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system says "no such file" to every new folder, as in /proc: it is no other process that removes it."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(OutputError, match=r"cannot make the folder .*new: No such file"):
+        mine(tmp_path / "new")
 
 
 def test_the_lock_is_nobody_elses_file(tmp_path: Path, elsewhere: Any) -> None:
