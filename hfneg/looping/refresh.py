@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from transformers import TrainerCallback
 
+from hfneg import part_files
 from hfneg.anchors import Anchors
 from hfneg.base import temporary
 from hfneg.batches import Lists
-from hfneg.errors import OutputExistsError, SettingError
+from hfneg.errors import SettingError
 from hfneg.hashing import uniform
 from hfneg.looping import live, ranks
 from hfneg.looping.extras import require_trainer
@@ -100,8 +101,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         self._frozen: Any = None
         self._named: Rows | None = None
         self._next_epoch = 0.0
-        if ranks.first() and not (self.folder / live.CURRENT).is_file():
-            live.publish(self.folder, 0, self._random(), {"step": -1, "random": True})
+        if ranks.first() and part_files.load_facts(self.folder / live.CURRENT) is None:
+            self._publish_random()
         ranks.wait()
         self.dataset = self._live(pairs)
 
@@ -121,15 +122,11 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         resumed = None
         if ranks.first():
             live.hold(self.folder)
-            found = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
-            lost = live.is_lost(self.folder, args.output_dir)
-            if found and state.global_step == 0 and not self.overwrite and not lost:
+            try:
+                resumed = self._begun(args, state)
+            except BaseException:
                 live.let_go(self.folder)
-                raise OutputExistsError(
-                    f"{self.folder} holds negatives of an earlier training; give another folder, overwrite=True, or "
-                    "resume that training (resume_from_checkpoint)"
-                )
-            resumed = live.forget_after(self.folder, state.global_step if state.global_step else -1)
+                raise
             live.begin(self.folder, args.output_dir)
         ranks.wait()
         self.history = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
@@ -138,6 +135,19 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             self._refresh(args, state, model)
         elif resumed is not None:
             log.info("the negatives of version %d are gone on with", resumed)
+
+    def _begun(self, args: Any, state: Any) -> int | None:
+        """The version that a training which is resumed goes on with; else the folder as it is before any."""
+        if state.global_step:
+            return live.forget_after(self.folder, state.global_step)
+        if not self.overwrite:
+            live.refuse_used(self.folder, args.output_dir)
+        self._publish_random()
+        live.forget_all_but_first(self.folder)
+        return None
+
+    def _publish_random(self) -> None:
+        live.publish(self.folder, 0, self._random_of(self._owners), {"step": -1, "random": True})
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Let go of the folder."""
@@ -231,12 +241,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             "seconds": round(time.perf_counter() - began, 3),
         }
         live.publish(self.folder, version, negatives, facts)
-        log.info(
-            "step %d: negatives refreshed in %.1f s, %.0f%% changed",
-            state.global_step,
-            facts["seconds"],
-            100 * facts["changed"],
-        )
+        said = state.global_step, facts["seconds"], 100 * facts["changed"]
+        log.info("step %d: negatives refreshed in %.1f s, %.0f%% changed", *said)
 
     def _forget_vectors(self, transform: Any) -> None:
         """Vectors of weights that will be other ones after the next step are of no use to anybody."""
@@ -244,9 +250,6 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         if self.encode != "queries" and hasattr(index, "query_vectors"):
             for vectors in (index.vectors, index.query_vectors(self.anchors)):
                 temporary.remove(vectors.folder)
-
-    def _random(self) -> Rows:
-        return self._random_of(self._owners)
 
     def _random_of(self, numbers: Rows) -> Rows:
         """int64 [len(numbers), n]: random documents, none a known positive; what training never sees but in need."""
