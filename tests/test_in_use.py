@@ -212,6 +212,26 @@ def test_files_among_ours_are_never_deleted(place: str, tmp_path: Path) -> None:
     assert (out / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["README.md", "statistics.json", "recipe.yaml"])
+def test_files_beside_a_run_that_was_cut_off_are_kept(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Path
+) -> None:
+    """Where a finished run would put its own: refused until somebody has moved them, to resume and to overwrite."""
+    out = tmp_path / "mined"
+    with monkeypatch.context() as patch:
+        patch.setattr(mining._Run, "_write_rows", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            mine(out)
+    (out / name).write_text("mine")
+    for how in ("resume", "overwrite"):
+        with pytest.raises(hfneg.OutputExistsError, match=f"did not write among its own: .*{name}"):
+            mine(out, **{how: True})
+    assert (out / name).read_text() == "mine"
+    (out / name).unlink()
+    mine(out, resume=True)
+    assert result(out) == result(undisturbed)
+
+
 def test_what_a_killed_process_left_is_swept(tmp_path: Path, undisturbed: Path) -> None:
     """Half files and half removed folders, in the output and in its work area, are gone after the next start."""
     out = tmp_path / "mined"
