@@ -51,7 +51,7 @@ def endings(output: str, again: Callable[[], str] = lambda: AGAIN) -> Iterator[N
         raise typer.Exit(_exit_code(error)) from None
     except BrokenPipeError:  # the reader of our output has enough: typer knows
         raise
-    except (OSError, UnicodeEncodeError) as error:  # of the machine, not of the code: no permission, a disk that fails
+    except (OSError, UnicodeError) as error:  # of the machine, not of the code: no permission, a disk that fails
         said = f"error ({type(error).__name__}): {scrub(str(error))}"
         _say(said.encode("utf-8", "backslashreplace").decode())
         raise typer.Exit(EXIT_WORK) from None

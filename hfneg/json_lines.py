@@ -51,11 +51,13 @@ def whole(path: Path) -> Any:
         ) from None
 
 
-def refuse_deep(path: Path) -> None:
-    """Raises InputError where a JSON file, compressed or not, is nested so deeply that reading it ends the process."""
+def refuse_unparsable(path: Path) -> None:
+    """Raises InputError where a JSON file, compressed or not, is no UTF-8, which would be found in the middle of the
+    work, or is nested so deeply that reading it ends the process."""
     depth, number = 0, 0
     with _opened(path) as file:
         while lines := file.readlines(CHUNK):
+            _refuse_other_encodings(path, lines, number)
             steps = _STEPS[np.frombuffer(_brackets(b"".join(lines)), dtype=np.uint8)]
             if depth + np.count_nonzero(steps > 0) > DEPTH:
                 levels = depth + np.cumsum(steps, dtype=np.int64)
@@ -63,6 +65,14 @@ def refuse_deep(path: Path) -> None:
                     raise InputError(f"{path}, between the lines {number + 1} and {number + len(lines)}, {_too_deep()}")
             depth = max(depth + int(steps.sum(dtype=np.int64)), 0)
             number += len(lines)
+
+
+def _refuse_other_encodings(path: Path, lines: list[bytes], before: int) -> None:
+    for number, line in enumerate(lines, before + 1):
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}, line {number} is no UTF-8 ({error}); convert the file to UTF-8") from None
 
 
 def _brackets(json_text: bytes) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
+import yaml
 
 from hfneg import json_lines, part_files, store
 from hfneg.base import checksums, holding, temporary
@@ -97,14 +98,32 @@ def per_anchor(lengths: Any) -> dict[str, int]:
 
 def open_rows(out: Path, several: bool) -> datasets.Dataset | datasets.DatasetDict:
     """The mined rows, as `load_dataset` gives them."""
-    import datasets
-
     refuse_patterns(out)
     if not any((out / "data").glob("*.parquet")):
         raise OutputError(f"{out} has lost its rows (data/*.parquet); overwrite it, or mine into another folder")
     refuse_damaged(out, "data/")
-    loaded = datasets.load_dataset(str(out), "default")
+    loaded = _loaded(out)
+    written, found = open_summary(out)["rows"], {name: len(rows) for name, rows in loaded.items()}
+    if found != written:
+        raise InputError(
+            f"with the head of {out / 'README.md'} as it is, load_dataset reads {found} instead of {written} (rows of "
+            "each split): put it back as it was, or delete the file"
+        )
     return loaded if several else next(iter(loaded.values()))
+
+
+def _loaded(out: Path) -> datasets.DatasetDict:
+    """What `load_dataset` gives. Raises InputError where the card, which tells it what to read, cannot be read."""
+    import datasets
+
+    try:
+        return datasets.load_dataset(str(out), "default")
+    except (OSError, ValueError, yaml.YAMLError, datasets.exceptions.DatasetsError) as error:
+        said = f"{type(error).__name__}: {error}".split("\n")[0]
+        raise InputError(
+            f"load_dataset cannot open {out} by the head of its README.md ({said}): put it back as it was, or delete "
+            "the file"
+        ) from error
 
 
 def open_summary(folder: str | Path) -> dict[str, Any]:

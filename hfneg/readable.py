@@ -39,11 +39,11 @@ def refuse_special(location: Path) -> None:
             raise InputError(f"{path} is a pipe, a socket or a device; write what it gives into a file, and give that")
 
 
-def refuse_deep(files: Iterable[Path]) -> None:
-    """Raises InputError for a JSON file among these that is nested too deeply; `json_lines.refuse_deep`."""
+def refuse_unparsable(files: Iterable[Path]) -> None:
+    """Raises InputError for a JSON file among these that no parser takes; `json_lines.refuse_unparsable`."""
     for path in files:
         if {".json", ".jsonl"} & {suffix.lower() for suffix in path.suffixes}:
-            json_lines.refuse_deep(path)
+            json_lines.refuse_unparsable(path)
 
 
 def refuse_half_beir(path: Any) -> None:

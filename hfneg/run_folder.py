@@ -157,6 +157,8 @@ def refuse_patterns(path: str | Path) -> None:
         )
     if not os.path.isabs(path) and any(":" in part for part in Path(path).parts[:1]):
         raise OutputError(f"{path}: pyarrow takes what stands before the colon for a file system; give {place}")
+    if str(path).startswith("~"):
+        raise OutputError(f"{path}: pyarrow takes ~ for a home folder; give {place}, or that folder's path")
 
 
 def check_place(out: str | Path) -> None:
@@ -195,13 +197,18 @@ def _check_state(path: Path, *, resume: bool, overwrite: bool) -> None:
         state = "a finished run" if finished else "a run that was cut off"
         raise OutputExistsError(f"{path} holds {state}; say resume to go on with it, or overwrite to start anew")
     if overwrite or not finished:
-        _refuse_foreign(path)
+        _refuse_foreign(path, begun=not finished and not lost)
 
 
-def _refuse_foreign(path: Path) -> None:
-    """What somebody has put between hfneg's files would go with them, or be read as rows of theirs."""
+def _refuse_foreign(path: Path, *, begun: bool) -> None:
+    """What somebody has put between hfneg's files would go with them, or be read as rows of theirs.
+
+    Of a run that is only `begun` nothing has its place yet; the rows are first to get theirs, and last to lose it.
+    """
     inside = (file for name in ("data", "ledger") for file in sorted((path / name).glob("*")))
     foreign = [file for file in inside if not OWN_FILES.fullmatch(file.name) and not temporary.is_temporary(file.name)]
+    if begun and not (path / "data").is_dir():
+        foreign += [path / name for name in PUBLIC if os.path.lexists(path / name)]
     if foreign:
         raise OutputExistsError(
             f"{path} holds files that hfneg did not write among its own: {', '.join(map(str, foreign[:3]))}; move them "

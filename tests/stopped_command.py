@@ -45,6 +45,8 @@ def arm(parent: int) -> None:
 if __name__ == "__main__":
     from hfneg import cli
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run under nohup, or with &, pass on that
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these are ignored
     arm(os.getpid())
     cli.app(COMMAND)
 elif __name__ == "__mp_main__":  # a spawned worker

@@ -1265,6 +1265,10 @@ OUTPUT = [
         for name in ("run-10:30", "file:x/mined")
     ),
     *(
+        case(f"out {name}", lambda w, name=name: w.mine(out=name), Output, "a home folder", "give /")
+        for name in ("~/mined", "~nobody")
+    ),
+    *(
         case(
             f"a split called {name[:9]}",
             lambda w, name=name: w.mine(DatasetDict({name: w.pairs()})),

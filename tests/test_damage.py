@@ -456,6 +456,31 @@ def test_a_recipe_that_is_not_what_was_mined_with_is_said(
     assert f"{out / 'recipe.yaml'} is damaged (its checksum differs), or was edited" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"split: train", b"split: tra\xe9n", "UnicodeDecodeError"),
+        (b"split: train", b"split: trajn", "'trajn'"),
+        (b"data/train-", b"data/trbin-", "cannot open"),
+        (b"data/train-*", b"ledger/*", "instead of"),
+        (b"configs:", b"configs: [", "cannot open"),
+    ],
+)
+def test_a_card_that_opens_other_rows_is_named(old: bytes, new: bytes, said: str, simple: Path, tmp_path: Path) -> None:
+    """The head of README.md says what load_dataset reads: other rows, or none, are never taken for the mined ones; and
+    without the file the folder is as good as before."""
+    out = Path(shutil.copytree(simple, tmp_path / "mined"))
+    card = (out / "README.md").read_bytes()
+    assert old in card
+    (out / "README.md").write_bytes(card.replace(old, new, 1))
+    code, shown = say("export", str(out), "--out", str(tmp_path / "train.parquet"), "-q")
+    assert code == 2
+    assert said in shown
+    assert "delete the file" in " ".join(shown.split())
+    (out / "README.md").unlink()
+    assert say("export", str(out), "--out", str(tmp_path / "train.parquet"), "-q")[0] == 0
+
+
 def test_damaged_records_and_negatives_of_a_training_are_named(tmp_path: Path) -> None:
     """Negatives that a trainer reads, and what is recorded of a round."""
     live.publish(tmp_path, 1, np.arange(40).reshape(20, 2), {"step": 0})

@@ -730,6 +730,18 @@ def test_another_suffix_is_refused(format: str, name: str, tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["~/x.parquet", "a:b/x.parquet", "10:30.parquet"])
+def test_export_writes_where_it_is_told(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where pyarrow would take the name for one in the home folder, or for another file system."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert formats.export(identified(), "triplets", name)
+    assert Path(name).is_file()
+    assert not list((tmp_path / "home").iterdir())
+    assert not list(tmp_path.rglob(".*.partial"))
+
+
 def test_export_of_a_stream(tmp_path: Path) -> None:
     """A stream goes to a file without becoming a Dataset first, with the same rows."""
     path = tmp_path / "out.parquet"

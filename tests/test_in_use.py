@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -20,12 +21,14 @@ from test_resume import result
 import hfneg
 from hfneg import mining
 from hfneg.base import holding
+from hfneg.errors import OutputError
 
 NAMES = {"anchor": "query", "positive": "answer"}
 HOLD = """
 import sys
 from pathlib import Path
 from hfneg.base import holding
+from hfneg.errors import OutputError
 with holding.held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read(1)
@@ -132,6 +135,17 @@ def test_two_at_once_in_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert result(tmp_path / "mined") == result(undisturbed)
 
 
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system says "no such file" to every new folder, as in /proc: it is no other process that removes it."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(OutputError, match=r"cannot make the folder .*new: No such file"):
+        mine(tmp_path / "new")
+
+
 def test_the_lock_is_nobody_elses_file(tmp_path: Path, elsewhere: Any) -> None:
     """A lock that a killed process has left makes no folder foreign, is not read by load_dataset, and is gone after."""
     out = tmp_path / "mined"
@@ -196,6 +210,26 @@ def test_files_among_ours_are_never_deleted(place: str, tmp_path: Path) -> None:
     (out / place).unlink()
     mine(out, overwrite=True)
     assert (out / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["README.md", "statistics.json", "recipe.yaml"])
+def test_files_beside_a_run_that_was_cut_off_are_kept(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: Path
+) -> None:
+    """Where a finished run would put its own: refused until somebody has moved them, to resume and to overwrite."""
+    out = tmp_path / "mined"
+    with monkeypatch.context() as patch:
+        patch.setattr(mining._Run, "_write_rows", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            mine(out)
+    (out / name).write_text("mine")
+    for how in ("resume", "overwrite"):
+        with pytest.raises(hfneg.OutputExistsError, match=f"did not write among its own: .*{name}"):
+            mine(out, **{how: True})
+    assert (out / name).read_text() == "mine"
+    (out / name).unlink()
+    mine(out, resume=True)
+    assert result(out) == result(undisturbed)
 
 
 def test_what_a_killed_process_left_is_swept(tmp_path: Path, undisturbed: Path) -> None:

@@ -196,6 +196,13 @@ def test_recipes_that_are_none(text: str | bytes, said: str) -> None:
     assert len(line) < 900
 
 
+@pytest.mark.parametrize("command", ["mine latin.jsonl", "audit latin.jsonl", "mine good.jsonl --corpus latin.jsonl"])
+def test_lines_in_another_encoding(command: str) -> None:
+    """Named with the line, before any work."""
+    Path("latin.jsonl").write_bytes(b'{"query": "a", "answer": "b"}\n{"query": "caf\xe9", "answer": "b"}\n')
+    assert "latin.jsonl, line 2 is no UTF-8" in refused(*command.split())
+
+
 def test_recipes_with_aliases_are_read() -> None:
     """An alias that stands for little is as good as what it stands for."""
     recipe = hfneg.Recipe.from_yaml("sampler: {TakeTop: {n: &n 3}}\ndeeper: 400\nk: &k 50\nshort: {Fill: {seed: *n}}\n")

@@ -17,7 +17,7 @@ from training_small import PAIRS, TEXTS, static_model, trainer_of
 
 import hfneg
 from hfneg import encoding, hashing
-from hfneg.errors import ColumnError, OutputExistsError, SettingError
+from hfneg.errors import ColumnError, DamagedError, OutputExistsError, SettingError
 from hfneg.looping import live
 
 N = 3
@@ -170,6 +170,27 @@ def test_resumed_from_a_checkpoint_is_as_undisturbed(workers: int, anchors: Any,
         assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(again), strict=True))
     with pytest.raises(OutputExistsError, match="resume that training"):
         train(anchors, folder, **saving)
+
+
+@pytest.mark.parametrize("name", ["000002.npy", "000002.json", "000001.json", "training.json", "current.json"])
+def test_damaged_negatives_are_never_trained_with_in_silence(name: str, anchors: Any, tmp_path: Path) -> None:
+    """One bit of a file of the refreshes: a resumed training says which one, or needs it not, and removes nothing; one
+    that begins anew is as undisturbed."""
+    saving = {"save_strategy": "steps", "save_steps": 8}
+    whole, _ = train(anchors, tmp_path, **saving)
+    path = tmp_path / "refreshes" / name
+    content = path.read_bytes()
+    path.write_bytes(content[:-30] + bytes([content[-30] ^ 1]) + content[-29:])
+    before = {file.name for file in path.parent.glob("0*")}
+    if name in ("training.json", "current.json"):
+        again, _ = train(anchors, tmp_path, resume=str(tmp_path / "trainer" / "checkpoint-16"), **saving)
+    else:
+        with pytest.raises(DamagedError, match=f"{name} is damaged"):
+            train(anchors, tmp_path, resume=str(tmp_path / "trainer" / "checkpoint-8"), **saving)
+        assert {file.name for file in path.parent.glob("0*")} == before
+        again, refresh = train(anchors, tmp_path, {"overwrite": True}, **saving)
+        assert [facts["step"] for facts in refresh.history] == [0, 6, 12]
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(again), strict=True))
 
 
 class StopAt(hfneg.HardNegativeRefresh.__mro__[1]):  # type: ignore[misc]

@@ -54,8 +54,8 @@ def recipe(base: str, **slots: Any) -> hfneg.Recipe:
 
 
 def run(base: str, out: Path, **given: Any) -> list[hfneg.Round]:
-    settings = {"recipe": recipe(base), "train": trained, "n": 3, **NAMES, **given}
-    return list(hfneg.rounds(PAIRS, TEXTS, model=base, out=out, **settings))
+    settings = {"recipe": recipe(base), "model": base, "train": trained, "n": 3, **NAMES, **given}
+    return list(hfneg.rounds(PAIRS, TEXTS, out=out, **settings))
 
 
 def negatives(done: hfneg.Round) -> list[list[str]]:

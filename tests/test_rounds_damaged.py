@@ -137,15 +137,19 @@ def stops_in_round_2(train: Any) -> Any:
     return Stopping(**train.model_dump())
 
 
-@pytest.mark.parametrize("which", [1, 3])
+@pytest.mark.parametrize(
+    ("which", "name"),
+    [(1, "model.safetensors"), (3, "model.safetensors"), (3, "config_sentence_transformers.json"), (1, "modules.json")],
+)
 def test_the_rounds_own_checkpoint_is_damaged(
     which: int,
+    name: str,
     base: str,  # noqa: F811
     undisturbed: list[hfneg.Round],  # noqa: F811
 ) -> None:
     """The model that a round has left is cut short: the round is trained again, and all ends as it was."""
     out, last = undisturbed[0].folder.parent, weights(undisturbed[-1].next_model).clone()
-    damage(out / f"round-00{which}" / "checkpoint" / "model.safetensors", "cut short")
+    damage(out / f"round-00{which}" / "checkpoint" / name, "cut short")
     done = run(base, out, train=SameRows(model=base, **SETTINGS), resume=True)
     assert [round.next_checkpoint for round in done] == [round.next_checkpoint for round in undisturbed]
     assert torch.equal(weights(done[-1].next_model), last)
@@ -167,6 +171,43 @@ def test_overwriting_rounds_keeps_what_others_put_there(base: str, tmp_path: Pat
     with pytest.raises(OutputExistsError, match="files that hfneg did not write"):
         run(base, out, n=1, overwrite=True)
     assert (out / "round-001" / "checkpoint").is_dir()
+
+
+def test_the_output_of_somebodys_own_trainer_is_kept(base: str, tmp_path: Path) -> None:  # noqa: F811
+    """Where hfneg would save the round's model: it is neither replaced nor deleted, the training can be finished with a
+    folder, and the rounds that follow begin with that one."""
+    out, elsewhere = tmp_path / "rounds", tmp_path / "elsewhere"
+
+    def own(round: hfneg.Round) -> Any:
+        mine = round.folder / "checkpoint" / "checkpoint-500" / "optimizer.pt"
+        mine.parent.mkdir(parents=True)
+        mine.write_text("mine")
+        with pytest.raises(OutputExistsError, match=r"optimizer\.pt was not written by hfneg"):
+            round.finish(trained(round))
+        trained(round).save_pretrained(str(elsewhere))
+        return elsewhere
+
+    (first,) = run(base, out, n=1, train=own)
+    assert first.next_model == str(elsewhere)
+    (second,) = run(base, tmp_path / "more", model=None, n=1, start=first.folder)
+    assert (second.number, second.model) == (2, str(elsewhere))
+    assert (out / "round-001" / "checkpoint" / "checkpoint-500" / "optimizer.pt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("place", ["checkpoint/notes.txt", "training/checkpoint-5/model.safetensors"])
+def test_overwriting_rounds_refuses_files_among_ours(place: str, base: str, tmp_path: Path) -> None:  # noqa: F811
+    """Before anything is deleted."""
+    first = run(base, tmp_path / "rounds", n=2)
+    mine = tmp_path / "rounds" / "round-001" / place
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"(notes\.txt|checkpoint-5) was not written by hfneg"):
+        run(base, tmp_path / "rounds", n=1, overwrite=True)
+    assert mine.read_text() == "mine"
+    mine.unlink()
+    assert [round.next_checkpoint for round in run(base, tmp_path / "rounds", n=2, resume=True)] == [
+        round.next_checkpoint for round in first
+    ]
 
 
 def test_rounds_are_held_by_one_process(base: str, tmp_path: Path) -> None:  # noqa: F811

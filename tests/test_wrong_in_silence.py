@@ -266,7 +266,7 @@ def test_deep_json_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "deep.jsonl"
     path.write_text(text)
     with pytest.raises(hfneg.InputError, match="more than 500"):
-        json_lines.refuse_deep(path)
+        json_lines.refuse_unparsable(path)
 
 
 @pytest.mark.parametrize(
@@ -276,4 +276,4 @@ def test_brackets_in_texts_are_no_depth(tmp_path: Path, text: str) -> None:
     """Nor are many that are closed again."""
     path = tmp_path / "flat.jsonl"
     path.write_text(text)
-    json_lines.refuse_deep(path)
+    json_lines.refuse_unparsable(path)

@@ -27,6 +27,9 @@ LOCK = ".hfneg.lock"
 MOMENT = 0.5
 """Seconds that are waited in any case: another process may just be looking whether the folder is held."""
 
+TRIES = 1000
+"""How often a folder may go just after it was made, before it is said that none can be made there."""
+
 _held: set[str] = set()
 """Folders that this process holds."""
 
@@ -92,13 +95,15 @@ def _lock(folder: Path) -> FileLock:
 
 
 def _acquire(lock: FileLock, folder: Path, wait: bool, made: list[Path]) -> None:
-    told = False
+    told, tries = False, 0
     while not lock.is_locked:
         try:
             made.extend(path for path in _make(folder) if path not in made)
             lock.acquire(timeout=-1 if told else MOMENT)
-        except FileNotFoundError:  # who had it has just removed the folder that it had made
-            continue
+        except FileNotFoundError as error:  # who had it has just removed the folder that it had made
+            tries += 1
+            if tries == TRIES:
+                raise OutputError(f"cannot make the folder {folder}: {error.strerror}; give another") from error
         except Timeout:
             owner = _owner(folder / LOCK)
             if not wait:

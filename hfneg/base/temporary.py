@@ -27,9 +27,12 @@ WEEK = 7 * 24 * 3600.0
 
 
 def beside(path: Path, state: Literal["partial", "removed"] = "partial") -> Path:
-    """A new name in the folder of `path`, hidden, for what is to become it or was it."""
+    """A new name in the folder of `path`, hidden, for what is to become it or was it.
+
+    Absolute: where a path begins with ``~``, or has a colon in its first folder, pyarrow would write somewhere else.
+    """
     name = os.fsencode(path.name)[:LONGEST].decode(errors="ignore")
-    return path.with_name(f".{name}.{new_owner()}.{state}")
+    return path.absolute().with_name(f".{name}.{new_owner()}.{state}")
 
 
 def remove(path: Path) -> None:

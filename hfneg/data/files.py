@@ -9,7 +9,7 @@ from typing import Any
 from hfneg import store
 from hfneg.data import mixed, separated
 from hfneg.errors import EmptyInputError, InputError, near_miss
-from hfneg.readable import check_name, refuse_deep, refuse_special
+from hfneg.readable import check_name, refuse_special, refuse_unparsable
 from hfneg.scrubbing import scrubbed
 
 FILE_TYPES = {
@@ -73,7 +73,7 @@ def _cache_of(location: Path) -> dict[str, str]:
         return {}
     import datasets
 
-    refuse_deep(files := sorted(path for path in location.rglob("*") if path.is_file()))
+    refuse_unparsable(files := sorted(path for path in location.rglob("*") if path.is_file()))
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     name = f"folder-{store.digest_of(str(location.resolve()), stats)}"
     return {"cache_dir": str(Path(datasets.config.HF_DATASETS_CACHE) / name)}
@@ -120,7 +120,7 @@ def _load_file(path: Path, columns: Sequence[str] | None) -> Any:
     if not path.stat().st_size:
         raise EmptyInputError(f"{path} is empty: it needs at least one row")
     suffix = suffix_of(path)
-    refuse_deep([path])
+    refuse_unparsable([path])
     if suffix not in FILE_TYPES:
         raise InputError(f"{path}: cannot tell what kind of file this is; expected one of {', '.join(FILE_TYPES)}")
     if FILE_TYPES[suffix] == "csv":

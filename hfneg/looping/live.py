@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfneg import part_files, store
-from hfneg.base import holding, temporary
+from hfneg import part_files
+from hfneg.base import checksums, holding, temporary
 from hfneg.corpus import Corpus
+from hfneg.errors import DamagedError, OutputExistsError
 
 Rows = npt.NDArray[np.int64]
 
 CURRENT = "current.json"
 TRAINING = "training.json"
+
+ANEW = "copy the folder from where it is whole, or begin the training anew (overwrite=True)"
 
 _holds: dict[str, contextlib.ExitStack] = {}
 """Folders that trainings of this process work in."""
@@ -63,7 +66,7 @@ class LiveNegatives:
         path = self.folder / CURRENT
         stamp = os.stat(path).st_mtime_ns
         if stamp != self._seen[0]:
-            version = json.loads(path.read_text(encoding="utf-8"))["version"]
+            version = part_files.read_facts(path, ANEW)["version"]
             self._seen = (stamp, part_files.open_array(self.folder / f"{version:06d}.npy"))
         negatives: Rows = self._seen[1]
         return negatives
@@ -73,29 +76,56 @@ def publish(folder: Path, version: int, negatives: Rows, facts: Mapping[str, Any
     """Write a version, then name it the current one; a reader sees the old one or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
     part_files.save_array(folder / f"{version:06d}.npy", negatives)
-    store.write_json(folder / f"{version:06d}.json", {**facts, "version": version})
-    store.write_json(folder / CURRENT, {**facts, "version": version})
+    part_files.save_facts(folder / f"{version:06d}.json", {**facts, "version": version})
+    part_files.save_facts(folder / CURRENT, {**facts, "version": version})
 
 
 def versions(folder: Path) -> list[dict[str, Any]]:
-    """What was recorded of each version, in order."""
-    found = sorted(path for path in folder.glob("*.json") if VERSION.fullmatch(path.name))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in found]
+    """What was recorded of each version, in order. Raises DamagedError."""
+    return [part_files.read_facts(path, ANEW) for path in _records(folder)]
+
+
+def _records(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.json") if VERSION.fullmatch(path.name))
+
+
+def refuse_used(folder: Path, output: str) -> None:
+    """Raise OutputExistsError where a training has mined into the folder, unless it was lost (`is_lost`)."""
+    if len(_records(folder)) > 1 and not is_lost(folder, output):
+        raise OutputExistsError(
+            f"{folder} holds negatives of an earlier training; give another folder, overwrite=True, or resume that "
+            "training (resume_from_checkpoint)"
+        )
+
+
+def forget_all_but_first(folder: Path) -> None:
+    """Remove all versions but the one that training begins with, whatever has become of them."""
+    for path in _records(folder)[1:]:
+        path.with_suffix(".npy").unlink(missing_ok=True)
+        path.unlink()
 
 
 def forget_after(folder: Path, step: int) -> int | None:
-    """Remove versions of later steps than `step`, and make the last of the others current; its number, if any."""
-    last = None
-    for facts in versions(folder):
-        path = folder / f"{facts['version']:06d}.npy"
+    """Remove versions of later steps than `step`, and make the last of the others current; its number, if any.
+
+    Raises DamagedError, and removes nothing, where that one is not as it was written: other negatives would be other
+    batches.
+    """
+    found = versions(folder)
+    last = next((facts for facts in reversed(found) if facts["step"] <= step), None)
+    if last is not None and (fault := checksums.seal_fault(_path(folder, last))) is not None:
+        raise DamagedError(f"{fault}; {ANEW}, or resume from a checkpoint before step {last['step']}")
+    for facts in found:
         if facts["step"] > step:
-            path.with_suffix(".json").unlink()
-            path.unlink(missing_ok=True)
-        elif part_files.whole([path])[0]:
-            last = facts
+            _path(folder, facts).with_suffix(".json").unlink()
+            _path(folder, facts).unlink(missing_ok=True)
     if last is not None:
-        store.write_json(folder / CURRENT, last)
+        part_files.save_facts(folder / CURRENT, last)
     return None if last is None else int(last["version"])
+
+
+def _path(folder: Path, facts: Mapping[str, Any]) -> Path:
+    return folder / f"{facts['version']:06d}.npy"
 
 
 def hold(folder: Path) -> None:
@@ -117,12 +147,12 @@ def let_go(folder: Path) -> None:
 
 def begin(folder: Path, output: str) -> None:
     """Record that a training which keeps its checkpoints in `output` uses the folder."""
-    store.write_json(folder / TRAINING, {"output_dir": os.path.realpath(output), "ended": False})
+    part_files.save_facts(folder / TRAINING, {"output_dir": os.path.realpath(output), "ended": False})
 
 
 def end(folder: Path) -> None:
     """Record that it has come to its end."""
-    store.write_json(folder / TRAINING, {**_training(folder), "ended": True})
+    part_files.save_facts(folder / TRAINING, {**_training(folder), "ended": True})
 
 
 def is_lost(folder: Path, output: str) -> bool:
@@ -136,9 +166,7 @@ def is_lost(folder: Path, output: str) -> bool:
 
 
 def _training(folder: Path) -> dict[str, Any]:
-    path = folder / TRAINING
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return facts
+    return part_files.load_facts(folder / TRAINING) or {}
 
 
 def _is_json(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import os
@@ -13,7 +14,7 @@ from hfneg import mined_folder, part_files, store
 from hfneg.base import holding, temporary
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
-from hfneg.errors import ResumeError, SettingError, TrainingError
+from hfneg.errors import HfnegError, ResumeError, SettingError, TrainingError
 from hfneg.executors.local import LocalExecutor
 from hfneg.looping import rounds_folder
 from hfneg.looping.extras import require_trainer
@@ -214,8 +215,9 @@ def _left(current: Round, recorded: Mapping[str, Any]) -> tuple[str | None, str 
     own = current.folder / CHECKPOINT
     if place is None or os.path.realpath(place) != os.path.realpath(own):
         return place, digest
-    if own.is_dir() and Encoder(str(own)).digest == digest:
-        return place, digest
+    with contextlib.suppress(HfnegError):  # a file of it that cannot be read
+        if own.is_dir() and Encoder(str(own)).digest == digest:
+            return place, digest
     log.warning("%s is not as it was saved: round %d is trained again", own, current.number)
     return None, None
 
@@ -264,8 +266,9 @@ def _start(start: str | Path | None) -> tuple[int, str | None, str | None]:
         facts = _read(folder / RECORD)
         if not facts["next_model"]:
             raise SettingError(f"rounds(start={str(start)!r}): this round was mined and not trained; resume its rounds")
-        left = str(folder / CHECKPOINT) if (folder / CHECKPOINT).is_dir() else facts["next_model"]
-        return int(facts["number"]) + 1, str(folder), left
+        own = Path(facts["next_model"]).parts[-2:] == (round_name(facts["number"]), CHECKPOINT)  # moved with the round
+        left = folder / CHECKPOINT if own and (folder / CHECKPOINT).is_dir() else facts["next_model"]
+        return int(facts["number"]) + 1, str(folder), str(left)
     from hfneg.publishing import read_card
 
     try:

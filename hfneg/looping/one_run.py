@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from hfneg.base import checksums, temporary
+from hfneg.errors import OutputExistsError
 
 log = logging.getLogger(__name__)
 
 MARKER = "hfneg.json"
+OURS = ".hfneg"
+"""In a folder that a trainer of `Training` keeps its checkpoints in: without it they are somebody else's."""
 CHECKPOINT = re.compile(r"checkpoint-([0-9]+)")
 
 
@@ -34,6 +37,22 @@ def checkpoints(folder: Path) -> list[Path]:
     """All that the trainer has begun to write there, the newest last."""
     found = [(int(named[1]), path) for path in folder.glob("*") if (named := CHECKPOINT.fullmatch(path.name))]
     return [path for _, path in sorted(found)]
+
+
+def take(folder: Path) -> None:
+    """Say that checkpoints in `folder` are hfneg's to delete. Raises OutputExistsError where some are not."""
+    refuse_foreign(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / OURS).touch()
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise OutputExistsError where a trainer has kept checkpoints in `folder` that was none of hfneg's."""
+    if (folder / OURS).exists():
+        return
+    for path in checkpoints(folder):
+        if not checksums.there(path / MARKER):
+            raise OutputExistsError(f"{path} was not written by hfneg, which keeps its own there; move it elsewhere")
 
 
 def mark(checkpoint: Path) -> None:
@@ -64,6 +83,7 @@ def forget(folder: Path) -> None:
         temporary.remove(path)
     if folder.is_dir():
         temporary.sweep_held(folder)
+        (folder / OURS).unlink(missing_ok=True)
         if not any(folder.iterdir()):
             folder.rmdir()
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfneg import mined_folder, part_files, store
-from hfneg.base import temporary
+from hfneg import mined_folder, part_files
 from hfneg.encoding import Encoder
 from hfneg.errors import NonFiniteError, OutputError, TrainingError
+from hfneg.looping import saved_model
 from hfneg.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ class Round:
                 into ``checkpoint/`` of the round's folder.
             metrics: numbers worth keeping with the round, such as ``ndcg=0.61``.
 
-        Raises TrainingError: None, or no model at all. NonFiniteError: its vectors are not numbers; nothing is
-        recorded then, and the round can be trained again.
+        Raises TrainingError: None, or no model at all. OutputExistsError: a model is to be saved where somebody else
+        has put files. NonFiniteError: its vectors are not numbers; nothing is recorded then, and the round can be
+        trained again.
         """
         if model is None:
             raise TrainingError(
@@ -143,16 +144,10 @@ class Round:
                 "checkpoint, or a SentenceTransformer"
             )
         final = self.folder / CHECKPOINT
-        partial = temporary.beside(final)
         try:
-            with store.disk_full_is_said():
-                model.save_pretrained(str(partial))
-                temporary.remove(final)
-                os.rename(partial, final)
+            saved_model.save(model, final)
         except OSError as error:
             raise OutputError(f"round {self.number}: cannot save the checkpoint in {self.folder}: {error}") from error
-        finally:
-            temporary.remove(partial)
         return final
 
     def _probe(self, encoder: Encoder, place: str) -> None:

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from transformers import TrainerCallback
 
+from hfneg import part_files
 from hfneg.anchors import Anchors
 from hfneg.base import temporary
-from hfneg.batches import Lists
-from hfneg.errors import OutputExistsError, SettingError
-from hfneg.hashing import uniform
+from hfneg.errors import SettingError
 from hfneg.looping import live, ranks
 from hfneg.looping.extras import require_trainer
 from hfneg.looping.loop import _student_of
 from hfneg.looping.searching_live import FrozenDocuments, PoolOnly
+from hfneg.looping.stopgaps import filled, random_documents
 from hfneg.recipe import Recipe
 from hfneg.step import is_number, is_whole
 from hfneg.step_text import replaced
@@ -101,8 +101,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         self._frozen: Any = None
         self._named: Rows | None = None
         self._next_epoch = 0.0
-        if ranks.first() and not (self.folder / live.CURRENT).is_file():
-            live.publish(self.folder, 0, self._random(), {"step": -1, "random": True})
+        if ranks.first() and part_files.load_facts(self.folder / live.CURRENT) is None:
+            self._publish_random()
         ranks.wait()
         self.dataset = self._live(pairs)
 
@@ -124,15 +124,11 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         resumed = None
         if ranks.first():
             live.hold(self.folder)
-            found = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
-            lost = live.is_lost(self.folder, args.output_dir)
-            if found and state.global_step == 0 and not self.overwrite and not lost:
+            try:
+                resumed = self._begun(args, state)
+            except BaseException:
                 live.let_go(self.folder)
-                raise OutputExistsError(
-                    f"{self.folder} holds negatives of an earlier training; give another folder, overwrite=True, or "
-                    "resume that training (resume_from_checkpoint)"
-                )
-            resumed = live.forget_after(self.folder, state.global_step if state.global_step else -1)
+                raise
             live.begin(self.folder, args.output_dir)
         ranks.wait()
         self.history = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
@@ -141,6 +137,19 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             self._refresh(args, state, model)
         elif resumed is not None:
             log.info("the negatives of version %d are gone on with", resumed)
+
+    def _begun(self, args: Any, state: Any) -> int | None:
+        """The version that a training which is resumed goes on with; else the folder as it is before any."""
+        if state.global_step:
+            return live.forget_after(self.folder, state.global_step)
+        if not self.overwrite:
+            live.refuse_used(self.folder, args.output_dir)
+        self._publish_random()
+        live.forget_all_but_first(self.folder)
+        return None
+
+    def _publish_random(self) -> None:
+        live.publish(self.folder, 0, self._random_of(self._owners), {"step": -1, "random": True})
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Let go of the folder."""
@@ -215,7 +224,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             block = numbers[start : start + BLOCK]
             outcome = transform.run(block)
             chosen = transform.select.policy.selection(outcome)
-            table[block] = _filled(chosen.negatives, table[block])
+            table[block] = filled(chosen.negatives, table[block])
             lengths[block] = chosen.negatives.lengths
             named.append(np.unique(np.concatenate([outcome.pool.rows, self.anchors.positives(block).flat])))
         fresh = np.isin(self._owners, numbers)
@@ -234,12 +243,8 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             "seconds": round(time.perf_counter() - began, 3),
         }
         live.publish(self.folder, version, negatives, facts)
-        log.info(
-            "step %d: negatives refreshed in %.1f s, %.0f%% changed",
-            state.global_step,
-            facts["seconds"],
-            100 * facts["changed"],
-        )
+        said = state.global_step, facts["seconds"], 100 * facts["changed"]
+        log.info("step %d: negatives refreshed in %.1f s, %.0f%% changed", *said)
 
     def _forget_vectors(self, transform: Any) -> None:
         """Vectors of weights that will be other ones after the next step are of no use to anybody."""
@@ -248,38 +253,9 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             for vectors in (index.vectors, index.query_vectors(self.anchors)):
                 temporary.remove(vectors.folder)
 
-    def _random(self) -> Rows:
-        return self._random_of(self._owners)
-
     def _random_of(self, numbers: Rows) -> Rows:
         """int64 [len(numbers), n]: random documents, none a known positive; what training never sees but in need."""
         return random_documents(self.anchors, numbers, self.n)
-
-
-def random_documents(anchors: Anchors, numbers: Rows, n: int) -> Rows:
-    """int64 [len(numbers), n]: documents drawn by anchor, the same ones each time, none a known positive."""
-    size = len(anchors.corpus)
-    hashes = np.asarray(anchors.normal_hashes)[numbers]
-    draws = np.stack(
-        [np.floor(uniform(i, hashes, np.full(len(numbers), i)) * size).astype(np.int64) for i in range(n)], 1
-    )
-    positives = anchors.positives(numbers)
-    known = positives.owners * size + positives.flat
-    for _ in range(size):
-        taken = np.isin(np.arange(len(numbers))[:, None] * size + draws, known)
-        if not taken.any() or size <= positives.lengths.max():
-            break
-        draws[taken] = (draws[taken] + 1) % size
-    return draws
-
-
-def _filled(negatives: Lists, random: Rows) -> Rows:
-    """int64 [anchors, n]: each list repeated up to n; an empty one is left as it is drawn."""
-    n, lengths = random.shape[1], negatives.lengths
-    at = negatives.indptr[:-1, None] + np.arange(n) % np.maximum(lengths, 1)[:, None]
-    flat = np.append(negatives.flat, 0)
-    filled: Rows = np.where(lengths[:, None] > 0, flat[np.minimum(at, len(negatives.flat))], random)
-    return filled
 
 
 def _owners(anchors: Anchors, pairs: Any) -> Rows:

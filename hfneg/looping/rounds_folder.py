@@ -9,7 +9,7 @@ from typing import Any
 from hfneg import part_files, run_folder
 from hfneg.base import holding, temporary
 from hfneg.errors import OutputExistsError, ResumeError, SettingError
-from hfneg.looping import one_run
+from hfneg.looping import one_run, saved_model
 from hfneg.looping.record import CHECKPOINT, MINED, RECORD, TRAINER
 
 LOOP = "rounds.json"
@@ -71,6 +71,8 @@ def _clear(out: Path) -> None:
     """Remove all rounds, the last one first, each first of all what says that it is one; other files stay."""
     for folder in _rounds(out):
         run_folder.check(folder / MINED, resume=False, overwrite=True)
+        saved_model.refuse_foreign(folder / CHECKPOINT)
+        one_run.refuse_foreign(folder / TRAINER)
     for folder in reversed(_rounds(out)):
         temporary.remove(folder / RECORD)
         temporary.remove(folder / CHECKPOINT)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hfneg import formats
 from hfneg.errors import EmptyInputError, RecipeError, SettingError, TrainingError, near_miss
 from hfneg.looping.mixing import mix_rounds
-from hfneg.looping.one_run import end_of_part, forget, keep_last, last_checkpoint, steps_of
+from hfneg.looping.one_run import end_of_part, forget, keep_last, last_checkpoint, steps_of, take
 from hfneg.looping.record import TRAINER, Round
 from hfneg.model_kinds import BARE, BI_ENCODER, refuse_but
 from hfneg.models import is_folder
@@ -167,6 +167,7 @@ class Training(BaseModel):
 
         from hfneg.looping.stopping import KEPT, MarkWhole
 
+        take(round.folder / TRAINER)
         keep_last(round.folder / TRAINER, KEPT)
         model = self._model(self.model if self.from_base else round.model)
         loss = getattr(losses, self.loss)(model)

@@ -70,8 +70,8 @@ class FunctionTeacher(Teacher):
     def _score(self, anchors: list[str], documents: list[str], done: Received) -> None:
         if self.function is None:
             raise ProcessError(
-                f"the function of FunctionTeacher {self.id!r} lives in another process: run with num_proc=None, or "
-                "subclass hfneg.Teacher in a module of your own"
+                f"the function of FunctionTeacher {self.id!r} lives in another process: run without num_proc and "
+                "devices, or subclass hfneg.Teacher in a module of your own"
             )
         start, fits = 0, Halving(f"the function of FunctionTeacher {self.id!r}", TOO_LARGE)
         while start < len(anchors):
