@@ -136,7 +136,8 @@ def test_it_is_never_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     rows = Dataset.from_dict({"q": [f"question {i}" for i in range(6)], "a": TEXTS[:6]})
     source = Scripted({f"question {i}": LIST for i in range(6)})
     for short, word in ((hfneg.Keep(), None), (hfneg.Relax(), "relaxed"), (hfneg.Fill(), "filled")):
-        recipe = of_list(retrievers=source, filters=hfneg.RankWindow(skip=10), short=short)
+        recipe = of_list(retrievers=source, filters=hfneg.RankWindow(skip=10), short=hfneg.Fill())
+        recipe = recipe.model_copy(update={"short": short})  # unchecked: refused where it is Keep
         caplog.clear()
         out = tmp_path / type(short).__name__
         with caplog.at_level(logging.WARNING, "hfneg"):
