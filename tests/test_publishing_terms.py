@@ -5,7 +5,6 @@ Over a loopback Hub with the real clients; functions at the top run in the clien
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from small_collection import documents, pairs
 from test_publishing import NAMES, body_of, head_of, said_while, source_of_pairs
 
 import hfneg
+from hfneg import mined_folder
 from hfneg.publishing.licences import KNOWN, check_licence, forbidden
 
 Client = Callable[..., Any]
@@ -36,12 +36,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mined_from(small: Path, folder: Path, *ids: str) -> Path:
     """The same folder, as if its pairs and its corpus came from these datasets."""
     shutil.copytree(small, folder)
-    summary = json.loads((folder / "summary.json").read_text())
-    roles = ("pairs", "corpus")
-    summary["datasets"] = [
-        {"role": role, "id": name, "revision": "0" * 40} for role, name in zip(roles, ids, strict=False)
-    ]
-    (folder / "summary.json").write_text(json.dumps(summary))
+    roles = zip(("pairs", "corpus"), ids, strict=False)
+    mined_folder.record(folder, datasets=[{"role": role, "id": name, "revision": "0" * 40} for role, name in roles])
     return folder
 
 

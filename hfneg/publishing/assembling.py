@@ -197,7 +197,8 @@ def _say_what_stops_loading(repo: str, files: Sequence[str]) -> None:
     if theirs:
         log.warning(
             "%s has data of its own (%s), which no config of its card names; once the card has configs, load_dataset "
-            "without the name of one no longer finds it: add one for it to the head of the README",
+            "without the name of one no longer finds it: where it is parquet, add one for it to the head of the "
+            "README, else open it with data_files=...",
             repo,
             ", ".join(sorted(theirs)[:3]),
         )
