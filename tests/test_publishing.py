@@ -1114,3 +1114,11 @@ def test_what_to_give_to_make_it_again(rounds: tuple[Path, Path], tmp_path: Path
     body = card_of(tmp_path / "two")[1]
     assert "$ hfneg reproduce org/again@round-001 --pairs PAIRS\n" in body
     assert "loads the sources" not in body
+
+
+def test_a_model_whose_name_a_shell_would_run() -> None:
+    """What is to be copied from the card into a shell is quoted."""
+    from hfneg.publishing.carding import _again
+
+    facts = {"models": [{"model": "my model; rm -rf $HOME", "local": True}, {"model": "plain", "local": True}]}
+    assert _again(facts) == ["--model 'my model; rm -rf $HOME=PATH'", "--model plain=PATH"]

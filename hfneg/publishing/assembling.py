@@ -136,15 +136,15 @@ class Assembly:
             found.append("rounds that the README has lost")
         return found
 
-    def decision(self, state: State, public: bool) -> Decision:
-        """Under which licence, after a look at the sources."""
+    def decision(self, state: State, public: bool, *, accepted: bool | None = None) -> Decision:
+        """Under which licence, after a look at the sources; `accepted` None: what the publisher said."""
         return terms.decide(
             self.hub,
             ids_of(self.summary),
             state.readme.head,
             self.license,
             public=public,
-            accepted=self.terms_ok,
+            accepted=self.terms_ok if accepted is None else accepted,
             earlier=[name for there in state.known.rounds.values() for name in ids_of(there.facts)],
         )
 

@@ -141,9 +141,21 @@ class Push:
     def _found(self, head: Head, state: State, plan: Plan) -> Published:
         """What is published already; tagged, if an earlier run did not get that far."""
         assert plan.there is not None
+        self._say_what_has_changed(head, state, plan.there)
         commit = head.tags.get(plan.tag) or self.hub.commit_of(f"content {self.assembly.content}", head)
         self._tag(head, plan, commit)
         return self._published(state, plan, commit, False, plan.there.configs)
+
+    def _say_what_has_changed(self, head: Head, state: State, there: Round) -> None:
+        """What stands against a round that is there, by the terms of today, and was not accepted when it came."""
+        doubts = self.assembly.decision(state, not head.private, accepted=True).accepted
+        known = (there.facts.get("terms") or {}).get("accepted", ())
+        new = [doubt for doubt in doubts if doubt not in known and not self.assembly.terms_ok]
+        if new:
+            log.warning(
+                "round %d is in %s already, and since then: %s; see whether it may stay there, or make the repository "
+                "private", there.facts["round"], self.hub.name, "; ".join(new),
+            )  # fmt: skip
 
     def _published(self, state: State, plan: Plan, commit: str, new: bool, whole: tuple[Config, ...]) -> Published:
         total = tuple(configs.total(whole, state.known.but(plan.number)))
