@@ -8,12 +8,13 @@ It stands below `errors` and imports nothing of hfneg.
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import os
 import re
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +45,7 @@ _OPENAI = r"sk-[A-Za-z0-9]{20,}|sk-(?:proj|svcacct|admin|or|lf|None)-[A-Za-z0-9_
 _SERVICES = (
     r"(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|gsk_[A-Za-z0-9]{32,}"
     r"|xai-[A-Za-z0-9]{32,}|r8_[A-Za-z0-9]{32,}|dapi[0-9a-f]{32}|do[opr]_v1_[0-9a-f]{40,}|dckr_pat_[A-Za-z0-9_-]{20,}"
-    r"|nvapi-[A-Za-z0-9_-]{30,}|pplx-[A-Za-z0-9]{32,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|AccountKey=[A-Za-z0-9+/]{60,}"
+    r"|[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|nvapi-[A-Za-z0-9_-]{30,}|pplx-[A-Za-z0-9]{32,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|AccountKey=[A-Za-z0-9+/]{60,}"
 )
 _KEY_BLOCK = (  # to its end; where that is cut off, all that may belong to it
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
@@ -72,6 +73,7 @@ FORMS = (
     Form("a private key", _KEY_BLOCK, anywhere=True),
     Form("a JSON web token", r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
     Form("a password in a URL", r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@'\"<>\[\]]*:[^\s/?#@'\"<>{}$*\[\]]+@"),
+    Form("a password in a header", r"[Aa]uthorization['\"]?[:=] ?['\"]?[Bb]asic [A-Za-z0-9+/]{8,}={0,2}"),
     Form("a bearer token", r"[Bb]earer[ +]+[A-Za-z0-9._~+/-]{20,}"),
     Form("a key in a URL", rf"[?&](?:{_QUERY_KEYS})=[A-Za-z0-9%._~+/-]{{16,}}", anywhere=True),
 )
@@ -144,15 +146,30 @@ def _text_of(path: Path) -> str:
         return ""
 
 
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
 @lru_cache(maxsize=256)
 def written(secret: str) -> tuple[str, ...]:
-    """The ways in which a secret comes to stand in a text: as it is, in quotes, in JSON, in a URL; and line by line."""
+    """The ways in which a secret stands in a text: as it is, in quotes, JSON, a URL or base64; and line by line."""
     pieces = {secret, *(line.strip() for line in secret.splitlines() if len(line.strip()) >= SHORTEST)}
     ways = set(pieces)
     for text in pieces:
         ways |= {repr(text)[1:-1], ascii(text)[1:-1], json.dumps(text)[1:-1], repr(text.encode(errors="replace"))[2:-1]}
         ways |= {quote(text, safe="", errors="replace"), quote_plus(text, errors="replace")}
+        ways.update(_in_base64(text))
     return tuple(sorted(ways, key=len, reverse=True))
+
+
+def _in_base64(text: str) -> Iterator[str]:
+    """What of it stands in the base64 of a longer text, wherever it begins there: letters that are its own alone."""
+    content = text.encode(errors="replace")
+    for before in range(3):
+        coded = base64.b64encode(b"\0" * before + content).decode().rstrip("=")
+        whole = coded[-(-8 * before // 6) : (before + len(content)) * 8 // 6]
+        if len(whole) >= SHORTEST:
+            yield whole
+            yield whole.translate(_URL_SAFE)
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:

@@ -56,6 +56,7 @@ class Fault:
     at: the number of the request, from 0, counted since the plan was made; None: any.
     match: a pattern for "METHOD /path"; None: any.
     status: answer with it; None: cut the connection.
+    body: answer with this, and 200 where no status is given, as something that stands in between may.
     after: do the work of the request first, so that only its answer is lost.
     hang: do not answer until the client gives up.
     run: call this before the request is worked on (and go on, where neither status nor cut is wanted).
@@ -64,6 +65,7 @@ class Fault:
     at: int | None = None
     match: str | None = None
     status: int | None = None
+    body: bytes | None = None
     after: bool = False
     hang: bool = False
     times: int = 1
@@ -654,6 +656,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.settimeout(30)
             with suppress(OSError):
                 self.connection.recv(1)  # returns when the other end has closed
+        if fault.body is not None:
+            return self._answer(fault.status or 200, fault.body, {})
         if fault.status is not None:
             return self._answer(fault.status, {"error": f"planned: {fault.status}"}, {})
         self.close_connection = True

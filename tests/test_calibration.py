@@ -20,7 +20,7 @@ from small_collection import HashEncoder
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import cli
+from hfneg import cli, mined_folder
 from hfneg.errors import (
     ColumnError,
     EmptyInputError,
@@ -568,9 +568,8 @@ def test_folders_that_cannot_be_calibrated(mined: Path, tmp_path: Path, texts: l
 def test_the_reference_is_neither_miner_nor_teacher(tmp_path: Path, texts: list[str]) -> None:
     """A model that the recipe names is refused."""
     source = mine(tmp_path / "mined", texts)
-    summary = json.loads((source / "summary.json").read_text())
-    summary["recipe"] += "# Dense(model='org/miner')\n"
-    (source / "summary.json").write_text(json.dumps(summary))
+    recipe = mined_folder.open_summary(source)["recipe"]
+    mined_folder.record(source, recipe=f"{recipe}# Dense(model='org/miner')\n")
     with pytest.raises(SettingError, match="took part in the mining"):
         hfneg.calibrate(source, reference="org/miner")
 

@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hub_fixtures import BERT, READER, STRANGER
@@ -84,6 +86,13 @@ def head_of(hub: Hub, name: str, revision: str = "main") -> dict[str, Any]:
     text = hub.repository(name).content(revision, "README.md").decode()
     head: dict[str, Any] = yaml.safe_load(text.split("---\n")[1])
     return head
+
+
+def table(**columns: list[str]) -> bytes:
+    """As a parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
 
 
 def as_list(paths: Any) -> list[str]:
@@ -183,8 +192,6 @@ def test_ledger_stream_and_formats(
 
 def test_each_text_is_published_once(published: tuple[str, Published, Published], hub: Hub, tmp_path: Path) -> None:
     """The second round brings only documents and anchors that the first has not; exactly those named are there."""
-    import pyarrow.parquet as pq
-
     name = published[0]
     seen: dict[str, list[str]] = {"corpus": [], "queries": []}
     for path in hub.repository(name).at("main").files:
@@ -326,9 +333,9 @@ def test_what_somebody_wrote_is_kept(rounds: tuple[Path, Path], client: Client, 
     name = "org/theirs"
     hub.create(name)
     head = {"license": "cc-by-4.0", "tags": ["mine"], "custom": {"deep": [1, 2]}, "pretty_name": "Theirs"}
-    head["configs"] = [{"config_name": "default", "data_files": "own.csv"}]
+    head["configs"] = [{"config_name": "default", "data_files": "own.parquet"}]
     text = f"---\n{yaml.safe_dump(head)}---\n# My words\n\nabove\n"
-    hub.put(name, {"README.md": text, "own.csv": "a,b\n1,2\n"})
+    hub.put(name, {"README.md": text, "own.parquet": table(a=["1"])})
     client(hfneg.publish, rounds[0], name, audit=False)
     now = hub.repository(name).content("main", "README.md").decode()
     assert now.split("---\n", 2)[2].startswith("# My words\n\nabove\n")
@@ -344,6 +351,8 @@ def test_what_somebody_wrote_is_kept(rounds: tuple[Path, Path], client: Client, 
     assert after["tags"][:2] == ["mine", "hard-negatives"]
     assert after["configs"][0] == head["configs"][0]
     assert not any(config.get("default") for config in after["configs"]), "theirs was the default"
+    assert client(rows_at, name, None, "main") == 1
+    assert client(rows_at, name, "round-002", "main") == sum(hfneg.open_summary(rounds[1])["rows"].values())
 
 
 def said_while(folder: Path, name: str, **options: Any) -> list[str]:
@@ -880,9 +889,6 @@ def test_named_against_a_dictionary(tmp_path: Path) -> None:
     """Ids in any blocks, repeated or known before: each new one is written once, in order of appearance."""
     import random
 
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from hfneg.publishing import named
 
     draw = random.Random(3)
@@ -1081,8 +1087,6 @@ def test_each_character_is_escaped_once(text: str) -> None:
 
 def test_each_number_says_what_it_counts(published: tuple[str, Published, Published], hub: Hub) -> None:
     """Rows and bytes of a shared config are those of all its files; the audit counts row by row."""
-    import pyarrow.parquet as pq
-
     name, first, second = published
     body = body_of(hub, name)
     lines = dict(re.findall(r"^\| `([\w-]+)` \| .* \| ([\d,]+) \| ", body, re.MULTILINE))
@@ -1110,3 +1114,11 @@ def test_what_to_give_to_make_it_again(rounds: tuple[Path, Path], tmp_path: Path
     body = card_of(tmp_path / "two")[1]
     assert "$ hfneg reproduce org/again@round-001 --pairs PAIRS\n" in body
     assert "loads the sources" not in body
+
+
+def test_a_model_whose_name_a_shell_would_run() -> None:
+    """What is to be copied from the card into a shell is quoted."""
+    from hfneg.publishing.carding import _again
+
+    facts = {"models": [{"model": "my model; rm -rf $HOME", "local": True}, {"model": "plain", "local": True}]}
+    assert _again(facts) == ["--model 'my model; rm -rf $HOME=PATH'", "--model plain=PATH"]

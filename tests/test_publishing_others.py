@@ -5,20 +5,17 @@ Over a loopback Hub with the real clients; functions at the top run in the clien
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from loopback_hub import Fault, Hub
 from small_collection import documents, pairs
-from test_publishing import NAMES, as_list, body_of, head_of, rows_at
+from test_publishing import NAMES, as_list, body_of, head_of, rows_at, table
 
 import hfneg
 from hfneg import mined_folder
@@ -43,12 +40,6 @@ def with_readme(hub: Hub, name: str, head: dict[str, Any], files: dict[str, Any]
     return hub.put(name, {"README.md": f"---\n{yaml.safe_dump(head)}---\nmine\n", **(files or {})})
 
 
-def table(**columns: list[str]) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    return sink.getvalue()
-
-
 def loaded(name: str, config: str, split: str = "train", revision: str | None = None) -> list[dict[str, Any]]:
     from datasets import load_dataset
 
@@ -67,26 +58,26 @@ def test_a_config_of_theirs_named_like_ours(
     """Refused before anything is sent, and it still opens what it opened."""
     name = f"org/own-{config}-{where}".replace("_", "-")
     entry: dict[str, Any] = {"config_name": config}
-    entry |= {"data_files": "own.csv"} if where == "configs" else {"features": [{"name": "a", "dtype": "int64"}]}
-    commit = with_readme(hub, name, {where: [entry]}, {"own.csv": "a\n1\n"})
+    entry |= {"data_files": "own.parquet"} if where == "configs" else {"features": [{"name": "a", "dtype": "int64"}]}
+    commit = with_readme(hub, name, {where: [entry]}, {"own.parquet": table(a=["1"])})
     with pytest.raises(hfneg.PublishError, match=f"has a config '{config}' that hfneg did not write"):
         client(hfneg.publish, rounds[0], name, audit=False)
     assert hub.repository(name).branches["main"] == commit
     assert not [line for line in hub.log if line.startswith(("PUT", "POST"))]
     if where == "configs":
-        assert client(loaded, name, config) == [{"a": 1}]
+        assert client(loaded, name, config) == [{"a": "1"}]
 
 
 def test_a_round_of_theirs(rounds: list[Path], client: Client, hub: Hub) -> None:
     """What is called like a round takes its number: ours is the next; asked for by number it is refused."""
-    own = {"config_name": "round-001", "data_files": "own.csv"}
-    with_readme(hub, "org/own-round", {"configs": [own]}, {"own.csv": "a\n1\n", "round-003/notes.txt": "n"})
+    own = {"config_name": "round-001", "data_files": "own.parquet"}
+    with_readme(hub, "org/own-round", {"configs": [own]}, {"own.parquet": table(a=["1"]), "round-003/notes.txt": "n"})
     with pytest.raises(hfneg.PublishError, match="has a config 'round-001' that hfneg did not write"):
         client(hfneg.publish, rounds[0], "org/own-round", round=1, audit=False)
     done = client(hfneg.publish, rounds[0], "org/own-round", audit=False)
     assert (done.round, done.tag) == (4, "round-004")
     assert head_of(hub, "org/own-round")["configs"][0] == own
-    assert client(loaded, "org/own-round", "round-001") == [{"a": 1}]
+    assert client(loaded, "org/own-round", "round-001") == [{"a": "1"}]
 
 
 def test_files_of_theirs_beside_ours(rounds: list[Path], client: Client, hub: Hub) -> None:
@@ -147,10 +138,72 @@ def test_a_loading_script(rounds: list[Path], client: Client, hub: Hub) -> None:
     assert hub.repository("org/scripted").branches["main"] == commit
 
 
+@pytest.mark.parametrize("own", [{"data_files": "own/*.csv"}, {"data_dir": "own"}])
+def test_configs_of_another_kind_of_file(rounds: list[Path], client: Client, hub: Hub, own: dict[str, str]) -> None:
+    """`datasets` reads all configs of a card as it reads the first: refused, since ours could not be loaded."""
+    name = f"org/own-kind-{next(iter(own)).replace('_', '-')}"
+    commit = with_readme(hub, name, {"configs": [{"config_name": "own", **own}]}, {"own/a.csv": "a\n1\n"})
+    with pytest.raises(hfneg.PublishError, match=r"has a config 'own' of \.csv files.*ours, which are parquet"):
+        client(hfneg.publish, rounds[0], name, audit=False)
+    assert hub.repository(name).branches["main"] == commit
+    assert client(loaded, name, "own") == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    "own", [{"data_files": "**/*.parquet"}, {"data_files": [{"split": "train", "path": ["corpus/*"]}]},
+            {"data_dir": "corpus"}]
+)  # fmt: skip
+def test_patterns_of_theirs_that_take_in_our_files(
+    rounds: list[Path], client: Client, hub: Hub, own: dict[str, Any]
+) -> None:
+    """Refused: their config would open our texts too, or nothing any more. One that names other files is no matter."""
+    name = f"org/own-pattern-{len(str(own))}"
+    for place, entry in ((name, own), (f"{name}-beside", {"data_files": "corpus/own*"})):
+        with_readme(hub, place, {"configs": [{"config_name": "own", **entry}]}, {"corpus/own.parquet": table(a=["1"])})
+    with pytest.raises(
+        hfneg.PublishError, match=r"has a config 'own' whose patterns would take in .*\(corpus/round-001"
+    ):
+        client(hfneg.publish, rounds[0], name, audit=False)
+    assert client(loaded, name, "own") == [{"a": "1"}]
+    client(hfneg.publish, rounds[0], f"{name}-beside", audit=False)
+    assert client(loaded, f"{name}-beside", "own") == [{"a": "1"}]
+    assert client(loaded, f"{name}-beside", "round-001")
+
+
+def test_configs_beside_the_readme(rounds: list[Path], client: Client, hub: Hub) -> None:
+    """In a file that `datasets` takes instead of the README's head: refused. Without configs it is no matter."""
+    for name, text in (
+        ("org/aside", "configs: [{config_name: corpus, data_files: a.parquet}]\n"),
+        ("org/by", "x: 1\n"),
+    ):
+        hub.create(name)
+        hub.put(name, {".huggingface.yaml": text, "a.parquet": table(a=["1"])})
+    with pytest.raises(hfneg.PublishError, match=r"has configs in \.huggingface\.yaml"):
+        client(hfneg.publish, rounds[0], "org/aside", audit=False)
+    assert client(loaded, "org/aside", "corpus") == [{"a": "1"}]
+    client(hfneg.publish, rounds[0], "org/by", audit=False)
+    assert client(loaded, "org/by", "round-001")
+
+
+@pytest.mark.parametrize("config", [["corpus"], 1, {"a": "b"}])
+def test_a_config_whose_name_is_no_text(rounds: list[Path], client: Client, hub: Hub, config: Any) -> None:
+    """Said, and nothing is sent."""
+    name = f"org/own-name-{type(config).__name__}"
+    with_readme(hub, name, {"configs": [{"config_name": config, "data_files": "a.parquet"}]})
+    with pytest.raises(hfneg.PublishError, match="which is no text; mend it first"):
+        client(hfneg.publish, rounds[0], name, audit=False)
+
+
+def test_a_provenance_that_is_too_deep(rounds: list[Path], client: Client, hub: Hub) -> None:
+    """Somebody else's, like any that hfneg did not write: the round takes the next number."""
+    with_readme(hub, "org/deep", {"license": "mit"}, {"round-001/provenance.json": "[" * 50_000})
+    assert client(hfneg.publish, rounds[0], "org/deep", audit=False).round == 2
+
+
 def test_their_default_is_not_called_ours(rounds: list[Path], client: Client, hub: Hub) -> None:
     """The card does not say that `load_dataset` without a name opens the round, where it opens theirs."""
-    own = {"config_name": "own", "data_files": "own.csv", "default": True}
-    with_readme(hub, "org/own-default", {"configs": [own]}, {"own.csv": "a\n1\n"})
+    own = {"config_name": "own", "data_files": "own.parquet", "default": True}
+    with_readme(hub, "org/own-default", {"configs": [own]}, {"own.parquet": table(a=["1"])})
     client(hfneg.publish, rounds[0], "org/own-default", audit=False)
     assert "opens the newest round" not in body_of(hub, "org/own-default")
     client(hfneg.publish, rounds[0], "org/our-default", audit=False)
@@ -378,6 +431,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "cut": {},
     "answer lost": {"after": True},
     "no answer": {"hang": True},
+    "a page": {"body": b"<html><b>Log in first</b></html>"},
+    "null": {"body": b"null"},
+    "a list": {"body": b"[]"},
+    "an object": {"body": b"{}"},
+    "deep": {"body": b"[" * 50_000},
 }
 
 
@@ -442,4 +500,4 @@ def test_a_hub_that_fails_at_each_request(
         assert repository.tags == {"round-001": repository.branches["main"]}
         assert [line["round"] for line in head_of(hub, name)["hfneg"]["rounds"]] == [1]
         assert len(repository.history("main")) == 2, "one commit besides the Hub's own"
-    assert len(failed) >= (7 if kind != "answer lost" else 4), failed
+    assert len(failed) >= (7 if kind in ("500", "429", "cut", "no answer") else 4), failed

@@ -5,7 +5,6 @@ Over a loopback Hub with the real clients; functions at the top run in the clien
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from small_collection import documents, pairs
 from test_publishing import NAMES, body_of, head_of, said_while, source_of_pairs
 
 import hfneg
+from hfneg import mined_folder
 from hfneg.publishing.licences import KNOWN, check_licence, forbidden
 
 Client = Callable[..., Any]
@@ -36,12 +36,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mined_from(small: Path, folder: Path, *ids: str) -> Path:
     """The same folder, as if its pairs and its corpus came from these datasets."""
     shutil.copytree(small, folder)
-    summary = json.loads((folder / "summary.json").read_text())
-    roles = ("pairs", "corpus")
-    summary["datasets"] = [
-        {"role": role, "id": name, "revision": "0" * 40} for role, name in zip(roles, ids, strict=False)
-    ]
-    (folder / "summary.json").write_text(json.dumps(summary))
+    roles = zip(("pairs", "corpus"), ids, strict=False)
+    mined_folder.record(folder, datasets=[{"role": role, "id": name, "revision": "0" * 40} for role, name in roles])
     return folder
 
 
@@ -82,6 +78,31 @@ def test_a_private_source(small: Path, client: Client, hub: Hub, tmp_path: Path)
     (accepted,) = facts["terms"]["accepted"]
     assert "is private, and this repository is public" in accepted
     assert "decided to publish" not in body_of(hub, "org/of-secret-closed"), "nothing stood against it"
+
+
+def test_terms_that_changed_since(small: Path, client: Client, hub: Hub, tmp_path: Path) -> None:
+    """A round that is there as it is to be is looked at too: a warning, each time, unless it was accepted."""
+    name = source(hub, "org/opened-source", private=True, license="mit")
+    folder = mined_from(small, tmp_path / "mined", name)
+    assert not client(said_while, folder, "org/opened", private=True)
+    hub.repository("org/opened").private = False
+    for _ in range(2):
+        (line,) = client(said_while, folder, "org/opened")
+        assert "round 1 is in org/opened already, and since then: org/opened-source" in line
+        assert "is private, and this repository is public" in line
+    assert not client(said_while, folder, "org/opened", terms_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("cc0", "cc0-1.0"), ("GPLv3", "gpl-3.0"), ("gpl3", "gpl-3.0"), ("bsd 3", "bsd-3-clause"),
+     ("cc-by-nc", "cc-by-nc-4.0"),
+     ("apache", "apache-2.0"), ("mit,", "mit"), (["mit"], None), ({"a": 1}, None)],
+)  # fmt: skip
+def test_near_misses(given: Any, meant: str | None) -> None:
+    """The licence that is meant, not one that only has as many letters; what is no text is refused as well."""
+    with pytest.raises(hfneg.SettingError, match=f"Did you mean '{meant}'" if meant else "knows no licence"):
+        check_licence(given)
 
 
 def test_a_gated_source(small: Path, client: Client, hub: Hub, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,6 +51,8 @@ SECRETS = {
     "AWS": f"AKIA{drawn(16, UPPER)}",
     "AWS, for a session": f"ASIA{drawn(16, UPPER)}",
     "AWS, the other half": f"aws_secret_access_key = {drawn(40)}",
+    "a header": f"Authorization: Basic {base64.b64encode(b'anna:' + drawn(12).encode()).decode()}",
+    "Telegram": f"{drawn(10, string.digits)}:AA{drawn(33)}",
     "GitHub": f"ghp_{drawn(36)}",
     "GitHub, app": f"ghs_{drawn(36)}",
     "GitHub, fine-grained": f"github_pat_{drawn(22)}_{drawn(59)}",
@@ -173,11 +176,15 @@ SHAPES: dict[str, tuple[Any, pa.DataType | None]] = {
     "list of structs": ([[{"b": "x"}], [], [{"b": "x"}, {"b": T}]], None),
     "map": ([[("k", "v")], [], [("k", T)]], pa.map_(pa.string(), pa.string())),
     "key of a map": ([[("k", "v")], [], [(T, "v")]], pa.map_(pa.string(), pa.string())),
+    "bytes": ([None, b"\xff\x00", b"\xff\x00" + T.encode()], None),
+    "lists of large bytes": ([[b"a"], [], [b"b", T.encode()]], pa.list_(pa.large_binary())),
     "dictionary in lists": ([["a"], ["a"], [T]], pa.list_(pa.dictionary(pa.int32(), pa.string()))),
 }
 
 
 def put(value: Any, token: str) -> Any:
+    if isinstance(value, bytes):
+        return value.replace(T.encode(), token.encode())
     if isinstance(value, str):
         return token if value == T else value
     if isinstance(value, dict):
@@ -240,6 +247,18 @@ def test_ones_own_token_is_refused_whatever_its_form(
     assert OWN not in masked_example(f"a {OWN} b")
     for said in (OWN, repr(OWN), ascii(OWN), json.dumps(OWN), "no-form-at-all%2F%C3%A7%C3%A9"):
         assert "no-form" not in str(HfnegError(f"it said {said}!"))
+
+
+@pytest.mark.parametrize("user", ["", "u:", "me:", "anna:"])
+def test_a_token_of_ones_own_in_other_clothes(user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it stands in a URL, in JSON, and in base64 behind a name of any length: in data, and in what is said."""
+    own = "own/tok+en=ABCDEFGH1234"
+    monkeypatch.setenv("HFNEG_ENDPOINT_TOKEN", own)
+    coded = base64.b64encode(f"{user}{own}!".encode()).decode()
+    for way in (quote(own, safe=""), json.dumps(own), coded, coded.replace("+", "-").replace("/", "_")):
+        with pytest.raises(PublishError, match="a token or password of yours"):
+            check_files(written(tmp_path, ["a", f"so: {way} it is"]), allow=True)
+        assert way not in str(HfnegError(f"it said Basic {way}"))
 
 
 def test_every_stored_login_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,14 +433,17 @@ def test_the_command_line_of_it(tmp_path: Path) -> None:
 def test_a_round_that_is_not_the_newest_is_looked_at_too(tmp_path: Path) -> None:
     """Its provenance is no part of the card, and is published all the same."""
     from hfneg.cards import Readme
-    from hfneg.publishing.carding import write_card
-    from hfneg.publishing.layout import Staged
+    from hfneg.publishing.carding import Place, write_card
+    from hfneg.publishing.known import Known, Round
+    from hfneg.publishing.terms import Decision
 
-    entry = {"round": 2, "tag": "round-002", "parent": None, "content": "0"}
-    readme = Readme({"hfneg": {"round": 2, "rounds": [entry]}}).text()
-    facts = {"round": 1, "tag": "round-001", "parent": None, "content": "1", "recipe": f"k: {SECRETS['npm']}"}
+    def found(number: int) -> Round:
+        facts = {"round": number, "tag": f"round-{number:03d}", "content": "0", "configs": [], "counts": {}}
+        return Round({**facts, "datasets": [], "recipe": f"k: {SECRETS['npm']}" if number == 1 else ""}, ())
+
+    place = Place("org/x", Readme(), Known({1: found(1), 2: found(2)}), [], None)
     with pytest.raises(PublishError, match="the YAML of the card would hold a token of npm"):
-        write_card(readme, "org/x", tmp_path, {}, facts, Staged(), license=None, token=None)
+        write_card(place, tmp_path, {}, 1, Decision({}))
 
 
 def test_what_is_refused_leaves_no_repository(tmp_path: Path, client: Callable[..., Any], hub: Any) -> None:

@@ -136,15 +136,15 @@ class Assembly:
             found.append("rounds that the README has lost")
         return found
 
-    def decision(self, state: State, public: bool) -> Decision:
-        """Under which licence, after a look at the sources."""
+    def decision(self, state: State, public: bool, *, accepted: bool | None = None) -> Decision:
+        """Under which licence, after a look at the sources; `accepted` None: what the publisher said."""
         return terms.decide(
             self.hub,
             ids_of(self.summary),
             state.readme.head,
             self.license,
             public=public,
-            accepted=self.terms_ok,
+            accepted=self.terms_ok if accepted is None else accepted,
             earlier=[name for there in state.known.rounds.values() for name in ids_of(there.facts)],
         )
 
@@ -197,7 +197,8 @@ def _say_what_stops_loading(repo: str, files: Sequence[str]) -> None:
     if theirs:
         log.warning(
             "%s has data of its own (%s), which no config of its card names; once the card has configs, load_dataset "
-            "without the name of one no longer finds it: add one for it to the head of the README",
+            "without the name of one no longer finds it: where it is parquet, add one for it to the head of the "
+            "README, else open it with data_files=...",
             repo,
             ", ".join(sorted(theirs)[:3]),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,4 +162,5 @@ def lacking(summary: Mapping[str, Any], own_corpus: bool) -> list[str]:
 def _again(facts: Mapping[str, Any]) -> list[str]:
     """What `hfneg reproduce` has to be given besides the card."""
     local = dict.fromkeys(str(model["model"]) for model in facts["models"] if model.get("local"))
-    return [f"--{role} {role.upper()}" for role in facts.get("not_on_hub", [])] + [f"--model {m}=PATH" for m in local]
+    models = [f"--model {shlex.quote(f'{name}=PATH')}" for name in local]  # somebody's folder, for somebody's shell
+    return [f"--{role} {role.upper()}" for role in facts.get("not_on_hub", [])] + models

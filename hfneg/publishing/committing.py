@@ -14,7 +14,7 @@ from typing import Any
 
 from hfneg import store
 from hfneg.errors import AccessError, HfnegError, PublishError
-from hfneg.publishing import configs
+from hfneg.publishing import beside, configs
 from hfneg.publishing.assembling import Assembly, Plan, State
 from hfneg.publishing.hub import ConflictError, Head, HubRepository, PassingError
 from hfneg.publishing.known import README, Known, Round
@@ -103,11 +103,13 @@ class Push:
         self._wanted = plan.tag
         if head is not None and plan.there is not None and not plan.changes:
             return self._found(head, state, plan)
+        beside.refuse_other_kind(self.hub.name, state.theirs, state.files)
         public = not (self.private if head is None else head.private)
         decision = self.assembly.decision(state, public)
         staged = self._staged(state, plan)
         files = self.assembly.with_card(state, plan, staged, decision)
         configs.refuse_files(self.hub.name, state.files, files.keys() - {README}, state.known)
+        beside.refuse_caught(self.hub.name, state.theirs, files.keys() - {README, *state.files})
         self.hub.validate(bytes(files[README]).decode())
         head = head if head is not None else self._created()
         self._began = True
@@ -120,7 +122,8 @@ class Push:
         """Raise PublishError where this is no repository to publish into."""
         if head is None:
             return self.hub.refuse_other_kinds()
-        configs.refuse_script(self.hub.name, head.files)
+        beside.refuse_script(self.hub.name, head.files)
+        beside.refuse_standalone(head)
         if self.private and not head.private:
             raise PublishError(
                 f"{self.hub.name} is there already and public, and private=True was asked for; make it private in its "
@@ -138,9 +141,21 @@ class Push:
     def _found(self, head: Head, state: State, plan: Plan) -> Published:
         """What is published already; tagged, if an earlier run did not get that far."""
         assert plan.there is not None
+        self._say_what_has_changed(head, state, plan.there)
         commit = head.tags.get(plan.tag) or self.hub.commit_of(f"content {self.assembly.content}", head)
         self._tag(head, plan, commit)
         return self._published(state, plan, commit, False, plan.there.configs)
+
+    def _say_what_has_changed(self, head: Head, state: State, there: Round) -> None:
+        """What stands against a round that is there, by the terms of today, and was not accepted when it came."""
+        doubts = self.assembly.decision(state, not head.private, accepted=True).accepted
+        known = (there.facts.get("terms") or {}).get("accepted", ())
+        new = [doubt for doubt in doubts if doubt not in known and not self.assembly.terms_ok]
+        if new:
+            log.warning(
+                "round %d is in %s already, and since then: %s; see whether it may stay there, or make the repository "
+                "private", there.facts["round"], self.hub.name, "; ".join(new),
+            )  # fmt: skip
 
     def _published(self, state: State, plan: Plan, commit: str, new: bool, whole: tuple[Config, ...]) -> Published:
         total = tuple(configs.total(whole, state.known.but(plan.number)))
@@ -255,9 +270,9 @@ class Push:
             )
         number = known.number_of(self.assembly.content)
         if head is None:
-            return f"{name} was not made"
+            return f"the repository {name} was not made"
         if number is None:
-            return f"{name} is there and holds nothing of this round"
+            return f"the repository {name} is there and holds nothing of this round"
         tag = known.rounds[number].tag
         if tag not in head.tags:
             return f"round {number} is whole in {name}, and its tag {tag!r} is missing"

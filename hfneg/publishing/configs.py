@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hfneg.errors import PublishError
+from hfneg.publishing.beside import paths_of
 from hfneg.publishing.known import Known
 from hfneg.publishing.layout import CORPUS, LEDGER, QUERIES, TEXTS, Config, round_name
 
 
 def configs_of(head: Mapping[str, Any], repo: str) -> list[dict[str, Any]]:
-    """The configs that a card's head names; raises PublishError where they are no list, for they could not be kept."""
+    """The configs that a card's head names; raises PublishError where they are none, for they could not be kept."""
     found = head.get("configs") or []
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise PublishError(f"the README of {repo} has configs that are no list of mappings; mend it first")
+    for name in (entry["config_name"] for entry in found if "config_name" in entry):
+        if not isinstance(name, str):
+            raise PublishError(
+                f"the README of {repo} has a config of the name {name!r}, which is no text; mend it first (in quotes)"
+            )
     return [dict(entry) for entry in found]
 
 
@@ -25,8 +31,13 @@ def theirs_of(head: Mapping[str, Any], known: Known, repo: str) -> list[dict[str
     return [
         entry
         for entry in configs_of(head, repo)
-        if entry.get("config_name") not in names or not set(_paths(entry.get("data_files"))) <= paths
+        if entry.get("config_name") not in names or not _of_files(entry, paths)
     ]
+
+
+def _of_files(entry: Mapping[str, Any], paths: set[str]) -> bool:
+    """Whether it names files, and none but these."""
+    return "data_files" in entry and "data_dir" not in entry and set(paths_of(entry["data_files"])) <= paths
 
 
 def names_of(head: Mapping[str, Any], theirs: Sequence[Mapping[str, Any]], known: Known) -> set[str]:
@@ -62,16 +73,6 @@ def numbers_taken(taken: set[str], files: Sequence[str], tags: Iterable[str], kn
     """The numbers that no new round can have: of rounds, tags, and of what is called like one."""
     matches = (re.match(r"round-(\d+)(?:[-/.]|$)", name) for name in (*taken, *files, *tags))
     return {*known.rounds, *(int(match.group(1)) for match in matches if match)}
-
-
-def refuse_script(repo: str, files: Sequence[str]) -> None:
-    """Raise PublishError where a loading script stands before all data."""
-    script = repo.rpartition("/")[2] + ".py"
-    if script in files:
-        raise PublishError(
-            f"{repo} holds a loading script ({script}): `datasets` opens nothing beside one, so a round published "
-            "there could not be loaded; remove the script first, or publish into another repository"
-        )
 
 
 def merged(theirs: Sequence[Mapping[str, Any]], known: Known) -> list[dict[str, Any]]:
@@ -110,14 +111,3 @@ def _place(entry: Mapping[str, Any]) -> tuple[bool, str]:
     """What all rounds share, then the rounds."""
     name = str(entry["config_name"])
     return name not in (QUERIES, CORPUS, LEDGER), name
-
-
-def _paths(data_files: Any) -> Iterator[str]:
-    """Every path or pattern that the files of a config name."""
-    if isinstance(data_files, str):
-        yield data_files
-    elif isinstance(data_files, Mapping):
-        yield from _paths(data_files["path"] if "path" in data_files else list(data_files.values()))
-    elif isinstance(data_files, list):
-        for entry in data_files:
-            yield from _paths(entry)

@@ -123,8 +123,8 @@ class HubRepository:
                     raise
                 return None
             refs = self.api.list_repo_refs(self.name, repo_type=KIND)
-        files = tuple(sibling.rfilename for sibling in info.siblings or ())
-        tags = {ref.name: ref.target_commit for ref in refs.tags}
+            files = tuple(sibling.rfilename for sibling in info.siblings or ())
+            tags = {ref.name: ref.target_commit for ref in refs.tags}
         return Head(self.name, info.sha, bool(info.private), files, tags, self)
 
     def check_token(self) -> None:
@@ -135,11 +135,11 @@ class HubRepository:
         try:
             with errors(self.name):
                 who = self.api.whoami()
+                access = (who.get("auth") or {}).get("accessToken") or {}
         except AccessError:
             raise
         except PublishError:
             return
-        access = (who.get("auth") or {}).get("accessToken") or {}
         if access.get("role") == "read":
             raise AccessError(
                 f"the token of {who.get('name')} may only read; {self.name} needs one with write rights: make one in "
@@ -245,6 +245,11 @@ def errors(repo: str) -> Iterator[None]:
         raise AccessError(_no_token(repo)) from None
     except (http, OSError, RuntimeError, UnicodeError, JSONDecodeError) as error:  # the last: a proxy's answer, say
         raise _translated(error, repo) from scrubbed(error)
+    except (LookupError, TypeError, AttributeError) as error:  # of the clients, over JSON without what they look for
+        raise PassingError(
+            f"what answered while {repo} was worked on is not the Hub, or not as it should be "
+            f"({type(error).__name__}); see whether a proxy or HF_ENDPOINT stands in between"
+        ) from scrubbed(error)
     except ValueError as error:  # of the clients, before they send anything
         said = " ".join(str(error).split())
         raise PublishError(f"the Hub refuses what was to be sent to {repo}: {said}") from scrubbed(error)

@@ -121,7 +121,7 @@ def facts_of(head: Head, number: int) -> dict[str, Any] | None:
     text = head.read(f"{round_name(number)}/{PROVENANCE}")
     try:
         facts = json.loads(text or "null")
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # also a number of too many digits
         return None
     if not isinstance(facts, dict) or facts.get("round") != number or not isinstance(facts.get("format"), int):
         return None

@@ -87,7 +87,8 @@ class Config:
         """Whether this is what `fact` gives."""
         if not isinstance(fact, dict) or not all(isinstance(fact.get(name), kind) for name, kind in FACT.items()):
             return False
-        return all(isinstance(paths, list) for paths in fact["files"].values())
+        files = fact["files"].values()
+        return all(isinstance(paths, list) and all(isinstance(path, str) for path in paths) for paths in files)
 
     @classmethod
     def of_fact(cls, fact: Mapping[str, Any]) -> Config:

@@ -44,15 +44,27 @@ KNOWN = frozenset(" ".join([PERMISSIVE, VAGUE, *(" ".join(names) for names in _S
 
 def check_licence(name: Any) -> None:
     """Raise SettingError where the Hub has no licence of this name."""
-    if name is None or name in KNOWN:
+    if name is None or (isinstance(name, str) and name in KNOWN):
         return
     usual = re.sub(r"[\s_]+", "-", str(name).strip().lower())
     usual = usual.removesuffix("-license").removesuffix("-licence")
-    hint = f" Did you mean {usual!r}?" if usual in KNOWN else near_miss(usual, sorted(KNOWN))
+    meant = usual if usual in KNOWN else _begun(usual)
+    hint = f" Did you mean {meant!r}?" if meant else near_miss(usual, sorted(KNOWN))
     raise SettingError(
         f"license={name!r}: the Hub knows no licence of this name (it has cc-by-4.0, mit, other, ...).{hint} "
         "For one that has no name there say 'other', and license_name in the head of the README"
     )
+
+
+def _begun(name: str) -> str | None:
+    """The licence that has this for its beginning (``gplv3``, ``cc0``), the newest of the shortest."""
+    begin = _letters(name)
+    found = [known for known in KNOWN if begin and _letters(known).startswith(begin)]
+    return max(found, key=lambda known: (-len(known), known), default=None)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9+]|v(?=\d)", "", name)
 
 
 def listed(value: Any) -> tuple[str, ...]:
