@@ -1156,7 +1156,7 @@ STAGES = [
     ),
     case(
         "other positives than Anchors has read",
-        lambda w: w.pairs(answer=["u", "v", "w"]).map(w.recipe().transform(w.anchors()), batched=True),
+        lambda w: w.pairs(answer=["u", "v", "w"]).map(hfneg.Recipe(k=7).transform(w.anchors()), batched=True),
         Positive,
         "'u'",
         "the same dataset",

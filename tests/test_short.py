@@ -155,7 +155,7 @@ def test_it_is_never_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
             assert formats.tuples(mined, n=5).num_rows == 6
     caplog.clear()
     anchors = hfneg.Anchors(rows, hfneg.Corpus.from_texts(TEXTS), anchor="q", positive="a")
-    keep = of_list(retrievers=source, filters=hfneg.RankWindow(skip=10))
+    keep = recipe.model_copy(update={"short": hfneg.Keep()})
     with caplog.at_level(logging.WARNING, "hfneg"):
         rows.map(keep.transform(anchors), batched=True, batch_size=2, load_from_cache_file=False)
     assert caplog.text.count("2 of 2 anchors of a batch have fewer than 5 negatives") == 1
