@@ -51,6 +51,7 @@ _HOMES = {
         "WorkerDiedError",
     ],
     "hfneg.examining": ["examine"],
+    "hfneg.data_file": ["DataFile"],
     "hfneg.diffing": ["diff"],
     "hfneg.executors.local": ["LocalExecutor"],
     "hfneg.filters": [
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     from hfneg.calibrating.leak import leak_rate as leak_rate
     from hfneg.calibration import calibrate as calibrate
     from hfneg.corpus import Corpus as Corpus
+    from hfneg.data_file import DataFile as DataFile
     from hfneg.diffing import diff as diff
     from hfneg.errors import AccessError as AccessError
     from hfneg.errors import ColumnError as ColumnError
