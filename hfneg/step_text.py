@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from hfneg import yaml_text
-from hfneg.errors import HfnegError, RecipeError, near_miss
 from hfneg.data_file import DataFile
+from hfneg.errors import HfnegError, RecipeError, near_miss
 from hfneg.filters import FILTERS
 from hfneg.fusion import FUSIONS
 from hfneg.guard import Guard
