@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 import hfneg
+from hfneg.data_file import DataFile
 from hfneg.errors import RecipeError, SettingError
 from hfneg.filters import Agreement, Band, BelowPositives, Filter, FirstOfDuplicates, Hubs, Margin, RankWindow
 from hfneg.fusion import RRF, RoundRobin, WeightedSum
@@ -101,7 +102,8 @@ teachers = st.recursive(
     max_leaves=4,
 )
 shorts = st.one_of(st.builds(Keep), st.builds(Relax), st.builds(Fill, seed=seeds))
-every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions, shorts)
+files = st.builds(DataFile, st.just(__file__))
+every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions, shorts, files)
 
 
 @examples(200)
@@ -134,6 +136,7 @@ def test_every_step_is_covered() -> None:
         Keep,
         Relax,
         Fill,
+        DataFile,
     }
     drawn |= {TakeTop, TakeRandom, TakeSimANS, Guard, EndpointTeacher, MeanOfTeachers, MinOfTeachers}
     models = {"Dense", "OtherCluster", "NearAnchorPositives", "PositiveSimilarity"}
