@@ -51,6 +51,7 @@ _HOMES = {
         "WorkerDiedError",
     ],
     "hfneg.examining": ["examine"],
+    "hfneg.data_file": ["DataFile"],
     "hfneg.diffing": ["diff"],
     "hfneg.executors.local": ["LocalExecutor"],
     "hfneg.filters": [
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     from hfneg.corpus import Corpus as Corpus
     from hfneg.data.beir import load_beir as load_beir
     from hfneg.data.loading import load_pairs as load_pairs
+    from hfneg.data_file import DataFile as DataFile
     from hfneg.diffing import diff as diff
     from hfneg.errors import AccessError as AccessError
     from hfneg.errors import ColumnError as ColumnError

@@ -2,7 +2,7 @@
 
 Three kinds of model: a name (a Hub id or a local folder of a SentenceTransformer), which every process
 loads for itself at its first encode; a live SentenceTransformer; or any object with ``id: str`` and
-``encode(list[str]) -> [n, d]``, which counts by its id.
+``encode(list[str]) -> [n, d]`` (or `encode_query` and `encode_document`), which counts by its id.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hfneg import store
+from hfneg.asking import asking, takes_role
 from hfneg.base import devices
 from hfneg.encoded import Vectors32 as Vectors32
 from hfneg.encoded import as_vectors, check_finite, normalised, said_of_nothing
@@ -87,6 +88,7 @@ class Encoder:
     ) -> None:
         self.model = checked_model(model, revision)
         self.revision = revision
+        _check_prompts(query_prompt=query_prompt, document_prompt=document_prompt)
         self.prompts: dict[Role, str | None] = {"query": query_prompt, "document": document_prompt}
         self.max_seq_length = max_seq_length
         self.batch_size = batch_size
@@ -138,7 +140,8 @@ class Encoder:
         if self._live is not None:
             return self._live()
         if not isinstance(self.model, str):
-            return store.digest_of(FORMAT, "id", self.model.id, similarity_of(self.model))
+            roles = ["role"] if takes_role(self.model) else []
+            return store.digest_of(FORMAT, "id", self.model.id, similarity_of(self.model), *roles)
         if is_folder(self.model):
             return folder_digest(folder_of(self.model))
         if looks_like_path(self.model) and self._pinned is not None:  # a folder of another machine
@@ -203,20 +206,22 @@ class Encoder:
         return normalised(vectors) if similarity_of(model) == "cosine" else vectors
 
     def _encoded(self, model: Any, texts: list[str], role: Role) -> Vectors32:
-        prompt = self.prompts[role]
-        if not hasattr(model, "encode_query"):
-            return self._in_pieces(model, [prompt + text for text in texts] if prompt else texts)
-        encode = model.encode_query if role == "query" else model.encode_document
-        settings = {"prompt": prompt, "show_progress_bar": False, "convert_to_numpy": True}
+        prompt, ask = self.prompts[role], asking(model, role)
+        given = {**ask.given, "prompt": prompt} if ask.takes_prompt else ask.given
+        if prompt and not ask.takes_prompt:
+            texts = [prompt + text for text in texts]
+        encode = partial(ask.encode, **given)
         with _as_before(model, self.max_seq_length):
-            vectors = self._fits.run(lambda n: encode(texts, batch_size=n, **settings), self.batch_size)
+            if not ask.takes_batch_size:
+                return self._in_pieces(model, encode, texts)
+            vectors = self._fits.run(lambda n: encode(texts, batch_size=n), self.batch_size)
         return as_vectors(vectors, len(texts), name_of(model))
 
-    def _in_pieces(self, model: Any, texts: list[str]) -> Vectors32:
+    def _in_pieces(self, model: Any, encode: Callable[..., Any], texts: list[str]) -> Vectors32:
         """By an object that takes texts and no batch size: all at once, or as many as fit into memory."""
         parts: list[Vectors32] = []
         while (at := sum(map(len, parts))) < len(texts):
-            given, n = self._fits.run(partial(_first, model, texts[at:]), len(texts) - at)
+            given, n = self._fits.run(partial(_first, encode, texts[at:]), len(texts) - at)
             parts.append(as_vectors(given, n, name_of(model), parts[0].shape[1] if parts else None))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -278,8 +283,17 @@ def refuse_forked_child(what: str) -> None:
         )
 
 
-def _first(model: Any, texts: list[str], n: int) -> tuple[Any, int]:
-    return model.encode(texts[:n]), n
+def _check_prompts(**prompts: Any) -> None:
+    for name, prompt in prompts.items():
+        if prompt is not None and not isinstance(prompt, str):
+            raise SettingError(
+                f"{name}={prompt!r}: expected a text that is put before each text, or None; what a function makes of "
+                "texts belongs into encode_query and encode_document of an encoder object"
+            )
+
+
+def _first(encode: Callable[..., Any], texts: list[str], n: int) -> tuple[Any, int]:
+    return encode(texts[:n]), n
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hfneg import json_lines, store
+from hfneg.asking import has_both
 from hfneg.errors import SettingError
 
 FORMAT = 1
@@ -48,7 +49,8 @@ def checked_model(model: Any, revision: str | None) -> Any:
         raise SettingError(
             f"revision={revision!r} says which commit of a Hub id; this model is an object: leave it out"
         )
-    named = isinstance(getattr(model, "id", None), str) and callable(getattr(model, "encode", None))
+    encodes = callable(getattr(model, "encode", None)) or has_both(model)
+    named = isinstance(getattr(model, "id", None), str) and encodes
     if not named and not _is_sentence_transformer(model):
         raise SettingError(
             f"model is a {type(model).__name__}; it must be a Hub id, a folder, a SentenceTransformer, or an object "

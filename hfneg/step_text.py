@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hfneg import yaml_text
+from hfneg.data_file import DataFile
 from hfneg.errors import HfnegError, RecipeError, near_miss
 from hfneg.filters import FILTERS
 from hfneg.fusion import FUSIONS
@@ -24,7 +25,8 @@ from hfneg.step import Step, shown
 from hfneg.teachers import TEACHERS, Ensemble
 
 STEPS: dict[str, type] = {
-    step.__name__: step for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, *SHORT, Guard, Promote)
+    step.__name__: step
+    for step in (*RETRIEVERS, *TEACHERS, *FILTERS, *SAMPLERS, *FUSIONS, *SHORT, Guard, Promote, DataFile)
 }
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)  # the last two of a text that is nested deeply
 QUOTES = "a step with a colon in it, or with commas and inside a [list], stands in quotes"

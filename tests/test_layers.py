@@ -23,7 +23,7 @@ scrubbing
 errors
 base
 columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
-part_files readable
+part_files readable asking data_file
 batches documents models encoded yaml_text near_kernels dense_products run_folder segments
 model_kinds
 near dense_kernels corpus encoding transform scores claims

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 import hfneg
+from hfneg.data_file import DataFile
 from hfneg.errors import RecipeError, SettingError
 from hfneg.filters import Agreement, Band, BelowPositives, Filter, FirstOfDuplicates, Hubs, Margin, RankWindow
 from hfneg.fusion import RRF, RoundRobin, WeightedSum
@@ -102,7 +103,8 @@ teachers = st.recursive(
     max_leaves=4,
 )
 shorts = st.one_of(st.builds(Keep), st.builds(Relax), st.builds(Fill, seed=seeds))
-every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions, shorts)
+files = st.builds(DataFile, st.just(__file__))
+every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions, shorts, files)
 
 
 @examples(200)
@@ -135,6 +137,7 @@ def test_every_step_is_covered() -> None:
         Keep,
         Relax,
         Fill,
+        DataFile,
     }
     drawn |= {TakeTop, TakeRandom, TakeSimANS, Guard, EndpointTeacher, MeanOfTeachers, MinOfTeachers}
     models = {"Dense", "OtherCluster", "NearAnchorPositives", "PositiveSimilarity"}

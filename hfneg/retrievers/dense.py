@@ -35,7 +35,10 @@ class Dense(ModelStep, Retriever):
 
     Args:
         model: Hub id or local folder of a SentenceTransformer; or one in memory (runs in this process
-            only); or an object with ``id: str`` and ``encode(list[str]) -> [n, d]``.
+            only); or an object with ``id: str`` and ``encode(list[str]) -> [n, d]``. An ``encode(texts, role)`` is told
+            "query" or "document"; an object may have `encode_query` and `encode_document` instead. Prompts and batch
+            size go to those of its methods that name ``prompt`` and ``batch_size``; else a prompt is put before the
+            texts.
         revision: of a Hub id.
         query_prompt, document_prompt: put before the texts. None: the model's own prompts.
         max_seq_length: in tokens. None: the model's own.
