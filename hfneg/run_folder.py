@@ -88,7 +88,7 @@ class RunFolder:
     def _recorded(self) -> dict[str, Any] | None:
         if self.complete:
             return _identity_of(self.out / SUMMARY)
-        if not (self.work / RUN).is_file():
+        if not (self.work / RUN).exists():
             return None
         recorded = part_files.load_facts(self.work / RUN)
         if recorded is None:  # nobody knows what its parts belong to

@@ -1291,7 +1291,7 @@ OUTPUT = [
         for name in ("cuda:99", "gpu0", "cpu:7", "meta")
     ),
     case("a device among others", lambda w: w.mine(devices=["cpu", "all"]), Setting, "'all' stands alone"),
-    case("out where nothing can be made", lambda w: w.mine(out="/proc/hfneg"), Output, "cannot write to /proc/hfneg"),
+    case("out where nothing can be made", lambda w: w.mine(out="/proc/hfneg"), Output, "cannot make the folder /proc/hfneg"),
 ]
 
 
@@ -1549,7 +1549,7 @@ def test_no_library_of_models_is_loaded_for_bad_input(world: World) -> None:
         from datasets import Dataset
         import hfneg
         pairs = Dataset.from_dict({{"query": ["q"], "answer": ["a"]}})
-        recipe = hfneg.Recipe(retrievers=hfneg.Dense({str(model)!r}), k=1)
+        recipe = hfneg.Recipe(retrievers=hfneg.Dense({str(model)!r}), k=1, sampler=hfneg.TakeTop(1))
         try:
             hfneg.mine(pairs, ["a", "b"], recipe, anchor="qurey", positive="answer", out={str(world.out)!r})
         except hfneg.ColumnError as error:
@@ -1590,7 +1590,7 @@ TYPED = [
     Typed("no qrels of this name", "{world}/beir --split dev --out {world}/out", 2, ("'dev'", "train")),
     Typed("positives hidden of no BEIR folder", SOUND + " --show-positives 1", 2, ("BEIR",)),
     Typed("an empty file", "{world}/empty.jsonl --out {world}/out", 2, ("empty.jsonl", "at least one row")),
-    Typed("out is a file", SOUND + " --set k=5 --out {world}/docs.jsonl", 3, ("OutputError", "is a file", "--out")),
+    Typed("out is a file", SOUND + " --set k=5 --set sampler.n=2 --out {world}/docs.jsonl", 3, ("OutputError", "is a file", "--out")),
     Typed("no such device", SOUND + " --device cuda:99", 2, ("SettingError", "'cuda:99' cannot be used", "has cpu")),
     Typed("no device", "{world}/nope.parquet --device gpu0", 2, ("'gpu0' cannot be used", "no name of a device")),
     Typed("all and more devices", SOUND + " --device all --device cpu", 2, ("'all' stands alone",)),
@@ -1645,7 +1645,7 @@ def test_the_command_line_ends_with_0_3_and_4(world: World, monkeypatch: pytest.
     assert failed.exit_code == 4
     assert "document 'd1' holds NaN" in read(failed)
     assert "Traceback" not in failed.output
-    assert not world.out.exists()
+    assert not list(world.out.iterdir())
 
 
 def test_features_that_no_split_shares_are_told_apart_from_order(world: World) -> None:

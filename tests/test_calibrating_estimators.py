@@ -45,6 +45,7 @@ def frame_of(
         candidates=scores if candidates is None else np.asarray(candidates, dtype=np.float32),
         positive_mean=np.full(anchors, 1.0, dtype=np.float32),
         width=len(scores),
+        given=np.zeros(anchors, dtype=np.int64),
     )
 
 

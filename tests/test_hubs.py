@@ -38,7 +38,8 @@ def mined(
     questions = [f"question {i}" for i in range(len(lists))]
     rows = Dataset.from_dict({"q": questions, "a": TEXTS[: len(lists)]})
     source = Scripted({q: ranked(found) for q, found in zip(questions, lists, strict=True)})
-    recipe = hfneg.Recipe(retrievers=source, filters=filters, **slots)
+    # As a copy: whether lists of a few candidates can give what is asked is not looked at here.
+    recipe = hfneg.Recipe(retrievers=source, filters=filters).model_copy(update=slots)
     got = hfneg.mine(rows, TEXTS, recipe, anchor="q", positive="a", out=out)
     codes = {int(code): name for code, name in facts_of(out)["verdict_codes"].items()}
     ledger = load_dataset(str(out), "ledger", split="anchors").to_list()

@@ -236,7 +236,7 @@ def test_the_command_line_reads_them_and_says_how(tmp_path: Path) -> None:
     place = configs(tmp_path / "set", corpus=DOCUMENTS, queries=QUERIES, default=[NEW])
     out = tmp_path / "mined"
     result = CliRunner().invoke(
-        cli.app, ["mine", place, "--out", str(out), "--set", "retrievers=RandomDocuments()", "--set", "k=6"]
+        cli.app, ["mine", place, "--out", str(out), "--set", "retrievers=RandomDocuments()", "--set", "k=7"]
     )
     assert result.exit_code == 0, result.output
     assert json.loads((out / "summary.json").read_text())["negatives"] == 5

@@ -30,7 +30,7 @@ def rounds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     rows = pairs().select([0, 1, 2, 5])
     for n in (1, 2, 3):
         recipe = hfneg.Recipe(k=5, sampler=hfneg.TakeRandom(2, seed=n))
-        hfneg.mine(rows, documents(60), recipe, out=folder / str(n), **NAMES)
+        hfneg.mine(rows, documents(60), recipe, out=folder / str(n), missing="add", **NAMES)
     return [folder / str(n) for n in (1, 2, 3)]
 
 

@@ -29,7 +29,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mined folder of four anchors, quick to push."""
     out = tmp_path_factory.mktemp("small") / "mined"
     rows = pairs().select([0, 1, 2, 5])
-    hfneg.mine(rows, documents(60), hfneg.Recipe(k=5, sampler=hfneg.TakeTop(2)), out=out, **NAMES)
+    hfneg.mine(rows, documents(60), hfneg.Recipe(k=5, sampler=hfneg.TakeTop(2)), out=out, missing="add", **NAMES)
     return out
 
 
@@ -145,7 +145,7 @@ def test_another_licence_later(small: Path, client: Client, hub: Hub, tmp_path: 
     first = mined_from(small, tmp_path / "one", source(hub, "org/early", license="cc-by-nc-4.0"))
     client(hfneg.publish, first, "org/grown", audit=False)
     recipe = hfneg.Recipe(k=4, sampler=hfneg.TakeRandom(2, seed=1))
-    hfneg.mine(pairs().select([0, 1, 2, 5]), documents(60), recipe, out=tmp_path / "two", **NAMES)
+    hfneg.mine(pairs().select([0, 1, 2, 5]), documents(60), recipe, out=tmp_path / "two", missing="add", **NAMES)
     hub.plan()
     refused(client, hub, tmp_path / "two", "org/grown", "org/early, .*commercial use", license="mit")
     refused(client, hub, first, "org/grown", "org/early, .*commercial use", license="mit")

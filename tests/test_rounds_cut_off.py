@@ -67,15 +67,15 @@ def test_the_disk_fills_in_a_round(small_disk: Path, base: str, tmp_path: Path) 
 
 
 def test_the_disk_of_the_store_is_full(
-    small_disk: Path,
+    large_disk: Path,
     base: str,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Said too, with the store's folder; no artefact is left half there."""
-    monkeypatch.setenv("HFNEG_STORE", str(small_disk / "store"))
-    (small_disk / "other").write_bytes(b"0" * 150_000)
+    monkeypatch.setenv("HFNEG_STORE", str(large_disk / "store"))
+    (large_disk / "other").write_bytes(b"0" * 1_950_000)
     with pytest.raises((DiskFullError, StoreError), match=r"No space|no space"):
         run(base, tmp_path / "rounds")
-    (small_disk / "other").unlink()
+    (large_disk / "other").unlink()
     assert [round.number for round in run(base, tmp_path / "rounds", n=2, resume=True)] == [1, 2]

@@ -46,7 +46,7 @@ def undisturbed(base: str, tmp_path_factory: pytest.TempPathFactory) -> list[hfn
 def steps_left(done: list[hfneg.Round]) -> list[str]:
     """Of the last two rounds; what those before have kept is of no use any more."""
     assert not any((round.folder / "training").exists() for round in done[:-2])
-    return [path.name for round in done[-2:] for path in (round.folder / "training").iterdir()]
+    return [path.name for round in done[-2:] for path in (round.folder / "training").glob("checkpoint-*")]
 
 
 def test_rounds_are_parts_of_one_training(base: str, undisturbed: list[hfneg.Round], tmp_path: Path) -> None:  # noqa: F811
@@ -103,7 +103,7 @@ def test_cut_off_and_gone_on(
             patched.setattr(hfneg.Round, "finish", ending)
         with pytest.raises(KeyboardInterrupt):
             run(base, tmp_path / "rounds", train=train)
-    left = sorted(path.name for path in (tmp_path / "rounds" / "round-002" / "training").iterdir())
+    left = sorted(path.name for path in (tmp_path / "rounds" / "round-002" / "training").glob("checkpoint-*"))
     assert left == (["checkpoint-10", "checkpoint-15"] if at == "the checkpoint" else ["checkpoint-15"])
     steps = []
     step = SentenceTransformerTrainer.training_step
@@ -128,7 +128,7 @@ def test_the_command_goes_on_with_one_schedule(base: str, tmp_path: Path) -> Non
     for more in ((), ("--resume",)):
         result = command(*given, *more)
         assert result.exit_code == 0, result.output
-    left = [path.name for path in sorted((tmp_path / "rounds").glob("round-*/training/*"))]
+    left = [path.name for path in sorted((tmp_path / "rounds").glob("round-*/training/checkpoint-*"))]
     assert left == ["checkpoint-5", "checkpoint-8"]
 
 

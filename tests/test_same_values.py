@@ -368,7 +368,7 @@ def test_encoder_of_another_similarity_is_another_one(world: World) -> None:
     class Dot(HashEncoder):
         similarity_fn_name = "dot"
 
-    cosine, dot = (hfneg.Recipe(retrievers=[hfneg.Dense(e)], k=5).transform(world.anchors) for e in (ENCODER, Dot()))
+    cosine, dot = (hfneg.Recipe(retrievers=[hfneg.Dense(e)], k=7).transform(world.anchors) for e in (ENCODER, Dot()))
     assert Hasher.hash(cosine) != Hasher.hash(dot)
     scores = [max(world.pairs.map(each, batched=True)[0]["hard_negative_scores"]) for each in (cosine, dot)]
     assert scores[0] <= 1 < scores[1]

@@ -437,7 +437,8 @@ def test_clear_leaves_nothing_of_what_mining_wrote(root: Path, tmp_path: Path) -
     )
     library.mine(rows, corpus, recipe, anchor="query", positive="answer", out=tmp_path / "mined")
     kinds = {kind.kind for kind in artefacts.stored_kinds()}
-    assert kinds | {"converted"} == {*store_layout.KINDS, store_layout.SCRATCH}
+    # "converted" needs OpenVINO, and "positives" is a kind of earlier versions.
+    assert kinds | {"converted", "positives"} == {*store_layout.KINDS, store_layout.SCRATCH}
     assert artefacts.not_ours() == []
     artefacts.clear()
     left = [path for kind in root.iterdir() if kind.name not in artefacts.LASTING for path in kind.glob("*/*")]

@@ -201,7 +201,7 @@ SAID = "bm25 has found no document for 8 of 10 anchors: they share no term with 
 def test_mine_says_that_most_share_no_term(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """In one warning with the terms of both sides, and as a count per source in summary.json; reselect keeps it."""
     pairs, anchors = foreign()
-    recipe = hfneg.Recipe(retrievers=[hfneg.BM25(), hfneg.RandomDocuments()], k=5)
+    recipe = hfneg.Recipe(retrievers=[hfneg.BM25(), hfneg.RandomDocuments()], k=7)
     hfneg.mine(pairs, anchors.corpus, recipe, anchor="q", positive="a", out=tmp_path / "out")
     assert caplog.text.count(SAID) == 1
     assert "in terms ['verschiebt', 'sich', 'im', 'boden']; the first document has ['fault', 'slip'," in caplog.text
@@ -218,7 +218,7 @@ def test_map_says_that_most_share_no_term(step: str, caplog: pytest.LogCaptureFi
     pairs, anchors = foreign()
     transforms: dict[str, Any] = {
         "retrieve": hfneg.Retrieve(anchors, hfneg.BM25(), k=5),
-        "recipe": hfneg.Recipe(k=5).transform(anchors),
+        "recipe": hfneg.Recipe(k=7).transform(anchors),
     }
     pairs.map(transforms[step], batched=True, batch_size=10, load_from_cache_file=False)
     assert caplog.text.count(SAID) == 1

@@ -89,7 +89,7 @@ def _row(row: Mapping[str, Any], anchor: str, column: str, scores: str | None) -
     if scores is None:
         return texts_of([row[anchor]], anchor)[0], (values, None)
     marks = row[scores].tolist() if isinstance(row[scores], np.ndarray | np.generic) else row[scores]
-    marks = [marks] if is_number(marks) else marks
+    marks = [marks] if is_number(marks) and isinstance(row[column], str) else marks
     if not isinstance(marks, list | tuple) or not all(is_number(mark) for mark in marks):
         raise ColumnError(
             f"column {scores!r} holds {reprlib.repr(marks)}; expected a list of finite numbers, one per candidate in "
