@@ -56,7 +56,11 @@ def hub_client(hub_server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
     yield pool
-    pool.shutdown()
+    workers = list(pool._processes.values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:  # one whose call never came back must not keep all tests from ending
+        worker.join(10)
+        worker.kill()
 
 
 @pytest.fixture
