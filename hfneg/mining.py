@@ -17,6 +17,7 @@ from hfneg.executors.base import Executor
 from hfneg.executors.local import LocalExecutor
 from hfneg.filters import Hubs
 from hfneg.hubs import Cuts, write_cuts
+from hfneg.models import require_models
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, clear, taken
@@ -89,6 +90,7 @@ def mine(
     """
     with taken(out, resume=resume, overwrite=overwrite, wait=wait):
         recipe = _recipe(recipe)
+        require_models(*recipe.retrievers, *recipe.filters, recipe.teacher)
         executor = _executor(executor, devices)
         found = prepared(pairs, anchor, positive, hidden, remine, missing)
         corpus = found.corpus if corpus is None else corpus

@@ -270,14 +270,14 @@ PAIRS = [
         Column,
         "'answer'",
         "row 1 holds None",
-        "remove such rows",
+        "leaves such rows out",
     ),
     case(
         "None in a list of positives",
         lambda w: w.mine(w.pairs(answer=[["a"], ["b", None], ["c"]])),
         Column,
         "row 1 holds None",
-        "remove such rows",
+        "leaves such rows out",
     ),
     case(
         "white space as an anchor",
@@ -286,7 +286,7 @@ PAIRS = [
         "row 1",
         "empty text",
         "'query'",
-        "remove such rows",
+        "leaves such rows out",
     ),
     case(
         "white space as a positive",
@@ -295,7 +295,7 @@ PAIRS = [
         "row 2",
         "empty text",
         "'answer'",
-        "remove such rows",
+        "leaves such rows out",
     ),
     case(
         "an empty list of positives",
@@ -303,7 +303,7 @@ PAIRS = [
         Positive,
         "row 1",
         "empty list",
-        "remove such rows",
+        "leaves such rows out",
     ),
     case(
         "a list as an anchor",
@@ -787,7 +787,7 @@ RECIPE = [
         RecipeWrong,
         "plain values",
     ),
-    case("a setting too few", lambda w: hfneg.Recipe.from_yaml("sampler: TakeTop()"), RecipeWrong, "TakeTop", "'n'"),
+    case("a setting too few", lambda w: hfneg.Recipe.from_yaml("sampler: TakeTop()"), RecipeWrong, "TakeTop needs n="),
     case(
         "an import path without trust",
         lambda w: hfneg.Recipe.from_yaml("sampler: my_package.samplers.Mine(3)"),
@@ -843,7 +843,7 @@ RECIPE = [
 RETRIEVERS = [
     case("no retriever", lambda w: w.retrieve([]), Setting, "one to eight", "0 were given"),
     case("a retriever by name", lambda w: w.retrieve("bm25"), Setting, "'bm25' is no retriever", "BM25()"),
-    case("a class for a retriever", lambda w: w.retrieve(hfneg.BM25), Setting, "is no retriever", "BM25()"),
+    case("a class for a retriever", lambda w: w.retrieve(hfneg.BM25), Setting, "BM25 is a class", "BM25(...)"),
     case(
         "two retrievers of one name",
         lambda w: w.retrieve([hfneg.BM25(), hfneg.BM25(k1=2.0)]),
@@ -1291,7 +1291,12 @@ OUTPUT = [
         for name in ("cuda:99", "gpu0", "cpu:7", "meta")
     ),
     case("a device among others", lambda w: w.mine(devices=["cpu", "all"]), Setting, "'all' stands alone"),
-    case("out where nothing can be made", lambda w: w.mine(out="/proc/hfneg"), Output, "cannot make the folder /proc/hfneg"),
+    case(
+        "out where nothing can be made",
+        lambda w: w.mine(out="/proc/hfneg"),
+        Output,
+        "cannot make the folder /proc/hfneg",
+    ),
 ]
 
 
@@ -1399,7 +1404,7 @@ def test_a_run_with_other_inputs_is_not_resumed(request: pytest.FixtureRequest, 
 def test_an_existing_run_needs_a_word(request: pytest.FixtureRequest, state: str) -> None:
     """Without resume or overwrite an existing run is refused; the message offers both."""
     world: World = request.getfixturevalue(state)
-    refused(world, World.mine, Exists, ("resume to go on", "overwrite to start anew"))
+    refused(world, World.mine, Exists, ("resume=True goes on", "overwrite=True starts anew"))
 
 
 def test_a_wrong_call_does_not_overwrite(finished: World) -> None:
@@ -1590,7 +1595,12 @@ TYPED = [
     Typed("no qrels of this name", "{world}/beir --split dev --out {world}/out", 2, ("'dev'", "train")),
     Typed("positives hidden of no BEIR folder", SOUND + " --show-positives 1", 2, ("BEIR",)),
     Typed("an empty file", "{world}/empty.jsonl --out {world}/out", 2, ("empty.jsonl", "at least one row")),
-    Typed("out is a file", SOUND + " --set k=5 --set sampler.n=2 --out {world}/docs.jsonl", 3, ("OutputError", "is a file", "--out")),
+    Typed(
+        "out is a file",
+        SOUND + " --set k=5 --set sampler.n=2 --out {world}/docs.jsonl",
+        3,
+        ("OutputError", "is a file", "--out"),
+    ),
     Typed("no such device", SOUND + " --device cuda:99", 2, ("SettingError", "'cuda:99' cannot be used", "has cpu")),
     Typed("no device", "{world}/nope.parquet --device gpu0", 2, ("'gpu0' cannot be used", "no name of a device")),
     Typed("all and more devices", SOUND + " --device all --device cpu", 2, ("'all' stands alone",)),
@@ -1632,7 +1642,7 @@ def test_the_command_line_ends_with_0_3_and_4(world: World, monkeypatch: pytest.
     before = snapshot(world.out)
     again, other = typed(world, sound), typed(world, sound + " --set k=4 --resume")
     assert (again.exit_code, other.exit_code) == (3, 3)
-    assert "--resume, --overwrite" in read(again)
+    assert "--resume goes on with it, --overwrite starts anew, --out gives another" in read(again)
     assert "ResumeError" in read(other)
     assert snapshot(world.out) == before
     assert typed(world, sound + " --resume").exit_code == 0

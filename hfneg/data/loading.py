@@ -27,7 +27,7 @@ from typing import Any, Literal
 from hfneg import columns as columns_of
 from hfneg import store
 from hfneg.corpus import Corpus
-from hfneg.data import beir, by_ids, files, guessing, judged_rows, labels, layouts, mixed, names
+from hfneg.data import beir, by_ids, files, gaps, guessing, judged_rows, labels, layouts, mixed, names
 from hfneg.data.beir import Missing
 from hfneg.data.corpora import as_corpus
 from hfneg.data.layouts import PASSAGES, Given, Layout
@@ -83,6 +83,7 @@ def load_pairs(
     class_positives: int = 1,
     columns: Sequence[str] | None = None,
     missing: Missing | None = None,
+    skip_missing: bool = False,
     show: int | None = None,
 ) -> Pairs:
     """Pairs and their corpus from a folder, a file, a Hub id or a dataset, whatever the layout.
@@ -104,6 +105,7 @@ def load_pairs(
             positives of each, and all of its class are known. `anchor` names the texts, `label` the class.
         columns: names for the columns of a CSV or TSV file whose first line does not name them.
         missing: "skip" leaves out judgments that name absent queries or documents, and counts them.
+        skip_missing: leaves out rows without an anchor or a positive (empty cells of a CSV, say), and counts them.
         show: of a BEIR folder only, see `load_beir`.
 
     Raises InputError where it cannot be loaded or its columns say nothing; the message names what is there.
@@ -121,7 +123,9 @@ def load_pairs(
             return whole
     rows = files.load_any(str(pairs), split, columns) if isinstance(pairs, str | Path) else _given(pairs, split)
     name = str(pairs) if isinstance(pairs, str | Path) else f"this {type(pairs).__name__}"
-    return _by_class(rows, given, class_positives, name) if classes else of_rows(rows, given, wanted, name)
+    if classes:
+        return _by_class(rows, given, class_positives, name, skip_missing)
+    return of_rows(rows, given, wanted, name, skip_missing)
 
 
 def _with_corpus(path: str, split: str | None, given: Given, asked: by_ids.Asked, show: int | None) -> Pairs | None:
@@ -144,7 +148,7 @@ def _negative_of(rows: Any) -> tuple[str, ...]:
     return (beir.NEGATIVE,) if beir.NEGATIVE in rows.column_names else ()
 
 
-def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str) -> Pairs:
+def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str, skip_missing: bool = False) -> Pairs:
     """Rows that were loaded: their layout, and where labels say what is a positive the rows that they make."""
     first = _first(rows)
     if getattr(first, "features", None) is None:  # a stream that does not know its columns; `Anchors` looks into it
@@ -153,6 +157,9 @@ def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str) -> Pairs:
     if given == Given() and PASSAGES[0] in first.features:
         return _passages(rows)
     layout = layouts.to_mine(first.features.arrow_schema, given)
+    if skip_missing:
+        needed = layout.positives[:1] if layout.label is None else (str(layout.documents), layout.label)
+        rows = gaps.left_out(rows, (layout.anchor, *needed), name)
     if layout.label is not None:
         return _labelled(rows, layout, wanted, name)
     found = Pairs(rows, None, layout.anchor, layout.positives[0], layout="texts", negatives=layout.negatives)
@@ -203,8 +210,7 @@ def _in_words(label: str, wanted: labels.Wanted) -> str:
     return f"{label} (from {least:g} on a positive, below a given negative)"
 
 
-def _by_class(rows: Any, given: Given, n: int, name: str) -> Pairs:
-    splits = rows if isinstance(rows, dict) else {"": rows}
+def _by_class(rows: Any, given: Given, n: int, name: str, skip_missing: bool) -> Pairs:
     there = list(_first(rows).features)
     text = given.anchor or names.one_of(there, (*names.TEXTS, *names.ANCHORS))
     label = given.label or names.one_of([column for column in there if column != text], names.CLASSES)
@@ -217,6 +223,8 @@ def _by_class(rows: Any, given: Given, n: int, name: str) -> Pairs:
         columns_of.require(column, there, role)
     if not isinstance(n, int) or n < 1:
         raise SettingError(f"class_positives={n!r} must be a whole number, 1 or more")
+    rows = gaps.left_out(rows, (text, label), name) if skip_missing else rows
+    splits = rows if isinstance(rows, dict) else {"": rows}
     corpus = Corpus.from_texts(judged_rows.texts_of(list(splits.values()), text))
     found = {split: judged_rows.by_class(part, text, label, n, name) for split, part in splits.items()}
     said = {"classes": True, "anchor": text, "label": label, "class_positives": n}
