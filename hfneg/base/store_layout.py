@@ -43,7 +43,7 @@ DIGEST = re.compile(r"[0-9a-f]{32}")
 ARTEFACT = re.compile(DIGEST.pattern + DAMAGED)
 TEACHER = re.compile(r"[\w-]{1,128}")  # what may name a teacher's scores
 LOCK = re.compile(r"\.[\w.-]+\.lock")
-SEGMENT = re.compile(r"\d{12}-\d{12}-[0-9a-f]{8}\.scores" + DAMAGED)
+SEGMENT = re.compile(r"(\d{12}-\d{12}-[0-9a-f]{8}\.scores|teacher\.json)" + DAMAGED)
 FILE = re.compile(r".+\.(npy|json|bytes|offsets|bin|xml|faiss|scores|scratch|partial)" + DAMAGED, re.DOTALL)
 EARLIER: Mapping[bool, re.Pattern[str]] = {
     False: re.compile(r"\.[\w-]{1,128}\.([0-9]+|[0-9a-f]{32}|merge)\.partial|\.[\w-]{1,128}\.[0-9a-f]{32}\.pruned"),
