@@ -146,7 +146,9 @@ def test_size_as_json_names_the_teachers(tmp_path: Path) -> None:
     version has no name. A teacher's name beside its scores hinders neither verify nor prune."""
     texts = [f"fault {i}" for i in range(9)]
     rows = Dataset.from_dict({"q": ["which fault"], "a": texts[:1]})
-    teacher = library.FunctionTeacher(lambda queries, documents: [len(d) / 99 for d in documents], id="by length", scale="probability")
+    teacher = library.FunctionTeacher(
+        lambda queries, documents: [len(d) / 99 for d in documents], id="by length", scale="probability"
+    )
     recipe = library.Recipe(k=5, teacher=teacher, filters=library.Margin(absolute=0.0), sampler=library.TakeTop(3))
     library.mine(rows, texts, recipe, anchor="q", positive="a", out=tmp_path / "mined")
     fill("earlier", 3)
