@@ -1,4 +1,4 @@
-"""``hfneg report`` and ``hfneg diff``: they parse, call the library, and print."""
+"""``hfneg show``, ``hfneg report`` and ``hfneg diff``: they parse, call the library, and print."""
 
 from __future__ import annotations
 
@@ -60,6 +60,42 @@ def report(
         typer.launch(path.resolve().as_uri())
 
 
+def show(
+    mined: Annotated[Path, typer.Argument(metavar="MINED", help="A folder that hfneg mine wrote.")],
+    anchor: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Of the anchor, or a part of it.", show_default=False)
+    ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Candidates with this verdict alone: margin, hub, ...", show_default=False),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many anchors.")] = 5,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CORPUS",
+            help="What was mined from, where the store no longer has it: a BEIR folder, a file, a Hub id.",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show anchors of a mined folder: their positives, their negatives, and what was rejected, with the reason.
+
+    Examples:
+
+        hfneg show mined
+
+        hfneg show mined --anchor "what is a fault"
+
+        hfneg show mined --verdict near_positive -n 20
+    """
+    from hfneg import showing_anchors
+    from hfneg.reporting.browsing import browse
+
+    showing_anchors.show(out, browse(mined, anchor=anchor, verdict=verdict, n=n, corpus=corpus))
+
+
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="The earlier round, a folder that hfneg mine wrote.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The later round, over the same pairs.")],
@@ -94,7 +130,7 @@ def register(
     app: typer.Typer, speak: Callable[[bool], None], errors: Callable[[str], AbstractContextManager[None]]
 ) -> None:
     """Make them commands of `app`, with its way to log and to end on errors."""
-    for function in (report, diff):
+    for function in (show, report, diff):
         app.command(name=function.__name__)(_spoken(function, speak, errors))
 
 

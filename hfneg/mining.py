@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WORTH_SAYING = 100_000_000  # bytes of disk
 RUNNING = 30_000_000
 """Candidates that one unit of search holds at once (12 bytes each, several times over)."""
 
@@ -151,7 +152,8 @@ class _Run:
         data = sum(self._rows_of(name) * rows.row_bytes(split, self.anchors, n) for name, split in self.splits.items())
         sources = len(self.transform.retrieve.names)
         candidates = len(self.anchors) * self.transform.retrieve.k * sources * (30 + 8 * sources)
-        log.info("needs up to %s MB of disk in %s", f"{(data + candidates) / 1e6:,.0f}", self.folder.out)
+        if data + candidates >= WORTH_SAYING:
+            log.info("needs up to %.1f GB of disk in %s", (data + candidates) / 1e9, self.folder.out)
 
     def _search(self) -> Found:
         """The first search: all sources, all anchors."""

@@ -57,7 +57,7 @@ calibrating
 calibration
 publishing
 looping reproducing
-showing_audit showing_diff showing_calibration showing_preview
+showing_audit showing_diff showing_calibration showing_preview showing_anchors
 cli_last_resort cli_verbose
 cli_ending
 cli_reading

@@ -37,8 +37,8 @@ def entry(block: LedgerBlock, i: int, text: str, ledger: MinedLedger, wanted: in
         "short": len(negatives) < wanted,
         "negatives": len(negatives),
         "counts": [[int(code), int(count)] for code, count in zip(codes, counts, strict=True)],
-        "positives": _positives(block, i, ranks),
-        "candidates": [_candidate(block, j, j - int(span[0]) + 1) for j in shown],
+        "positives": positives(block, i, ranks),
+        "candidates": [candidate(block, j, j - int(span[0]) + 1) for j in shown],
         "left_out": [
             max(int(block.positives.lengths[i]) - POSITIVES, 0),
             max(len(negatives) - NEGATIVES, 0) + max(len(rejected) - OTHERS, 0),
@@ -46,7 +46,7 @@ def entry(block: LedgerBlock, i: int, text: str, ledger: MinedLedger, wanted: in
     }
 
 
-def _positives(block: LedgerBlock, i: int, ranks: dict[int, int]) -> list[list[Any]]:
+def positives(block: LedgerBlock, i: int, ranks: dict[int, int]) -> list[list[Any]]:
     """[document, rank in the list or null, score, teacher's score] of the best known positives."""
     at = np.arange(block.positives.indptr[i], block.positives.indptr[i + 1])
     rows, scores = block.positives.flat[at], block.candidates.positive_scores[at, 0]
@@ -63,7 +63,7 @@ def _positives(block: LedgerBlock, i: int, ranks: dict[int, int]) -> list[list[A
     ]
 
 
-def _candidate(block: LedgerBlock, j: int, rank: int) -> list[Any]:
+def candidate(block: LedgerBlock, j: int, rank: int) -> list[Any]:
     """[document, verdict, rank, score, teacher's score, each source's rank]."""
     c = block.candidates
     taught = None if block.teacher_scores is None else _rounded(block.teacher_scores[j])
