@@ -22,6 +22,7 @@ from hfneg.data import beir, corpora, files
 from hfneg.data.loading import Pairs, load_pairs
 from hfneg.recipe import Recipe
 from hfneg.retrieve import Retrieve
+from hfneg.shortcuts import recipe_of
 from hfneg.splits import anchors_of, prepared
 
 SHOWN = 3
@@ -103,7 +104,7 @@ def preview(
 
     What `mine` refuses, this refuses. Nothing is written: what has to be built lies in a temporary folder.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe() if recipe is None else Recipe.load(recipe)
+    recipe = recipe_of(recipe)
     with _leaving_nothing(pairs, corpus):
         found = _pairs(pairs, split, missing, reading)
         documents, of_corpus = _corpus(corpus, (corpus_split, corpus_text, corpus_id, corpus_columns), found)

@@ -120,7 +120,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path, *, trust: bool = False) -> Recipe:
-        """From a YAML file."""
+        """From a YAML file, or by the name of a recipe that comes with hfneg: ``Recipe.load("hybrid")``."""
         text, file = recipe_text(path), Path(path)
         fault = fault_in(file.parent, file.name)
         if fault is not None and fault.path == file:

@@ -21,7 +21,7 @@ ROOT = Path(hfneg.__file__).parent
 LAYERS = """
 scrubbing
 errors
-base
+base recipes
 columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
 part_files readable asking data_file
 batches documents models encoded yaml_text near_kernels dense_products run_folder segments
@@ -50,6 +50,7 @@ reopening replaying statistics_of ledger_texts
 contrast
 reselecting diffing
 examining
+shortcuts identity
 mining showing reporting previewing
 auditing
 calibrating

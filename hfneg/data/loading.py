@@ -30,6 +30,7 @@ from hfneg.corpus import Corpus
 from hfneg.data import beir, by_ids, files, guessing, judged_rows, labels, layouts, mixed, names
 from hfneg.data.beir import Missing
 from hfneg.data.corpora import as_corpus
+from hfneg.data.frames import as_dataset
 from hfneg.data.layouts import PASSAGES, Given, Layout
 from hfneg.documents import document_text
 from hfneg.errors import ColumnError, DocumentError, InputError, SettingError, near_miss
@@ -94,7 +95,8 @@ def load_pairs(
 
     Args:
         pairs: a BEIR folder, a file, a saved dataset, any folder `load_dataset` opens, or a Hub id; a config behind
-            a colon, ``sentence-transformers/msmarco:triplets``. Or a `Dataset` or `DatasetDict`.
+            a colon, ``sentence-transformers/msmarco:triplets``. Or a `Dataset` or `DatasetDict`, a frame of pandas or
+            polars, a list of dictionaries.
         split: which one; where there are several and none is named, all of them.
         anchor, positive, negative, label: columns, where they are not called as usual. ``label=False``: all rows are
             positives, whatever a column of that name holds.
@@ -241,10 +243,11 @@ def _first(rows: Any) -> Any:
 
 
 def _given(pairs: Any, split: str | None) -> Any:
+    pairs = as_dataset(pairs, "pairs")
     if not hasattr(pairs, "column_names"):
         raise InputError(
-            f"load_pairs reads a path, a Hub id, a Dataset or a DatasetDict, not a {type(pairs).__name__} "
-            "(Dataset.from_list makes a Dataset of a list of rows)"
+            f"load_pairs reads a path, a Hub id, a Dataset, a DatasetDict, a data frame or a list of rows "
+            f"(dictionaries), not a {type(pairs).__name__}"
         )
     chosen = pairs if split is None else files.split_of(pairs, f"this {type(pairs).__name__}", split)
     return mixed.settled(chosen)
