@@ -95,10 +95,12 @@ def roles_in(dataset: Any) -> dict[str, str]:
     """Role -> column, as a dataset's info says; nothing where it does not, or where several mined ones disagree."""
     text = getattr(getattr(dataset, "info", None), "description", None) or ""
     found: list[dict[str, str]] = []
-    for match in _ROLES.finditer(text):
+    end = 0
+    while (match := _ROLES.search(text, end)) is not None:
         try:
-            roles, _ = json.JSONDecoder().raw_decode(text, match.end())
+            roles, end = json.JSONDecoder().raw_decode(text, match.end())
         except ValueError:  # somebody has edited it
+            end = match.end()
             continue
         if roles not in found:
             found.append(roles)

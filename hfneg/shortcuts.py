@@ -1,4 +1,4 @@
-"""From what a user says in one line to a recipe: `model`, `teacher`, `n` and `k` fill slots of a recipe, or of the usual.
+"""From what a user says in one line to a recipe: `model`, `teacher`, `n` and `k` fill its slots.
 
 The usual recipe needs no thought: with a model BM25 and the model together, else BM25; what a teacher or the model puts
 near or above positives is left out; no anchor stays short.
@@ -154,7 +154,7 @@ def _judge(teacher: Any, before: Teacher | None = None) -> Teacher:
             "teacher=FunctionTeacher(function, id='judge-1')"
         )
     kept: Mapping[str, Any] = {}
-    if type(before) is kind:
+    if before is not None and type(before) is kind:
         settings = before.settings()
         kept = {name: settings[name] for name in JUDGING if name in settings}
     judge: Teacher = kind(teacher, **kept)

@@ -60,7 +60,7 @@ looping reproducing
 showing_audit showing_diff showing_calibration showing_preview
 cli_last_resort
 cli_ending
-cli_reading
+cli_reading cli_recipes
 cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
 cli_store
 cli

@@ -332,7 +332,9 @@ def test_settings_are_checked_before_any_work(given: Any, message: str, base: st
 def test_only_documents_of_the_last_lists_are_encoded(base: str, tmp_path: Path) -> None:
     """pool="previous": round 2 searches what round 1's ledger names, and says how much it misses at least roughly:
     the estimate is the true number where all documents outside are probed."""
-    first, second = run(base, tmp_path / "rounds", n=2, pool="previous", recipe=recipe(base, k=3, sampler=hfneg.TakeTop(3)))
+    first, second = run(
+        base, tmp_path / "rounds", n=2, pool="previous", recipe=recipe(base, k=3, sampler=hfneg.TakeTop(3))
+    )
     named = {row for rows in ledger(first, "rows") + ledger(first, "positive_rows") for row in rows}
     assert first.pool is None
     assert second.pool is not None

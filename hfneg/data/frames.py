@@ -33,7 +33,9 @@ def is_rows(given: Any) -> bool:
     """Whether these are rows in memory that are no `Dataset` yet."""
     if isinstance(given, list | tuple):
         return bool(given) and all(isinstance(row, Mapping) for row in given)
-    return not hasattr(given, "with_format") and (_is_pandas(given) or hasattr(given, "__arrow_c_stream__"))
+    if hasattr(given, "with_format") or hasattr(given, "to_list") or isinstance(given, pa.ChunkedArray):  # a column
+        return False
+    return _is_pandas(given) or hasattr(given, "__arrow_c_stream__")
 
 
 def _is_pandas(given: Any) -> bool:
@@ -51,6 +53,8 @@ def _table(given: Any, what: str) -> pa.Table:
         else:
             table = pa.table(given)
         return table.cast(pa.schema([(field.name, _plain(field.type)) for field in table.schema]))
+    except InputError:
+        raise
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, TypeError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ColumnError(

@@ -133,8 +133,8 @@ def _given_or_only(kinds: Mapping[str, Kind], anchor: str | None, positive: str 
     if len(left) != (anchor, positive).count(None) and None in (anchor, positive):
         raise ColumnError(
             "which columns hold the anchor and the positive? Besides hfneg's own and ids there are "
-            f"{len(theirs)} ({_listed(theirs)}), not two, and nothing says which these are (what hfneg.mine has written "
-            f"does); pass {_to_type(theirs, anchor, positive)}"
+            f"{len(theirs)} ({_listed(theirs)}), not two, and nothing says which these are (what hfneg.mine has "
+            f"written does); pass {_to_type(theirs, anchor, positive)}"
         )
     rest = iter(left)
     return (next(rest) if anchor is None else anchor), (next(rest) if positive is None else positive)

@@ -1,6 +1,7 @@
 """The recipes that come with hfneg, by name: the YAML files of this folder.
 
-Each begins with two lines for people, ``#: for ...`` and ``#: costs ...``; what it needs stands in its slots.
+Each begins with two lines for people, ``#: for ...`` and ``#: costs ...``; what it needs stands in its slots. Those in
+``rounds`` have a section ``training:`` and are for `hfneg.rounds`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Named(NamedTuple):
     Attributes:
         model, teacher: the models that it names, which a setting replaces; None: it needs none.
         purpose, costs: what it is for, and what it takes.
+        trains: whether it is for `hfneg.rounds`.
     """
 
     name: str
@@ -29,21 +31,24 @@ class Named(NamedTuple):
     teacher: str | None
     purpose: str
     costs: str
+    trains: bool = False
 
 
 def names() -> list[str]:
-    """By which they are known, in the order of the alphabet."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """By which they are known, in the order of the alphabet; those for `hfneg.rounds` last."""
+    return [path.stem for folder in (FOLDER, FOLDER / "rounds") for path in sorted(folder.glob("*.yaml"))]
 
 
 def text_of(name: str) -> str:
     """The YAML text, with its comments; `name` is one of `names`."""
-    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    (path,) = FOLDER.rglob(f"{name}.yaml")
+    return path.read_text(encoding="utf-8")
 
 
 def named() -> list[Named]:
-    """All of them: first what needs no model, then what needs one, then what needs a teacher."""
-    return sorted(map(_named, names()), key=lambda one: (one.teacher is not None, one.model is not None, one.name))
+    """All of them: what needs no model, what needs one, what needs a teacher, what trains."""
+    found = list(map(_named, names()))
+    return sorted(found, key=lambda one: (one.trains, one.teacher is not None, one.model is not None, one.name))
 
 
 def known(given: str) -> str:
@@ -60,7 +65,8 @@ def _named(name: str) -> Named:
     slots = yaml.safe_load(text)
     models = [_model_of(step) for step in slots["retrievers"]]
     model = next((found for found in models if found is not None), None)
-    return Named(name, model, _model_of(slots.get("teacher")), _said(text, "for"), _said(text, "costs"))
+    judge = _model_of(slots.get("teacher"))
+    return Named(name, model, judge, _said(text, "for"), _said(text, "costs"), "training" in slots)
 
 
 def _model_of(step: Any) -> str | None:
