@@ -175,6 +175,14 @@ def test_runs_in_the_store_are_counted_and_cleared_like_the_rest(own_store: Path
     assert run("store", "verify")[0] == 0
 
 
+def test_a_preview_takes_the_same(small: dict[str, str]) -> None:
+    """What would be searched, with the shortcuts, of a list of rows."""
+    seen = hfneg.preview(ROWS, DOCUMENTS, model=small["dense"], n=2, k=5)
+    assert (seen.pairs["anchor"], seen.documents) == ("Question", N)
+    assert any(step.startswith("Dense(") for step in seen.search)
+    assert any("TakeTop(n=2)" in step for step in seen.search)
+
+
 # Whatever rows are brought in.
 
 
@@ -381,6 +389,9 @@ def test_the_command_has_the_same_names(small: dict[str, str], tmp_path: Path) -
     assert hfneg.Recipe.load("mined/recipe.yaml") == recipe
     code, said = run("mine", pairs, *typed)
     assert (code, "20 rows written to mined" in said) == (0, True)
+    other = jsonl(tmp_path / "other.jsonl", [{"left": "a", "right": "b", "more": "c"}])
+    code, said = run("mine", other, "--out", "new")
+    assert (code, "say --anchor COLUMN and --positive COLUMN" in said) == (2, True)
     code, said = run("mine", pairs, "--n", 3)
     assert (code, "recipe" in said, "--overwrite, --out" in said) == (3, True, True)
 

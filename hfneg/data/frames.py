@@ -77,9 +77,9 @@ def _plain(type: pa.DataType) -> pa.DataType:
     if pa.types.is_dictionary(type):
         return _plain(type.value_type)
     if pa.types.is_string_view(type):
-        return pa.string()
+        return pa.large_string()
     if pa.types.is_binary_view(type):
-        return pa.binary()
+        return pa.large_binary()
     if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_list_view(type):
         return pa.list_(_plain(type.value_type))
     return type
