@@ -106,6 +106,17 @@ def test_with_a_teacher_what_is_like_a_positive_is_left_out(small: dict[str, str
     assert max(judged) <= limit
 
 
+def test_what_was_mined_so_is_looked_back_at(small: dict[str, str], tmp_path: Path) -> None:
+    """The folder in the store is a mined folder like any: another policy, the rest of the scores, a report, a push."""
+    folder = hfneg.mine(str(DEMO), model=small["dense"], teacher=small["teacher"], n=3).folder
+    hfneg.examine(folder)
+    assert {len(row["hard_negatives"]) for row in hfneg.reselect(folder, sampler=hfneg.TakeTop(2), out="fewer")} >= {2}
+    assert hfneg.leak_rate(folder)
+    assert hfneg.report(folder, tmp_path / "report.html")
+    assert hfneg.publish(folder, "org/name", dry_run="look")
+    assert hfneg.diff(folder, "fewer").advice
+
+
 def test_another_recipe_or_other_rows_lie_elsewhere() -> None:
     """n, a value of a column that is nobody's business, and the columns read: each has a folder of its own."""
     folders = [
