@@ -197,8 +197,7 @@ def _without_fill(policy: Recipe, *, said: bool) -> Recipe:
             f"{policy.short!r} draws documents that the ledger does not have, so that they would have to be scored: "
             "pass short=Keep() or Relax(), or mine again"
         )
-    said_of = "anchors that are short stay short: the first run's %r draws what its ledger lacks"
-    logging.getLogger(__name__).warning(said_of, policy.short)
+    logging.getLogger(__name__).warning("%r of the first run is not replayed: short anchors stay short", policy.short)
     return policy.with_settings(["short=Keep()"])
 
 

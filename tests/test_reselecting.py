@@ -257,7 +257,7 @@ def test_candidates_of_a_deeper_search_count(tmp_path: Path, caplog: pytest.LogC
     assert values(chosen) == values(anew)
     with caplog.at_level("WARNING", "hfneg"):
         assert values(hfneg.reselect(tmp_path / "mined", out=tmp_path / "kept")) == values(anew)
-    assert "short stay short" in caplog.text
+    assert "anchors stay short" in caplog.text
     for asked in ({"short": hfneg.Fill()}, {"settings": ["short=Fill(seed=2)"]}):
         with pytest.raises(SettingError, match=r"Fill.*pass short=Keep"):
             hfneg.reselect(tmp_path / "mined", out=tmp_path / "filled", **asked)
