@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= -c constraints.txt
 TORCH ?= -c constraints.txt torch
 SEED ?= $(shell date +%s)
+JOBS ?= auto
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export HF_HUB_OFFLINE = 1
 
@@ -27,10 +28,10 @@ demo: $(VENV)/.demo
 	$(BIN)/python recipes/demo/demo.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 test-avx2: $(VENV)/.test
-	$(AVX2) $(BIN)/python -m pytest $(PYTEST)
+	$(AVX2) $(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 test-properties: $(VENV)/.test
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=nightly --hypothesis-seed=$(SEED) $(PYTEST)
@@ -39,7 +40,7 @@ test-newest:
 	$(MAKE) test VENV=.newest CONSTRAINTS=
 
 test-lowest: .lowest/.test
-	.lowest/bin/python -m pytest $(PYTEST)
+	.lowest/bin/python -m pytest -n $(JOBS) $(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -205,7 +205,12 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(_HOME_OF[name]), name)
     if name == "formats":
         return importlib.import_module("hfneg.formats")
-    raise AttributeError(f"module 'hfneg' has no attribute {name!r}")
+    from hfneg.errors import near_miss
+
+    known = {each.lower(): each for each in __all__}
+    meant = known.get(name.lower())
+    hint = f" Did you mean {meant!r}?" if meant is not None else near_miss(name, __all__)
+    raise AttributeError(f"module 'hfneg' has no attribute {name!r}.{hint}")
 
 
 def __dir__() -> list[str]:

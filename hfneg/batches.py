@@ -86,6 +86,10 @@ def offsets(lengths: Any) -> Rows:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
+SKIP = "load_pairs(..., skip_missing=True) leaves such rows out, and so does dataset.filter"
+"""What to do about rows without a text."""
+
+
 def values_of(column: Any) -> list[Any]:
     """A column of a batch, whatever its format, as a list of Python objects."""
     if isinstance(column, pa.ChunkedArray | pa.Array):
@@ -96,6 +100,7 @@ def values_of(column: Any) -> list[Any]:
 
 def texts_of(column: Any, name: str) -> list[str]:
     """A column that must hold one text per row."""
+    _refuse_row(column, name)
     texts = [_text(value, name, position) for position, value in enumerate(values_of(column))]
     refuse_surrogates(texts, name)
     return texts
@@ -103,6 +108,7 @@ def texts_of(column: Any, name: str) -> list[str]:
 
 def lists_of(column: Any, name: str) -> Lists:
     """A column that holds a text or a list of texts per row; numbers (ids) become texts."""
+    _refuse_row(column, name)
     flat: list[str] = []
     ends = [0]
     for position, value in enumerate(values_of(column)):
@@ -111,6 +117,15 @@ def lists_of(column: Any, name: str) -> Lists:
         ends.append(len(flat))
     refuse_surrogates(flat, name)
     return Lists(np.asarray(ends, dtype=np.int64), flat)
+
+
+def _refuse_row(column: Any, name: str) -> None:
+    """Raises ColumnError where a batch is one row, which is what `Dataset.map` hands over unless told otherwise."""
+    if isinstance(column, str):
+        raise ColumnError(
+            f"column {name!r} is one text, {_shown(column)}, where a batch of rows was expected: "
+            "dataset.map(step, batched=True)"
+        )
 
 
 def _text(value: Any, name: str, position: int) -> str:
@@ -148,7 +163,7 @@ def _shown(value: Any) -> str:
 
 def _way_out(value: Any) -> str:
     if value is None:
-        return "; remove such rows first: dataset.filter(lambda row: row[...] is not None)"
+        return f"; {SKIP}"
     if isinstance(value, list | tuple | np.ndarray):
         return "; give one row per text"
     return "; name the column that holds texts, or turn its values into texts first"

@@ -23,6 +23,7 @@ from hfneg import (
     cli_rounds,
     cli_select,
     cli_store,
+    cli_verbose,
 )
 from hfneg.cli_ending import endings, err, goes_on
 from hfneg.scrubbing import scrubbed_line
@@ -30,7 +31,7 @@ from hfneg.scrubbing import scrubbed_line
 app = typer.Typer(
     cls=cli_recipes.Commands,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -65,7 +66,7 @@ def main(
 def _speak(quiet: bool) -> None:
     """Log lines and progress bars on stderr, or neither."""
     log = logging.getLogger("hfneg")
-    log.setLevel(logging.ERROR if quiet else logging.INFO)
+    log.setLevel(logging.DEBUG if cli_verbose.wanted() else logging.ERROR if quiet else logging.INFO)
     if not log.handlers:
         handler = RichHandler(console=err, show_path=False, show_time=False, show_level=False)
         handler.addFilter(scrubbed_line)
@@ -113,6 +114,7 @@ def mine(
     columns: cli_reading.Columns = None,
     corpus_columns: cli_reading.CorpusColumns = None,
     missing: cli_reading.Missing = None,
+    skip_missing: cli_reading.SkipMissing = False,
     symmetric: cli_reading.Symmetric = False,
     negative: cli_reading.Negative = None,
     given: cli_reading.Given = "first",
@@ -202,6 +204,7 @@ def mine(
         read = {"anchor": anchor, "positive": positive, "negative": negative, "min_grade": min_grade}
         read |= {"positive_label": positive_label, "negative_label": negative_label, "missing": missing}
         read |= {"classes": classes, "class_positives": class_positives, "show": show_positives}
+        read |= {"skip_missing": skip_missing}
         said = cli_reading.settings(columns, label, **read)
         of_corpus = (corpus_split, corpus_text, corpus_id, cli_reading.split_at_commas(corpus_columns))
         how: Any = {"positives_are": positives_are, "missing": missing, "given": given, "symmetric": symmetric}
@@ -275,3 +278,4 @@ cli_report.register(app, _speak, endings)
 cli_reproduce.register(app, _speak, endings)
 cli_recipes.register(app, endings)
 cli_store.register(app, endings)
+cli_verbose.offer(app)

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from hfneg import cli_last_resort, store
+from hfneg import cli_last_resort, cli_verbose, store
 from hfneg.errors import DiskFullError, HfnegError, InUseError, OutputError, OutputExistsError, ResumeError
 from hfneg.scrubbing import scrub
 
@@ -35,6 +35,7 @@ FLAGS = (
     "anchor",
     "positive",
 )
+SKIP = r"load_pairs\(\.\.\., skip_missing=True\) leaves such rows out, and so does dataset\.filter"
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 AGAIN = "run the same command again"
 
@@ -59,6 +60,8 @@ def endings(output: str, again: Callable[[], str] = lambda: AGAIN) -> Iterator[N
             yield
     except HfnegError as error:
         hint = _hint(error, output) if isinstance(error, OutputError) else ""
+        if cli_verbose.wanted():
+            _say(cli_verbose.come_from(error))
         err.print(f"[bold red]error[/bold red] ({type(error).__name__}): ", end="")
         _say(f"{_with_flags(str(error))}{hint}")
         raise typer.Exit(_exit_code(error)) from None
@@ -119,7 +122,7 @@ def _exit_code(error: HfnegError) -> int:
 
 def _hint(error: OutputError, output: str) -> str:
     if isinstance(error, OutputExistsError):
-        return f" ({output})"
+        return ", --out gives another folder" if "resume=True" in str(error) else f" ({output})"
     if isinstance(error, DiskFullError | InUseError):
         return ""
     return " (--overwrite, --out)" if isinstance(error, ResumeError) else " (--out)"
@@ -127,6 +130,7 @@ def _hint(error: OutputError, output: str) -> str:
 
 def _with_flags(message: str) -> str:
     """Settings as they are typed here: ``remine=True`` is --remine, ``missing='add'`` is --missing add."""
+    message = re.sub(SKIP, "--skip-missing leaves such rows out", message)
     message = re.sub(rf"\b({'|'.join(FLAGS)})=True( \(--\w+[^)]*\))?", r"--\1", message)
     message = re.sub(rf"\b({'|'.join(FLAGS)})='(\w+)'( \(--\w+[^)]*\))?", r"--\1 \2", message)
     return message.replace("--positives_are", "--positives-are")

@@ -27,6 +27,15 @@ Missing = Annotated[
         "add, refuse or skip: positives that CORPUS does not have; else added, up to a tenth of them.",
     ),
 ]
+SkipMissing = Annotated[
+    bool,
+    typer.Option(
+        "--skip-missing",
+        metavar="",
+        rich_help_panel=PANEL,
+        help="Leave out rows without an anchor or a positive (empty cells), and count them.",
+    ),
+]
 Symmetric = Annotated[
     bool,
     typer.Option("--symmetric", metavar="", rich_help_panel=PANEL, help="A pair holds both ways (duplicates)."),

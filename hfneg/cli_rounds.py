@@ -39,6 +39,7 @@ def rounds(
     columns: cli_reading.Columns = None,
     corpus_columns: cli_reading.CorpusColumns = None,
     missing: cli_reading.Missing = None,
+    skip_missing: cli_reading.SkipMissing = False,
     symmetric: cli_reading.Symmetric = False,
     negative: cli_reading.Negative = None,
     given: cli_reading.Given = "first",
@@ -103,6 +104,7 @@ def rounds(
     steps = steps.with_settings([setting for setting in set_ or [] if setting not in own], trust=trust)
     read = {"negative": negative, "min_grade": min_grade, "positive_label": positive_label, "missing": missing}
     read |= {"negative_label": negative_label, "classes": classes, "class_positives": class_positives}
+    read |= {"skip_missing": skip_missing}
     found = cli_reading.load_pairs(pairs, split, cli_reading.settings(columns, label, **read))
     names = cli_reading.split_at_commas(corpus_columns)
     documents = found.corpus if corpus is None else load_corpus(corpus, columns=names)

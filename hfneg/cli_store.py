@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hfneg import store
@@ -22,27 +24,31 @@ FEW = 10
 Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")]
 
 
-def size() -> None:
+def size(as_json: bool) -> None:
     """What is kept of each kind, and the teachers whose scores are, with how many and how large."""
     from hfneg.artefacts import not_ours, stored_kinds
     from hfneg.stored import stored_teachers
 
     kinds, teachers = stored_kinds(), stored_teachers()
+    total = sum(kind.nbytes for kind in kinds)
+    if as_json:
+        found = {"kinds": [kind._asdict() for kind in kinds], "teachers": [each._asdict() for each in teachers]}
+        typer.echo(json.dumps({"store": str(store.root()), "nbytes": total, **found, "not_ours": not_ours()}, indent=2))
+        return
     _table("kind", "artefacts", kinds)
     _table("teacher (digest)", "scores", teachers)
-    total = sum(kind.nbytes for kind in kinds)
     _keep(not_ours())
     _say(f"{_several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB in all, in {store.root()}")
 
 
-def _table(name: str, count: str, rows: Sequence[tuple[str, int, int]]) -> None:
-    """What, how many, how large; nothing where there is nothing."""
+def _table(name: str, count: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """What, how many, how large, and of a teacher its name; nothing where there is nothing."""
     table = Table(box=None, pad_edge=False)
     table.add_column(name, no_wrap=True)
     table.add_column(count, justify="right")
     table.add_column("MB", justify="right")
-    for what, number, nbytes in rows:
-        table.add_row(what, f"{number:,}", f"{nbytes / 1e6:,.1f}")
+    for what, number, nbytes, *named in rows:
+        table.add_row(what, f"{number:,}", f"{nbytes / 1e6:,.1f}", *map(escape, named))
     if rows:
         out.print(table)
         out.print()
@@ -72,7 +78,7 @@ def prune(digests: list[str] | None, days: float | None, yes: bool) -> None:
         _say(f"{sum(teacher.nbytes for teacher in found) / 1e6:,.1f} MB freed")
 
 
-def _may_delete(name: str, count: str, rows: Sequence[tuple[str, int, int]], yes: bool) -> bool:
+def _may_delete(name: str, count: str, rows: Sequence[tuple[Any, ...]], yes: bool) -> bool:
     """Show what goes, and ask; False where that is nothing, or the answer no.
 
     Raises SettingError where nobody is there to answer and nobody said --yes.
@@ -85,7 +91,7 @@ def _may_delete(name: str, count: str, rows: Sequence[tuple[str, int, int]], yes
         return True
     if sys.stdin is None or not sys.stdin.isatty():
         raise SettingError(f"nothing was deleted: in a script say --yes to delete this from {store.root()}")
-    total = sum(nbytes for _, _, nbytes in rows)
+    total = sum(nbytes for _, _, nbytes, *_ in rows)
     if typer.confirm(f"Delete this, {total / 1e6:,.1f} MB in all, from {store.root()}?"):
         return True
     _say("nothing was deleted")
@@ -163,15 +169,19 @@ def register(app: typer.Typer, errors: Callable[[str], AbstractContextManager[No
     commands = typer.Typer(no_args_is_help=True, help="What the store keeps, and how to be rid of it.")
 
     @commands.command(name="size")
-    def size_command() -> None:
+    def size_command(
+        as_json: Annotated[bool, typer.Option("--json", metavar="", help="As JSON, and nothing else.")] = False,
+    ) -> None:
         """List what is kept of each kind, and the teachers whose scores are.
 
         Examples:
 
             hfneg store size
+
+            hfneg store size --json
         """
         with errors(""):
-            size()
+            size(as_json)
 
     @commands.command(name="prune")
     def prune_command(

@@ -51,6 +51,11 @@ class Corpus:
     """Columns that were left unread where documents were numbered for want of a column of ids, where known."""
 
     def __init__(self, digest: str) -> None:
+        if not isinstance(digest, str):
+            raise InputError(
+                f"Corpus(...) opens what the store holds by its digest, and was given a {type(digest).__name__}; "
+                "Corpus.from_texts(texts), Corpus.from_dataset(dataset, text=...) or Corpus.from_beir(folder) makes one"
+            )
         self.digest = digest
 
     def __repr__(self) -> str:

@@ -22,10 +22,10 @@ from hfneg.base import devices
 from hfneg.encoded import Vectors32 as Vectors32
 from hfneg.encoded import as_vectors, check_finite, normalised, said_of_nothing
 from hfneg.errors import ProcessError, SettingError
+from hfneg.live_digest import LiveDigest
 from hfneg.memory import Halving, loading
 from hfneg.model_kinds import BARE, BI_ENCODER, refuse_but
 from hfneg.models import (
-    LiveDigest,
     check_similarity,
     checked_model,
     folder_digest,

@@ -17,6 +17,7 @@ from hfneg.executors.local import LocalExecutor
 from hfneg.filters import Hubs
 from hfneg.hubs import Cuts, write_cuts
 from hfneg.identity import folder_in_store, identity_of, refuse_streams
+from hfneg.models import require_models
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, clear, taken
@@ -102,6 +103,7 @@ def mine(
         if out is not None:
             stack.enter_context(taken(out, resume=resume, overwrite=overwrite, wait=wait))
         steps = recipe_of(recipe, model=model, teacher=teacher, n=n, k=k)
+        require_models(*steps.retrievers, *steps.filters, steps.teacher)
         executor = _executor(executor, devices)
         found = prepared(pairs, anchor, positive, hidden, remine, missing)
         if out is None:

@@ -18,6 +18,7 @@ from hfneg.batches import Lists, offsets
 from hfneg.candidates import Candidates, unretrieved
 from hfneg.errors import SettingError
 from hfneg.fusion import RRF, Fusion
+from hfneg.models import require_models
 from hfneg.pool import SCORE, TEACHER
 from hfneg.searching import Searcher, SourceHits
 from hfneg.transform import Transform, unique
@@ -66,6 +67,7 @@ class Retrieve(Transform):
         if not isinstance(self.fusion, Fusion):
             raise SettingError(f"Retrieve(fusion={fusion!r}): fusion must be a fusion such as RRF()")
         self.fusion.check_sources(self.names)
+        require_models(*self.retrievers)
         self.remine = remine
         if empty := anchors.corpus.empty_documents:
             log.info("%d documents are empty or only white space: they are never candidates", empty)
@@ -215,6 +217,10 @@ def source_names(retrievers: Sequence[Any]) -> tuple[str, ...]:
         raise SettingError(f"Retrieve takes one to eight retrievers; {len(retrievers)} were given")
     for retriever in retrievers:
         if isinstance(retriever, type) or not (hasattr(retriever, "search") or hasattr(retriever, "open")):
+            if isinstance(retriever, type):
+                raise SettingError(
+                    f"{retriever.__name__} is a class; a retriever is made of it: {retriever.__name__}(...)"
+                )
             raise SettingError(
                 f"{retriever!r} is no retriever; give one such as BM25(), or an object with a method search(texts, k) "
                 "-> (scores, rows)"

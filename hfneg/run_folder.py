@@ -195,7 +195,7 @@ def _check_state(path: Path, *, resume: bool, overwrite: bool) -> None:
         raise OutputExistsError(f"{path} holds files that hfneg did not write; give a new or empty folder")
     if not resume and not overwrite:
         state = "a finished run" if finished else "a run that was cut off"
-        raise OutputExistsError(f"{path} holds {state}; say resume to go on with it, or overwrite to start anew")
+        raise OutputExistsError(f"{path} holds {state}; resume=True goes on with it, overwrite=True starts anew")
     if overwrite or not finished:
         _refuse_foreign(path, begun=not finished and not lost)
 

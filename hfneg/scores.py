@@ -58,11 +58,15 @@ def pair_keys(anchor_hashes: Hashes, document_hashes: Hashes) -> Hashes:
     return keys
 
 
+NAME = "teacher.json"
+
+
 class ScoreStore:
     """The scores of one teacher, shared by all processes that use the same store; pickles to its digest.
 
     Args:
         teacher_digest: names all that a score depends on besides the pair (weights, prompt, precision, ...).
+        name: what people call the teacher; kept beside the scores, and no part of what they are.
 
     Attributes:
         asked: how many keys `get` was asked for.
@@ -71,16 +75,16 @@ class ScoreStore:
     Memory does not grow with the number of scores: files are mapped, and merged in blocks.
     """
 
-    def __init__(self, teacher_digest: str) -> None:
+    def __init__(self, teacher_digest: str, name: str | None = None) -> None:
         if not TEACHER.fullmatch(teacher_digest):
             raise SettingError(f"{teacher_digest!r} cannot name a folder; give a digest (hfneg.store.digest_of)")
-        self.teacher_digest = teacher_digest
+        self.teacher_digest, self.name = teacher_digest, name
         self.asked = self.hits = 0
         self._listed: tuple[Path, tuple[str, ...]] | None = None
         self._segments: list[Segment] = []  # in commit order
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.teacher_digest,)
+        return type(self), (self.teacher_digest, self.name)
 
     def __repr__(self) -> str:
         return f"ScoreStore({self.teacher_digest!r})"
@@ -194,6 +198,8 @@ class ScoreStore:
                 self.folder.mkdir(exist_ok=True)  # it may have been pruned meanwhile
                 number = segments.next_number(segments.listing(self.folder))
                 os.rename(partial, self.folder / segments.name_of(number, number))
+            if self.name is not None and not (self.folder / NAME).exists():
+                store.write_json(self.folder / NAME, {"name": self.name}, at=self.folder)
             segments.fsync_folder(self.folder)
             segments.fsync_folder(self.folder.parent)
 

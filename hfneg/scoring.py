@@ -14,6 +14,7 @@ from hfneg.flat_scores import Watch
 from hfneg.hashing import Halves, Hashes
 from hfneg.pool import Mask, Pool, Taught
 from hfneg.scores import ScoreStore, pair_keys
+from hfneg.scrubbing import scrub
 from hfneg.teachers.base import Positions, Scores, Teacher
 
 Rows = npt.NDArray[np.int64]
@@ -55,7 +56,7 @@ class Scorer:
 
     @cached_property
     def _members(self) -> list[tuple[Teacher, ScoreStore]]:
-        return [(member, ScoreStore(member.digest)) for member in self.teacher.members]
+        return [(member, ScoreStore(member.digest, scrub(repr(member))[:200])) for member in self.teacher.members]
 
     @cached_property
     def _watches(self) -> list[Watch]:

@@ -18,6 +18,7 @@ from hfneg.candidates import Candidates
 from hfneg.errors import ColumnError, SettingError
 from hfneg.filters.base import Filter
 from hfneg.guard import Guard
+from hfneg.models import require_models
 from hfneg.outcome import Outcome
 from hfneg.policy import Policy, Selection
 from hfneg.promotion import Promote
@@ -79,6 +80,7 @@ class Select(Transform):
         self.policy = Policy(filters, sampler, guard, teacher, promote)
         for step in self.policy.filters:
             step.check_anchors(anchors)
+        require_models(*self.policy.filters, teacher)
         self.keep_candidates = keep_candidates
         self.remine = remine
 

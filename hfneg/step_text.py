@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib
+import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -131,7 +132,16 @@ def _built(step: type, arguments: list[Any], settings: dict[str, Any]) -> Any:
     except HfnegError:
         raise
     except TypeError as error:
+        if not arguments and not settings and (needed := _needed(step)):
+            raise RecipeError(f"{step.__name__} needs {needed}: write {step.__name__}(...), with it") from None
         raise RecipeError(f"{step.__name__}: {error}") from None
+
+
+def _needed(step: type) -> str:
+    """The settings that a step has no default for, as they are typed."""
+    taken = inspect.signature(step).parameters.values()
+    named = [p.name for p in taken if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return ", ".join(f"{name}=" for name in named)
 
 
 def parse_setting(text: str, what: str) -> Any:

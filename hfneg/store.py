@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,9 @@ def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
     """
     folder = artefact(kind, digest)
     if folder.is_dir() and fault_in(folder) is None:
+        logger.debug("%s %s is in the store", kind, digest[:12])
         return folder
+    began = time.perf_counter()
     with lock(kind, digest):
         if (fault := fault_in(folder)) is not None:
             set_aside(fault, folder)
@@ -220,6 +223,7 @@ def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
                 fill(scratch)
                 checksums.write_folder(scratch)
                 os.rename(scratch, folder)
+    logger.debug("%s %s was made in %.1f s", kind, digest[:12], time.perf_counter() - began)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterable
@@ -12,18 +13,22 @@ from typing import NamedTuple
 from hfneg import segments, store
 from hfneg.base import store_layout
 from hfneg.errors import SettingError, StoreError
-from hfneg.scores import ScoreStore
+from hfneg.scores import NAME, ScoreStore
 from hfneg.segments import Segment
 
 logger = logging.getLogger(__name__)
 
 
 class StoredTeacher(NamedTuple):
-    """What the store keeps of one teacher: its digest, how many scores, and their bytes on disk."""
+    """What the store keeps of one teacher: its digest, how many scores, their bytes on disk, and what it is called.
+
+    The name is empty where the scores are of an earlier version, which kept none.
+    """
 
     digest: str
     scores: int
     nbytes: int
+    name: str = ""
 
 
 def stored_teachers() -> list[StoredTeacher]:
@@ -67,7 +72,15 @@ def delete(teachers: Iterable[StoredTeacher]) -> list[StoredTeacher]:
 
 
 def _sized(folder: Path) -> StoredTeacher:
-    return StoredTeacher(folder.name, _count(folder), store.size_of(folder))
+    return StoredTeacher(folder.name, _count(folder), store.size_of(folder), _name(folder))
+
+
+def _name(folder: Path) -> str:
+    try:
+        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(found.get("name", "")) if isinstance(found, dict) else ""
 
 
 def _age(folder: Path) -> timedelta:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -56,7 +57,11 @@ def hub_client(hub_server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
     yield pool
-    pool.shutdown()
+    workers = list(pool._processes.values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:  # one whose call never came back must not keep all tests from ending
+        worker.join(10)
+        worker.kill()
 
 
 @pytest.fixture
@@ -64,14 +69,23 @@ def client(hub_client: ProcessPoolExecutor, hub: Hub) -> Callable[..., Any]:
     """Call a function of a test module in the client's process; what it raises is raised here."""
 
     def call(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        return hub_client.submit(function, *arguments, **options).result(timeout=120)
+        future = hub_client.submit(function, *arguments, **options)
+        try:
+            return future.result(timeout=120)
+        except TimeoutError:
+            for worker in hub_client._processes:
+                os.kill(worker, signal.SIGUSR1)  # it prints where it hangs
+            raise
 
     return call
 
 
 def _begin() -> None:
     """The clients wait a second and more before they try again; here nobody is helped by that."""
+    import faulthandler
     import time
+
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
 
     sleep = time.sleep
     time.sleep = lambda seconds: sleep(min(seconds, 0.01))

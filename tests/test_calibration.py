@@ -559,7 +559,7 @@ def test_folders_that_cannot_be_calibrated(mined: Path, tmp_path: Path, texts: l
         hfneg.calibrate(tmp_path)
     shutil.copytree(mined, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "ledger")
-    with pytest.raises(InputError, match="is damaged .it is missing"):
+    with pytest.raises(InputError, match=r"is damaged .it is missing"):
         hfneg.calibrate(tmp_path / "copy")
     with pytest.raises(EmptyInputError, match="no negatives"):
         hfneg.calibrate(mine(tmp_path / "empty", texts, filters=[hfneg.Band(high=-1.0)]))

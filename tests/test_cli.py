@@ -284,7 +284,9 @@ def test_an_output_that_is_there(beir: Path, tmp_path: Path) -> None:
     out = tmp_path / "mined"
     hfneg("mine", beir, "--out", out, *SMALL)
     before = (out / "summary.json").stat().st_mtime_ns
-    assert "(--resume, --overwrite, --out)" in one_line(hfneg("mine", beir, "--out", out, *SMALL, code=3))
+    assert "--resume goes on with it, --overwrite starts anew, --out gives" in one_line(
+        hfneg("mine", beir, "--out", out, *SMALL, code=3)
+    )
     hfneg("mine", beir, "--out", out, *SMALL, "--resume")
     assert (out / "summary.json").stat().st_mtime_ns == before
     output = one_line(hfneg("mine", beir, "--out", out, "--set", "k=3", "--set", "sampler.n=2", "--resume", code=3))

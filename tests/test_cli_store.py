@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import load_dataset
+from datasets import Dataset, load_dataset
 from small_models import DEMO, save_encoder
 from typer.testing import CliRunner
 
@@ -138,3 +139,31 @@ def test_clear_refuses_what_stays_and_what_is_not_there(kind: str, mined: Path) 
     """Exit code 2; nothing is deleted, not even of a kind named before it."""
     assert hfneg("clear", "vectors", kind, "--yes")[0] == 2
     assert [path for path in (Path(os.environ["HFNEG_STORE"]) / "vectors").iterdir() if path.is_dir()]
+
+
+def test_size_as_json_names_the_teachers(tmp_path: Path) -> None:
+    """What a script needs: kinds, bytes, and what each teacher is called, as it was mined with; a folder of an earlier
+    version has no name. A teacher's name beside its scores hinders neither verify nor prune."""
+    texts = [f"fault {i}" for i in range(9)]
+    rows = Dataset.from_dict({"q": ["which fault"], "a": texts[:1]})
+    teacher = library.FunctionTeacher(
+        lambda queries, documents: [len(d) / 99 for d in documents], id="by length", scale="probability"
+    )
+    recipe = library.Recipe(k=5, teacher=teacher, filters=library.Margin(absolute=0.0), sampler=library.TakeTop(3))
+    library.mine(rows, texts, recipe, anchor="q", positive="a", out=tmp_path / "mined")
+    fill("earlier", 3)
+    code, shown = hfneg("size", "--json")
+    assert code == 0
+    found = json.loads(shown)
+    assert {"corpus", "anchors", "scores"} <= {kind["kind"] for kind in found["kinds"]}
+    assert found["nbytes"] == sum(kind["nbytes"] for kind in found["kinds"])
+    assert (found["store"], found["not_ours"]) == (os.environ["HFNEG_STORE"], [])
+    named = {each["digest"]: (each["name"], each["scores"]) for each in found["teachers"]}
+    assert named.pop("earlier") == ("", 3)
+    ((digest, (name, count)),) = named.items()
+    assert "by length" in name
+    assert count >= 3
+    assert "by length" in hfneg("size")[1].replace("\n", " ")
+    assert hfneg("verify")[0] == 0
+    assert hfneg("prune", digest, "--yes")[0] == 0
+    assert [each["digest"] for each in json.loads(hfneg("size", "--json")[1])["teachers"]] == ["earlier"]

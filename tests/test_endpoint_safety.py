@@ -472,7 +472,8 @@ def test_the_command_line_prints_no_token(
     )
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        f"teacher: EndpointTeacher('{server.url}', id='x', retries=0)\nk: 2\nsampler: TakeTop(2)\nfilters: [Margin(absolute=0.0)]\n"
+        f"teacher: EndpointTeacher('{server.url}', id='x', retries=0)\nk: 2\nsampler: TakeTop(2)\n"
+        "filters: [Margin(absolute=0.0)]\n"
     )
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -24,7 +24,7 @@ errors
 base recipes
 columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
 part_files readable asking data_file
-batches documents models encoded yaml_text near_kernels dense_products run_folder segments
+batches documents live_digest models encoded yaml_text near_kernels dense_products run_folder segments
 model_kinds
 near dense_kernels corpus encoding transform scores claims
 stored artefacts
@@ -58,12 +58,13 @@ calibration
 publishing
 looping reproducing
 showing_audit showing_diff showing_calibration showing_preview
-cli_last_resort
+cli_last_resort cli_verbose
 cli_ending
 cli_reading cli_recipes
 cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
 cli_store
 cli
+__main__
 """
 """From the bottom up. A module imports modules of lines above its own; a package's modules also one another."""
 

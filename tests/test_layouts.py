@@ -231,3 +231,49 @@ def test_nothing_at_all_is_still_no_document() -> None:
     """Neither title nor text."""
     with pytest.raises(hfneg.DocumentError, match="its text is None"):
         hfneg.Corpus.from_dataset([{"title": "", "text": None}], title="title")
+
+
+# DPR.
+
+
+def dpr(i: int, *, ids: bool) -> dict[str, Any]:
+    def passage(j: int) -> dict[str, Any]:
+        return {"title": f"Page {j}", "text": f"The fault {j} slips."} | ({"passage_id": str(j)} if ids else {})
+
+    hard, easy = [passage(100 + i)], [passage(200 + i)] if i else []
+    whole = {"positive_ctxs": [passage(i)], "hard_negative_ctxs": hard, "negative_ctxs": easy}
+    return {"dataset": "nq", "question": f"Which fault is {i}?", "answers": [f"fault {i}"], **whole}
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_dpr(ids: bool, tmp_path: Path) -> None:
+    """Its passages are the positives and given negatives, not the short answers beside them; the command and audit
+    read it alike."""
+    path = tmp_path / "nq-train.json"
+    path.write_text(json.dumps([dpr(i, ids=ids) for i in range(12)]))
+    found = hfneg.load_pairs(str(path))
+    assert (found.anchor, found.layout, found.negatives) == ("question", "passages", ("negative",))
+    assert found.rows[3]["positive"] == ["Page 3\nThe fault 3 slips."]
+    assert found.rows[0]["negative"] == ["Page 100\nThe fault 100 slips."]
+    assert found.rows[3]["negative"] == [f"Page {j}\nThe fault {j} slips." for j in (103, 203)]
+    assert found.corpus is not None
+    assert len(found.corpus) == 12 + 12 + 11
+    if ids:
+        assert found.corpus.ids([0]) == ["0"]
+    mined = hfneg.mine(found, recipe=hfneg.Recipe(k=20, sampler=hfneg.TakeTop(5)), out=tmp_path / "mined")
+    for i, row in enumerate(mined):
+        assert row["hard_negatives"][0] == f"Page {100 + i}\nThe fault {100 + i} slips."
+        assert f"Page {i}\nThe fault {i} slips." not in row["hard_negatives"]
+    audited = hfneg.audit(str(path))
+    assert audited.to_dict()["layout"] == "dpr"
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_csv_without_commas_between_its_cells(delimiter: str, tmp_path: Path) -> None:
+    """As spreadsheets of many countries save it: byte order mark, semicolons, CRLF, quoted cells with commas."""
+    lines = [delimiter.join(("Question", "Answer")), *(delimiter.join((f"q, {i}", f'"a, ""{i}"""')) for i in range(3))]
+    path = tmp_path / "pairs.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
+    found = hfneg.load_pairs(str(path))
+    assert (found.anchor, found.positive) == ("Question", "Answer")
+    assert found.rows[:] == {"Question": ["q, 0", "q, 1", "q, 2"], "Answer": ['a, "0"', 'a, "1"', 'a, "2"']}

@@ -653,9 +653,9 @@ def test_stored_teachers_lists_and_prune_deletes() -> None:
         ScoreStore(digest).put(numbered(0, count), values(0, count))
     reader = ScoreStore("b" * 32)
     assert not np.isnan(reader.get(numbered(0, 3))).any()
-    assert stored_teachers() == [("b" * 32, 3, 124), ("c" * 32, 4, 144)]
-    assert prune(["b" * 32]) == [("b" * 32, 3, 124)]
-    assert stored_teachers() == [("c" * 32, 4, 144)]
+    assert stored_teachers() == [("b" * 32, 3, 124, ""), ("c" * 32, 4, 144, "")]
+    assert prune(["b" * 32]) == [("b" * 32, 3, 124, "")]
+    assert stored_teachers() == [("c" * 32, 4, 144, "")]
     assert np.isnan(reader.get(numbered(0, 3))).all()
     reader.put(numbered(0, 2), values(5, 7))
     np.testing.assert_array_equal(reader.get(numbered(0, 2)), [5, 6])
@@ -694,6 +694,6 @@ def test_a_damaged_folder_can_be_listed(caplog: pytest.LogCaptureFixture) -> Non
     """A damaged file counts as bytes without scores, with a warning, so that `prune` can always be used."""
     filled(0, 10)
     damage(files()[0], "truncated")
-    assert stored_teachers() == [(TEACHER, 0, 257)]
+    assert stored_teachers() == [(TEACHER, 0, 257, "")]
     assert "is damaged" in caplog.text
-    assert prune([TEACHER]) == [(TEACHER, 0, 257)]
+    assert prune([TEACHER]) == [(TEACHER, 0, 257, "")]

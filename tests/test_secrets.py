@@ -450,8 +450,8 @@ def test_what_is_refused_leaves_no_repository(tmp_path: Path, client: Callable[.
     """Nothing is sent where the data hold a secret: the Hub is only read."""
     folder = mined(tmp_path / "mined", SECRETS["Google"])
     with pytest.raises(PublishError, match="a key of Google"):
-        client(hfneg.publish, folder, "org/no-secrets", audit=False)
-    assert ("dataset", "org/no-secrets") not in hub.repositories
+        client(hfneg.publish, folder, "org/no-leaks", audit=False)
+    assert ("dataset", "org/no-leaks") not in hub.repositories
 
 
 # In what is said.

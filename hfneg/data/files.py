@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from hfneg.data import mixed, separated
 from hfneg.errors import EmptyInputError, InputError, near_miss
 from hfneg.readable import check_name, refuse_special, refuse_unparsable
 from hfneg.scrubbing import scrubbed
+
+log = logging.getLogger(__name__)
 
 FILE_TYPES = {
     ".parquet": "parquet",
@@ -34,6 +37,7 @@ def load_any(path: str, split: str | None = None, columns: Sequence[str] | None 
     """
     import datasets
 
+    log.debug("reading %s", path)
     check_name(path)
     given, (path, config) = path, place_of(path)
     location = Path(path)

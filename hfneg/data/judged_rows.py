@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hfneg.batches import Lists, offsets
+from hfneg.batches import SKIP, Lists, offsets
 from hfneg.data import labels, tables
 from hfneg.data.guessing import is_list
 from hfneg.data.layouts import Layout
@@ -99,10 +99,10 @@ def by_class(rows: Any, text: str, label: str, n: int, name: str) -> Any:
     table = rows.with_format("arrow").select_columns([text, label])[:]
     texts = tables.column(table, text).cast(TEXT)
     if texts.null_count:
-        raise ColumnError(f"{name}: column {text!r} holds null; remove such rows first")
+        raise ColumnError(f"{name}: column {text!r} holds null; {SKIP}")
     classes = tables.column(table, label).dictionary_encode()
     if classes.null_count:
-        raise ColumnError(f"{name}: column {label!r} holds null; every text needs a class: remove such rows first")
+        raise ColumnError(f"{name}: column {label!r} holds null; every text needs a class; {SKIP}")
     codes = classes.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     hashes = hash_texts(normal_form(value) for value in texts.to_pylist())
     first = first_occurrences(hashes)

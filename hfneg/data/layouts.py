@@ -8,6 +8,7 @@
 | lists | anchor, positive (a text or a list), a list of negatives |
 | flagembedding | query, pos, neg (FlagEmbedding ``abc/finetune/*/AbsDataset.py``) |
 | tevatron | query, positive_passages, negative_passages (Tevatron ``retriever/dataset.py``) |
+| dpr | question, positive_ctxs, hard_negative_ctxs, negative_ctxs (DPR, Karpukhin et al. 2020) |
 | listwise | anchor, a list of documents, a list of labels (the cross-encoders' listwise losses) |
 | labelled_pairs | anchor, document, a label |
 | pairs | anchor, positive |
@@ -26,7 +27,40 @@ from hfneg.data import guessing, names
 from hfneg.data.guessing import TEXTUAL, Kinds, kinds_of
 from hfneg.errors import ColumnError
 
-PASSAGES = ("positive_passages", "negative_passages")
+
+@dataclass(frozen=True)
+class Given:
+    """The names that the user gave; they go before any guess. A `label` of False: there is none."""
+
+    anchor: str | None = None
+    positive: str | None = None
+    negatives: tuple[str, ...] = ()
+    label: str | Literal[False] | None = None
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Columns whose passages are structs of a text and perhaps a title and an id; `ids` are the names of that id."""
+
+    name: str
+    anchor: str
+    positive: str
+    negatives: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+TEVATRON = Passages("tevatron", "query", "positive_passages", ("negative_passages",), ("docid",))
+DPR = Passages("dpr", "question", "positive_ctxs", ("hard_negative_ctxs", "negative_ctxs"), ("passage_id", "psg_id"))
+
+
+def passages_in(there: Iterable[str], given: Given) -> Passages | None:
+    """Which of them a dataset with these columns is, unless the user names other columns."""
+    names = set(there)
+    for found in (TEVATRON, DPR):
+        meant = (given.anchor in (None, found.anchor), given.positive in (None, found.positive), not given.negatives)
+        if found.positive in names and all(meant):
+            return found
+    return None
 
 
 @dataclass(frozen=True)
@@ -69,16 +103,6 @@ class Layout:
         return {"anchor": [self.anchor], "positive": list(self.positives), "negative": list(self.negatives)}
 
 
-@dataclass(frozen=True)
-class Given:
-    """The names that the user gave; they go before any guess. A `label` of False: there is none."""
-
-    anchor: str | None = None
-    positive: str | None = None
-    negatives: tuple[str, ...] = ()
-    label: str | Literal[False] | None = None
-
-
 def recognise(schema: pa.Schema, given: Given) -> Layout:
     """The layout of a dataset that has negatives, with this schema.
 
@@ -99,8 +123,9 @@ def recognise(schema: pa.Schema, given: Given) -> Layout:
 def pairs(schema: pa.Schema, given: Given) -> Layout:
     """The layout of a test set: anchors and positives alone."""
     kinds = kinds_of(schema)
-    if {"query", PASSAGES[0]} <= set(kinds) and given == Given():
-        return Layout("tevatron", "query", PASSAGES[:1])
+    found = passages_in(kinds, given)
+    if found is not None and found.anchor in kinds:
+        return Layout(found.name, found.anchor, (found.positive,))
     anchor, positive = _pair(kinds, given, ())
     return _checked(Layout("pairs", anchor, (positive,)), kinds)
 
@@ -185,11 +210,14 @@ def _ours(kinds: Kinds, given: Given) -> Layout | None:
     )
 
 
-def _tevatron(kinds: Kinds, given: Given) -> Layout | None:
-    if any(kinds.get(name) != "passages" for name in PASSAGES) or given.positive not in (None, PASSAGES[0]):
-        return None
-    anchor = given.anchor or ("query" if "query" in kinds else None)
-    return None if anchor is None else Layout("tevatron", anchor, PASSAGES[:1], PASSAGES[1:])
+def _passages(kinds: Kinds, given: Given) -> Layout | None:
+    for found in (TEVATRON, DPR):
+        negatives = tuple(name for name in found.negatives if kinds.get(name) == "passages")
+        there = kinds.get(found.positive) == "passages" and given.positive in (None, found.positive)
+        anchor = given.anchor or (found.anchor if found.anchor in kinds else None)
+        if there and negatives and anchor is not None:
+            return Layout(found.name, anchor, (found.positive,), negatives)
+    return None
 
 
 def _flagembedding(kinds: Kinds, given: Given) -> Layout | None:
@@ -273,7 +301,7 @@ def _label(kinds: Kinds, given: Given) -> str | None:
 _ATTEMPTS: Sequence[Callable[[Kinds, Given], Layout | None]] = (
     _given,
     _ours,
-    _tevatron,
+    _passages,
     _flagembedding,
     _tuples,
     _negative,

@@ -7,6 +7,7 @@
 | ids (sentence-transformers/msmarco) | these configs; rows of ``query_id``, ``positive_id`` | config ``corpus`` |
 | labelled lists (the same) | these configs; rows of ``query_id``, ``doc_ids``, ``labels`` | config ``corpus`` |
 | passages (Tevatron, RLHN) | ``positive_passages``: structs of ``docid``, ``title``, ``text`` | all its passages |
+| passages (DPR) | ``positive_ctxs``, ``hard_negative_ctxs``, ``negative_ctxs``: structs of the same kind | the same |
 | flagembedding | ``query``, ``pos``, ``neg`` | all its ``pos`` and ``neg`` |
 | labelled pairs and lists | two texts and a label, or a list of texts with one of labels | none but the documents |
 | triplets, tuples, lists | anchor, positive and columns of negatives | none but the positives and negatives |
@@ -27,11 +28,11 @@ from typing import Any, Literal
 from hfneg import columns as columns_of
 from hfneg import store
 from hfneg.corpus import Corpus
-from hfneg.data import beir, by_ids, files, guessing, judged_rows, labels, layouts, mixed, names
+from hfneg.data import beir, by_ids, files, gaps, guessing, judged_rows, labels, layouts, mixed, names
 from hfneg.data.beir import Missing
 from hfneg.data.corpora import as_corpus
 from hfneg.data.frames import as_dataset
-from hfneg.data.layouts import PASSAGES, Given, Layout
+from hfneg.data.layouts import Given, Layout, Passages
 from hfneg.documents import document_text
 from hfneg.errors import ColumnError, DocumentError, InputError, SettingError, near_miss
 from hfneg.readable import check_name, refuse_half_beir
@@ -84,6 +85,7 @@ def load_pairs(
     class_positives: int = 1,
     columns: Sequence[str] | None = None,
     missing: Missing | None = None,
+    skip_missing: bool = False,
     show: int | None = None,
 ) -> Pairs:
     """Pairs and their corpus from a folder, a file, a Hub id or a dataset, whatever the layout.
@@ -106,6 +108,7 @@ def load_pairs(
             positives of each, and all of its class are known. `anchor` names the texts, `label` the class.
         columns: names for the columns of a CSV or TSV file whose first line does not name them.
         missing: "skip" leaves out judgments that name absent queries or documents, and counts them.
+        skip_missing: leaves out rows without an anchor or a positive (empty cells of a CSV, say), and counts them.
         show: of a BEIR folder only, see `load_beir`.
 
     Raises InputError where it cannot be loaded or its columns say nothing; the message names what is there.
@@ -123,7 +126,9 @@ def load_pairs(
             return whole
     rows = files.load_any(str(pairs), split, columns) if isinstance(pairs, str | Path) else _given(pairs, split)
     name = str(pairs) if isinstance(pairs, str | Path) else f"this {type(pairs).__name__}"
-    return _by_class(rows, given, class_positives, name) if classes else of_rows(rows, given, wanted, name)
+    if classes:
+        return _by_class(rows, given, class_positives, name, skip_missing)
+    return of_rows(rows, given, wanted, name, skip_missing)
 
 
 def _with_corpus(path: str, split: str | None, given: Given, asked: by_ids.Asked, show: int | None) -> Pairs | None:
@@ -146,15 +151,19 @@ def _negative_of(rows: Any) -> tuple[str, ...]:
     return (beir.NEGATIVE,) if beir.NEGATIVE in rows.column_names else ()
 
 
-def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str) -> Pairs:
+def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str, skip_missing: bool = False) -> Pairs:
     """Rows that were loaded: their layout, and where labels say what is a positive the rows that they make."""
     first = _first(rows)
     if getattr(first, "features", None) is None:  # a stream that does not know its columns; `Anchors` looks into it
         anchor, positive = guessing.guess(list(next(iter(first), {})), given.anchor, given.positive)
         return Pairs(rows, None, anchor, positive, negatives=given.negatives)
-    if given == Given() and PASSAGES[0] in first.features:
-        return _passages(rows)
+    found_passages = layouts.passages_in(first.features, given)
+    if found_passages is not None:
+        return _passages(rows, found_passages)
     layout = layouts.to_mine(first.features.arrow_schema, given)
+    if skip_missing:
+        needed = layout.positives[:1] if layout.label is None else (str(layout.documents), layout.label)
+        rows = gaps.left_out(rows, (layout.anchor, *needed), name)
     if layout.label is not None:
         return _labelled(rows, layout, wanted, name)
     found = Pairs(rows, None, layout.anchor, layout.positives[0], layout="texts", negatives=layout.negatives)
@@ -192,21 +201,12 @@ def _labelled(rows: Any, layout: Layout, wanted: labels.Wanted, name: str) -> Pa
     said |= {"positive_label": list(wanted.positive), "negative_label": list(wanted.negative)}
     result = _marked(found if isinstance(rows, dict) else found[""], rows, layout.name, said)
     negative = (judged_rows.NEGATIVE,) if judged_rows.NEGATIVE in _first(result).column_names else ()
-    made_of = {"documents": str(layout.documents), "label": _in_words(str(layout.label), wanted)}
+    made_of = {"documents": str(layout.documents), "label": labels.in_words(str(layout.label), wanted)}
     made = Pairs(result, None, layout.anchor, judged_rows.POSITIVE, "auto", layout.name, negatives=negative)
     return replace(made, made_of=made_of)
 
 
-def _in_words(label: str, wanted: labels.Wanted) -> str:
-    if wanted.positive:
-        against = f", {', '.join(wanted.negative)} a given negative" if wanted.negative else ""
-        return f"{label} ({', '.join(wanted.positive)} is a positive{against})"
-    least = 1 if wanted.min_grade is None else wanted.min_grade
-    return f"{label} (from {least:g} on a positive, below a given negative)"
-
-
-def _by_class(rows: Any, given: Given, n: int, name: str) -> Pairs:
-    splits = rows if isinstance(rows, dict) else {"": rows}
+def _by_class(rows: Any, given: Given, n: int, name: str, skip_missing: bool) -> Pairs:
     there = list(_first(rows).features)
     text = given.anchor or names.one_of(there, (*names.TEXTS, *names.ANCHORS))
     label = given.label or names.one_of([column for column in there if column != text], names.CLASSES)
@@ -219,6 +219,8 @@ def _by_class(rows: Any, given: Given, n: int, name: str) -> Pairs:
         columns_of.require(column, there, role)
     if not isinstance(n, int) or n < 1:
         raise SettingError(f"class_positives={n!r} must be a whole number, 1 or more")
+    rows = gaps.left_out(rows, (text, label), name) if skip_missing else rows
+    splits = rows if isinstance(rows, dict) else {"": rows}
     corpus = Corpus.from_texts(judged_rows.texts_of(list(splits.values()), text))
     found = {split: judged_rows.by_class(part, text, label, n, name) for split, part in splits.items()}
     said = {"classes": True, "anchor": text, "label": label, "class_positives": n}
@@ -260,41 +262,45 @@ def _tuple(given: str | Sequence[str] | None) -> tuple[str, ...]:
 # Texts of the negatives in the rows themselves.
 
 
-def _passages(rows: Any) -> Pairs:
-    """Tevatron's and RLHN's rows: each passage with its id, title and text."""
+def _passages(rows: Any, layout: Passages) -> Pairs:
+    """Rows of Tevatron, RLHN or DPR: each passage with its id, title and text."""
     first = _first(rows)
-    if "query" not in first.features:
+    if layout.anchor not in first.features:
         raise ColumnError(
-            f"rows with {PASSAGES[0]} need a column 'query'; the columns are {', '.join(first.features)}."
-            f"{near_miss('query', first.features)}"
+            f"rows with {layout.positive} need a column {layout.anchor!r}; the columns are {', '.join(first.features)}."
+            f"{near_miss(layout.anchor, first.features)}"
         )
     try:
-        corpus = Corpus.from_dataset(_each_passage(rows), text="text", id="docid", title="title")
+        corpus = Corpus.from_dataset(_each_passage(rows, layout), text="text", id="docid", title="title")
     except DocumentError as error:
         log.warning("the passages are numbered anew, because their ids cannot be used: %s", error)
-        corpus = Corpus.from_dataset(_each_passage(rows), text="text", title="title")
+        corpus = Corpus.from_dataset(_each_passage(rows, layout), text="text", title="title")
 
-    pairs = rows.map(_passage_texts, batched=True, desc="Reading passages")
+    pairs = rows.map(_passage_texts, batched=True, fn_kwargs={"layout": layout}, desc="Reading passages")
     source = source_of(rows)
     if source is not None:
         pairs.source = {**source, "layout": "passages"}
-    negatives = (beir.NEGATIVE,) if PASSAGES[1] in first.features else ()
-    return Pairs(pairs, corpus, "query", "positive", "text", "passages", negatives=negatives)
+    negatives = (beir.NEGATIVE,) if set(layout.negatives) & set(first.features) else ()
+    return Pairs(pairs, corpus, layout.anchor, beir.POSITIVE, "text", "passages", negatives=negatives)
 
 
-def _passage_texts(batch: Any) -> dict[str, Any]:
-    return {
-        name: [[document_text(p.get("title"), p["text"]) for p in row or ()] for row in batch[column]]
-        for name, column in ((beir.POSITIVE, PASSAGES[0]), (beir.NEGATIVE, PASSAGES[1]))
-        if column in batch
-    }
+def _passage_texts(batch: Any, layout: Passages) -> dict[str, Any]:
+    there = [name for name in layout.negatives if name in batch]
+    found = {beir.POSITIVE: _texts_of(batch, [layout.positive])}
+    return {**found, beir.NEGATIVE: _texts_of(batch, there)} if there else found
 
 
-def _each_passage(rows: Any) -> Iterator[dict[str, Any]]:
-    for name in PASSAGES:
+def _texts_of(batch: Any, names: Sequence[str]) -> list[list[str]]:
+    rows = zip(*(batch[name] for name in names), strict=True)
+    return [[document_text(p.get("title"), p["text"]) for passages in row for p in passages or ()] for row in rows]
+
+
+def _each_passage(rows: Any, layout: Passages) -> Iterator[dict[str, Any]]:
+    for name in (layout.positive, *layout.negatives):
         for passages in _column(rows, name):
             for passage in passages or ():
-                yield {"docid": passage.get("docid"), "title": passage.get("title"), "text": passage["text"]}
+                id = next((passage[key] for key in layout.ids if passage.get(key) is not None), None)
+                yield {"docid": id, "title": passage.get("title"), "text": passage["text"]}
 
 
 def _flat(rows: Any, there: Iterable[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import columns, store
-from hfneg.batches import Lists, lists_of, offsets, texts_of, values_of
+from hfneg.batches import SKIP, Lists, lists_of, offsets, texts_of, values_of
 from hfneg.data import layouts
 from hfneg.data.judgments import number_of
 from hfneg.data.layouts import Given
@@ -227,7 +227,7 @@ def _checked_anchors(batch: Mapping[str, Any], anchor: str, place: str) -> list[
     if empty:
         raise ColumnError(
             f"anchors ({place} and following): row {empty[0]} of this batch has an empty text in column {anchor!r}; an "
-            "anchor must have a text: remove such rows first"
+            f"anchor must have a text; {SKIP}"
         )
     return texts
 
@@ -241,13 +241,13 @@ def _checked_positives(batch: Mapping[str, Any], positive: str, place: str) -> L
     if len(without):
         raise PositiveError(
             f"positives ({place} and following): row {without[0]} of this batch has no positive (column {positive!r} "
-            "holds an empty list); remove such rows first"
+            f"holds an empty list); {SKIP}"
         )
     empty = [int(owner) for owner, text in zip(values.owners, values.flat, strict=True) if not text.strip()]
     if empty:
         raise PositiveError(
             f"positives ({place} and following): row {empty[0]} of this batch has an empty text in column "
-            f"{positive!r}; a positive must have a text: remove such rows first"
+            f"{positive!r}; a positive must have a text; {SKIP}"
         )
     return values
 

@@ -101,8 +101,9 @@ def _wider(kinds: set[str]) -> str:
 
 def look(path: Path, columns: Sequence[str] | None = None) -> Written:
     """How the file is written; see `load`."""
-    delimiter = "\t" if ".tsv" in map(str.lower, path.suffixes) else ","
-    quoted = _is_quoted(path) if delimiter == "\t" else _checked_quotes(path)
+    tabs = ".tsv" in map(str.lower, path.suffixes)
+    delimiter = "\t" if tabs else _delimiter(path)
+    quoted = _is_quoted(path) if tabs else _checked_quotes(path, delimiter)
     first = _first_row(path, delimiter, quoted)
     header = _has_header(path, first, columns)
     if columns is not None and len(columns) != len(first):
@@ -113,6 +114,13 @@ def look(path: Path, columns: Sequence[str] | None = None) -> Written:
     found = _distinct(first if columns is None else columns)
     types, rows = _types(path, delimiter, quoted, header, found)
     return Written(delimiter, quoted, header, tuple(found), types, rows)
+
+
+def _delimiter(path: Path) -> str:
+    """Of a .csv: commas, or what stands in a first line without any: spreadsheets may write semicolons."""
+    with opened(path) as file:
+        first = next((line for line in file if line.strip()), "")
+    return next((mark for mark in ",;\t" if mark in first), ",")
 
 
 def looks_like_a_row(cells: Sequence[str]) -> bool:
@@ -188,11 +196,11 @@ def _is_quoted(path: Path) -> bool:
         return False
 
 
-def _checked_quotes(path: Path) -> bool:
+def _checked_quotes(path: Path, delimiter: str) -> bool:
     """True; raises InputError for a quote that opens a cell and is not closed at its end: it would swallow lines."""
     if _has_quotes(path):
         with opened(path) as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
             begun = 1
             try:
                 for _ in reader:

@@ -31,7 +31,7 @@ def begin(out: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool,
     with holding.held(out, wait=wait):
         there = (out / LOOP).is_file()
         if there and not resume and not overwrite:
-            raise OutputExistsError(f"{out} holds rounds; say resume to go on with them, or overwrite")
+            raise OutputExistsError(f"{out} holds rounds; resume=True goes on with them, overwrite=True starts anew")
         if there and resume:
             refuse_changed(out, identity)
         if there and overwrite:

@@ -15,9 +15,9 @@ from hfneg import store
 from hfneg.base import devices
 from hfneg.encoding import TOO_LARGE
 from hfneg.errors import ProcessError, SettingError
+from hfneg.live_digest import LiveDigest
 from hfneg.memory import Halving, loading
 from hfneg.models import (
-    LiveDigest,
     folder_digest,
     folder_of,
     hub_commit,
