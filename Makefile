@@ -59,7 +59,8 @@ wheel:
 	.wheel/bin/python -m build
 	.wheel/bin/python -m pip uninstall --quiet --yes build pyproject_hooks
 	.wheel/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
-	cd .wheel && bin/hfneg mine ../recipes/demo/earthquakes --recipe ../recipes/bm25.yaml --out mined
+	cd .wheel && bin/hfneg mine ../recipes/demo/earthquakes --recipe bm25 --out mined
+	cd .wheel && bin/hfneg recipes
 	cd .wheel && bin/hfneg report mined
 
 clean:

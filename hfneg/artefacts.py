@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hfneg import store
-from hfneg.base import store_layout, temporary
+from hfneg.base import holding, store_layout, temporary
 from hfneg.base.store_layout import SCORES
 from hfneg.errors import SettingError, StoreError, near_miss
 
@@ -97,7 +97,9 @@ def _kinds(root: Path) -> list[str]:
 
 
 def _artefacts(root: Path, kind: str) -> list[Path]:
-    return [] if kind in LASTING else store_layout.artefacts_in(root, kind)
+    """Without runs that a process is at work on."""
+    found = [] if kind in LASTING else store_layout.artefacts_in(root, kind)
+    return [path for path in found if holding.holder(path) is None] if kind == store_layout.MINED else found
 
 
 def _sized(kind: str, artefacts: list[Path]) -> StoredKind:

@@ -17,6 +17,7 @@ from hfneg import (
     cli_calibrate,
     cli_push,
     cli_reading,
+    cli_recipes,
     cli_report,
     cli_reproduce,
     cli_rounds,
@@ -28,6 +29,7 @@ from hfneg.cli_ending import endings, err, goes_on
 from hfneg.scrubbing import scrubbed_line
 
 app = typer.Typer(
+    cls=cli_recipes.Commands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -122,19 +124,20 @@ def mine(
     negative_label: cli_reading.NegativeLabel = None,
     classes: cli_reading.Classes = False,
     class_positives: cli_reading.ClassPositives = 1,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", rich_help_panel=HOW, help="YAML; without it BM25 and the top 7."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="SETTING",
-            rich_help_panel=HOW,
-            help="Change the recipe: k=200, sampler.n=5, filters=Margin(relative=0.05). May be repeated.",
-        ),
-    ] = None,
+    recipe: cli_recipes.Recipe = None,
+    model: cli_recipes.Model = None,
+    teacher: cli_recipes.Teacher = None,
+    n: cli_recipes.N = None,
+    k: cli_recipes.K = None,
+    set_: cli_recipes.Set = None,
+    retrievers: cli_recipes.Retrievers = None,
+    fusion: cli_recipes.Fusion = None,
+    guard: cli_recipes.Guard = None,
+    filters: cli_recipes.Filters = None,
+    promote: cli_recipes.Promote = None,
+    sampler: cli_recipes.Sampler = None,
+    deeper: cli_recipes.Deeper = None,
+    short: cli_recipes.Short = None,
     trust: Annotated[bool, _switch("trust", "Load components that the recipe imports.", HOW)] = False,
     show_positives: Annotated[
         int | None,
@@ -147,8 +150,14 @@ def mine(
         ),
     ] = None,
     to: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", rich_help_panel=WHERE, help="To write; load_dataset opens it.")
-    ] = Path("mined"),
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            rich_help_panel=WHERE,
+            help="To write; load_dataset opens it. Else the folder mined, and the same command finds it again.",
+        ),
+    ] = None,
     resume: Annotated[bool, _switch("resume", "Go on with a run that was cut off.", WHERE)] = False,
     overwrite: Annotated[bool, _switch("overwrite", "Replace an earlier run in --out.", WHERE)] = False,
     wait: Annotated[bool, _switch("wait", "For the end of another process that works in --out.", WHERE)] = False,
@@ -170,24 +179,28 @@ def mine(
 
     Examples:
 
-        hfneg mine path/to/scifact --recipe recipes/bm25.yaml --out mined
+        hfneg mine pairs.csv --model sentence-transformers/all-MiniLM-L6-v2
 
-        hfneg mine pairs.parquet --corpus docs.jsonl --set k=200 --set sampler.n=5
+        hfneg mine path/to/scifact --recipe bm25 --out mined
+
+        hfneg mine pairs.parquet --corpus docs.jsonl --k 200 --n 5 --set deeper=500
 
         hfneg mine pairs.csv --corpus docs.tsv --dry-run
     """
+    resume = resume or (to is None and not overwrite)
+    to = to or Path("mined")
     with endings("--resume, --overwrite, --out", lambda: goes_on(to, overwrite=overwrite)):
         _speak(quiet)
         from hfneg import run_folder, showing
         from hfneg.data.corpora import load_corpus
         from hfneg.executors.local import LocalExecutor
         from hfneg.mining import mine as run
-        from hfneg.recipe import Recipe
 
         began = time.perf_counter()
         executor = LocalExecutor("all" if device == ["all"] else device)
-        steps = Recipe.load(recipe, trust=trust) if recipe is not None else Recipe()
-        steps = steps.with_settings(set_ or [], trust=trust)
+        slots = {"retrievers": retrievers, "k": k, "fusion": fusion, "guard": guard, "filters": filters}
+        slots |= {"promote": promote, "sampler": sampler, "n": n, "deeper": deeper, "short": short}
+        steps = cli_recipes.steps(recipe, model, teacher, slots, set_ or [], trust)
         read = {"anchor": anchor, "positive": positive, "negative": negative, "min_grade": min_grade}
         read |= {"positive_label": positive_label, "negative_label": negative_label, "missing": missing}
         read |= {"classes": classes, "class_positives": class_positives, "show": show_positives}
@@ -263,5 +276,6 @@ cli_calibrate.register(app, _speak, endings)
 cli_rounds.register(app, _speak, endings)
 cli_report.register(app, _speak, endings)
 cli_reproduce.register(app, _speak, endings)
+cli_recipes.register(app, endings)
 cli_store.register(app, endings)
 cli_verbose.offer(app)

@@ -21,7 +21,20 @@ from hfneg.scrubbing import scrub
 err = Console(stderr=True)
 
 EXIT_INPUT, EXIT_OUTPUT, EXIT_WORK = 2, 3, 4
-FLAGS = ("remine", "resume", "overwrite", "wait", "trust", "missing", "positives_are", "given", "symmetric", "classes")
+FLAGS = (
+    "remine",
+    "resume",
+    "overwrite",
+    "wait",
+    "trust",
+    "missing",
+    "positives_are",
+    "given",
+    "symmetric",
+    "classes",
+    "anchor",
+    "positive",
+)
 SKIP = r"load_pairs\(\.\.\., skip_missing=True\) leaves such rows out, and so does dataset\.filter"
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 AGAIN = "run the same command again"

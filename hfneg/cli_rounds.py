@@ -20,7 +20,11 @@ console = Console()
 
 def rounds(
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="YAML: the slots of a recipe, and a section training.")
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="A YAML file with the slots of a recipe and a section training; or loop, which comes with hfneg.",
+        ),
     ],
     pairs: Annotated[
         str, typer.Argument(metavar="PAIRS", help="Anchors and their positives, as for hfneg mine.", show_default=False)
@@ -84,11 +88,11 @@ def rounds(
 
     Examples:
 
-        hfneg rounds recipes/rounds/loop.yaml path/to/scifact --out rounds
+        hfneg rounds loop path/to/scifact --out rounds
 
-        hfneg rounds loop.yaml pairs.parquet --corpus docs.jsonl --rounds 2
+        hfneg rounds loop pairs.parquet --corpus docs.jsonl --rounds 2
 
-        hfneg rounds loop.yaml path/to/scifact --out rounds --resume
+        hfneg rounds loop path/to/scifact --out rounds --resume
     """
     from hfneg.data.corpora import load_corpus
     from hfneg.looping import rounds as run

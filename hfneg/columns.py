@@ -5,7 +5,10 @@ A mined row carries flat, aligned lists: the i-th id, text, score and source bel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from hfneg.errors import ColumnError, near_miss
 
@@ -74,3 +77,31 @@ def refuse_taken(existing: Sequence[str], adds: Sequence[str], remine: bool) -> 
             f"the dataset already has {', '.join(map(repr, taken))}, which this step would add; "
             "pass remine=True to replace what an earlier mining left, or remove or rename the columns first"
         )
+
+
+_ROLES = re.compile(r"hfneg columns: (?=\{)")
+
+
+def described(roles: Mapping[str, str]) -> str:
+    """A description for a mined dataset's info, which says which of its columns hold anchor and positive.
+
+    `datasets` keeps it over `load_dataset`, `map`, `filter`, `select` and `save_to_disk`.
+    """
+    said = {role: roles[role] for role in ("anchor", "positive")}
+    return f"Hard negatives mined with hfneg. hfneg columns: {json.dumps(said, ensure_ascii=False)}"
+
+
+def roles_in(dataset: Any) -> dict[str, str]:
+    """Role -> column, as a dataset's info says; nothing where it does not, or where several mined ones disagree."""
+    text = getattr(getattr(dataset, "info", None), "description", None) or ""
+    found: list[dict[str, str]] = []
+    end = 0
+    while (match := _ROLES.search(text, end)) is not None:
+        try:
+            roles, end = json.JSONDecoder().raw_decode(text, match.end())
+        except ValueError:  # somebody has edited it
+            end = match.end()
+            continue
+        if roles not in found:
+            found.append(roles)
+    return {role: str(name) for role, name in found[0].items()} if len(found) == 1 else {}

@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 import yaml
 
-from hfneg import json_lines, part_files, store
+from hfneg import columns, json_lines, part_files, store
 from hfneg.base import checksums, holding, temporary
 from hfneg.base.checksums import Fault
 from hfneg.cards import Readme, read_samples, render, without_paths
@@ -39,7 +39,8 @@ def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder:
 
     `digest` (of the content) stands in each config, because `load_dataset` keys its cache of a local folder by
     the folder's last name and these configs alone: without it a folder mined anew, or another one of the
-    same name, would be served the old rows. `folder` is where the rows to show lie.
+    same name, would be served the old rows. The info of the rows says which columns hold anchor and positive.
+    `folder` is where the rows to show lie.
     """
     data = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     ledger = [{"split": "anchors", "path": "ledger/*.parquet"}]
@@ -49,6 +50,7 @@ def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder:
             {"config_name": "default", "description": content, "data_files": data, "default": True},
             {"config_name": "ledger", "description": content, "data_files": ledger},
         ],
+        "dataset_info": [{"config_name": "default", "description": columns.described(summary["columns"])}],
         "task_categories": ["text-retrieval", "sentence-similarity"],
         "tags": ["hard-negatives", "hfneg"],
     }
@@ -97,7 +99,7 @@ def per_anchor(lengths: Any) -> dict[str, int]:
 
 
 def open_rows(out: Path, several: bool) -> datasets.Dataset | datasets.DatasetDict:
-    """The mined rows, as `load_dataset` gives them."""
+    """The mined rows, as `load_dataset` gives them, with an attribute `folder`: where they lie."""
     refuse_patterns(out)
     if not any((out / "data").glob("*.parquet")):
         raise OutputError(f"{out} has lost its rows (data/*.parquet); overwrite it, or mine into another folder")
@@ -109,7 +111,9 @@ def open_rows(out: Path, several: bool) -> datasets.Dataset | datasets.DatasetDi
             f"with the head of {out / 'README.md'} as it is, load_dataset reads {found} instead of {written} (rows of "
             "each split): put it back as it was, or delete the file"
         )
-    return loaded if several else next(iter(loaded.values()))
+    opened = loaded if several else next(iter(loaded.values()))
+    opened.folder = out
+    return opened
 
 
 def _loaded(out: Path) -> datasets.DatasetDict:

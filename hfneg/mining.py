@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hfneg import ledger, mined_folder, progress, rows, statistics_of, store
-from hfneg.anchors import Anchors
 from hfneg.data.corpora import as_corpus
-from hfneg.errors import RecipeError, SettingError
+from hfneg.errors import SettingError
 from hfneg.executors.base import Executor
 from hfneg.executors.local import LocalExecutor
 from hfneg.filters import Hubs
 from hfneg.hubs import Cuts, write_cuts
+from hfneg.identity import folder_in_store, identity_of, refuse_streams
 from hfneg.models import require_models
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, clear, taken
 from hfneg.selections import Selections, are_gathered, mark_gathered
+from hfneg.shortcuts import recipe_of
 from hfneg.sources import origins
 from hfneg.splits import anchors_of, prepared, splits_of
 from hfneg.stages import Choose, Deeper, Encode, Examine, Found, Parts, Search, Span, Tally
@@ -44,7 +45,11 @@ def mine(
     corpus: Any = None,
     recipe: Recipe | str | Path | None = None,
     *,
-    out: str | Path,
+    model: Any = None,
+    teacher: Any = None,
+    n: int | None = None,
+    k: int | None = None,
+    out: str | Path | None = None,
     anchor: str | None = None,
     positive: str | None = None,
     hidden: str | None = None,
@@ -59,19 +64,25 @@ def mine(
     devices: str | Sequence[str] | None = None,
     executor: Executor | None = None,
 ) -> datasets.Dataset | datasets.DatasetDict:
-    """Mine hard negatives for `pairs` from `corpus` into the folder `out`.
+    """Mine hard negatives for `pairs` from `corpus`.
 
     ::
 
+        mined = hfneg.mine(pairs, model="sentence-transformers/all-MiniLM-L6-v2")
         mined = hfneg.mine(pairs, corpus, Recipe(k=50), anchor="query", positive="answer", out="mined/")
 
     Args:
-        pairs: `Dataset`, `DatasetDict`, `IterableDataset`, a path or Hub id, or what `load_pairs` made of any of them.
-        corpus: `Corpus`, `Dataset` (columns ``text`` and, where there, ``_id`` or ``id``, ``title``), list of
+        pairs: `Dataset`, `DatasetDict`, `IterableDataset`, a frame of pandas or polars, a list of dictionaries, a path
+            or Hub id, or what `load_pairs` made of any of them.
+        corpus: `Corpus`, or any of these (columns ``text`` and, where there, ``_id`` or ``id``, ``title``), list of
             texts, path of a BEIR folder; None: what comes with `pairs`, else the positives themselves.
-        recipe: `Recipe` or the path of its YAML; None: BM25 and the top 7.
-        out: the folder to write; see the README for what lies in it.
-        anchor, positive: columns of `pairs`; may be left out for a path and for what `load_pairs` made.
+        recipe: `Recipe`, the path of its YAML, or the name of one that comes with hfneg (``"hybrid"``); None: BM25,
+            with a `model` both, with a `teacher` what it puts near positives left out, and no anchor short.
+        model, teacher: a name, folder or object, for the recipe's `Dense` and its teacher.
+        n, k: negatives per anchor (the sampler's), candidates per source.
+        out: the folder to write; see the README for what lies in it. None: one in the store, named by a digest of data
+            and recipe; the same call finds it again, or goes on with it.
+        anchor, positive: columns of `pairs`; where they are left out, by their usual names.
         hidden: a column of further relevant documents (ids or texts) that mining must not know of; how many
             of them became negatives is counted, which measures the false negatives.
         positives_are, missing, given, symmetric: as for `Anchors`.
@@ -83,30 +94,38 @@ def mine(
         executor: where units run; `LocalExecutor(devices)` unless given.
 
     Returns:
-        The rows of `pairs`, one to one, with the columns of the README; opened from `out`. A `DatasetDict`
-        where `pairs` is one.
+        The rows of `pairs`, one to one, with the columns of the README; opened from `out`, which is their attribute
+        `folder`. A `DatasetDict` where `pairs` is one.
 
     Raises:
         InputError and its kinds before anything is written; OutputExistsError, ResumeError, InUseError for `out`.
     """
-    with taken(out, resume=resume, overwrite=overwrite, wait=wait):
-        recipe = _recipe(recipe)
-        require_models(*recipe.retrievers, *recipe.filters, recipe.teacher)
+    with contextlib.ExitStack() as stack:
+        if out is not None:
+            stack.enter_context(taken(out, resume=resume, overwrite=overwrite, wait=wait))
+        steps = recipe_of(recipe, model=model, teacher=teacher, n=n, k=k)
+        require_models(*steps.retrievers, *steps.filters, steps.teacher)
         executor = _executor(executor, devices)
         found = prepared(pairs, anchor, positive, hidden, remine, missing)
+        if out is None:
+            refuse_streams(found.rows)
         corpus = found.corpus if corpus is None else corpus
         came_from = origins(found.rows, corpus)
         hidden = hidden or found.hidden
         anchors = anchors_of(found, as_corpus(corpus), positives_are, missing, given, symmetric)
         splits = splits_of(found.rows, anchors)
-        transform = recipe.transform(anchors, remine=remine)
-        run = RunFolder(out, _identity(transform, recipe, anchors, splits, hidden))
+        transform = steps.transform(anchors, remine=remine)
+        identity = identity_of(transform, steps, anchors, splits, hidden)
+        if out is None:
+            out = folder_in_store(identity, found.anchor, found.positive)
+            stack.enter_context(taken(out, resume=resume or not overwrite, overwrite=overwrite, wait=True))
+        run = RunFolder(out, identity)
         if overwrite:
             clear(out)
         run.begin()
         if not run.complete:
             try:
-                _Run(run, transform, recipe, splits, hidden, executor, came_from).work()
+                _Run(run, transform, steps, splits, hidden, executor, came_from).work()
             finally:
                 run.leave_if_idle()
         statistics_of.leave(run.out)
@@ -277,41 +296,7 @@ class _Run:
         return self.anchors.rows_of_split(name if len(self.splits) > 1 else None)
 
 
-def _recipe(given: Recipe | str | Path | None) -> Recipe:
-    if given is None or isinstance(given, Recipe):
-        return given or Recipe()
-    if not isinstance(given, str | Path):
-        raise RecipeError(
-            f"recipe is a {type(given).__name__}; expected a Recipe, the path of its YAML file, or None "
-            "(Recipe(k=50, sampler=TakeTop(5)) makes one)"
-        )
-    return Recipe.load(given)
-
-
 def _executor(given: Executor | None, devices: str | Sequence[str] | None) -> Executor:
     if given is not None and not (hasattr(given, "run") and hasattr(given, "workers")):
         raise SettingError(f"executor={given!r}: expected None or an executor such as LocalExecutor(['cuda:0'])")
     return LocalExecutor(devices) if given is None else given
-
-
-def _identity(
-    transform: Mine, recipe: Recipe, anchors: Anchors, splits: dict[str, Any], hidden: str | None
-) -> dict[str, Any]:
-    """Everything the result depends on, so that a run is only ever resumed with the same of it."""
-    from datasets.fingerprint import Hasher
-
-    try:
-        fingerprint = Hasher.hash(transform)
-    except (TypeError, AttributeError, pickle.PicklingError) as error:  # a lock, a socket, an open file
-        raise SettingError(
-            f"the recipe cannot be pickled ({error}), so that a resumed run could not be told from another: give your "
-            "own retriever or filter a __getstate__ that leaves out what cannot be pickled"
-        ) from error
-    return {
-        "format": 1,
-        "recipe": recipe.to_yaml(),
-        "anchors": anchors.digest,
-        "transform": fingerprint,
-        "rows": {name: rows.content_digest(split) for name, split in splits.items()},
-        "hidden": hidden,
-    }

@@ -22,6 +22,7 @@ from hfneg.data import beir, corpora, files
 from hfneg.data.loading import Pairs, load_pairs
 from hfneg.recipe import Recipe
 from hfneg.retrieve import Retrieve
+from hfneg.shortcuts import recipe_of
 from hfneg.splits import anchors_of, prepared
 
 SHOWN = 3
@@ -78,6 +79,10 @@ def preview(
     corpus: Any = None,
     recipe: Recipe | str | Path | None = None,
     *,
+    model: Any = None,
+    teacher: Any = None,
+    n: int | None = None,
+    k: int | None = None,
     split: str | None = None,
     corpus_split: str | None = None,
     corpus_text: str | None = None,
@@ -96,14 +101,14 @@ def preview(
         print(hfneg.preview("pairs.csv", "docs.tsv").matched)
 
     Args:
-        pairs, corpus, recipe: as for `mine`.
+        pairs, corpus, recipe, model, teacher, n, k: as for `mine`.
         split, reading: as for `load_pairs`: anchor, positive, label, classes, ...
         corpus_split, corpus_text, corpus_id, corpus_columns: of a corpus that is a path or a Hub id.
         positives_are, missing, given, symmetric: as for `Anchors`.
 
     What `mine` refuses, this refuses. Nothing is written: what has to be built lies in a temporary folder.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe() if recipe is None else Recipe.load(recipe)
+    recipe = recipe_of(recipe, model=model, teacher=teacher, n=n, k=k)
     with _leaving_nothing(pairs, corpus):
         found = _pairs(pairs, split, missing, reading)
         documents, of_corpus = _corpus(corpus, (corpus_split, corpus_text, corpus_id, corpus_columns), found)

@@ -90,9 +90,8 @@ class Recipe(BaseModel):
     def __init__(self, **slots: Any) -> None:
         for name in slots:
             if name not in SLOTS:
-                raise RecipeError(
-                    f"a recipe has no slot {name!r}; the slots are {', '.join(SLOTS)}.{near_miss(name, SLOTS)}"
-                )
+                hint = " What trains is for hfneg rounds." if name == "training" else near_miss(name, SLOTS)
+                raise RecipeError(f"a recipe has no slot {name!r}; the slots are {', '.join(SLOTS)}.{hint}")
         try:
             super().__init__(**slots)
         except ValidationError as error:
@@ -120,7 +119,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def load(cls, path: str | Path, *, trust: bool = False) -> Recipe:
-        """From a YAML file."""
+        """From a YAML file, or by the name of a recipe that comes with hfneg: ``Recipe.load("hybrid")``."""
         text, file = recipe_text(path), Path(path)
         fault = fault_in(file.parent, file.name)
         if fault is not None and fault.path == file:

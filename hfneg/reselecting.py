@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,7 +81,7 @@ def reselect(
     Args:
         mined: a folder that `mine` or `reselect` wrote. It is read only.
         out: the folder to write.
-        filters, sampler, guard, short: of the new policy; what is left out stays as it was.
+        filters, sampler, guard, short: of the new policy; what is left out stays as it was (`Fill` becomes `Keep`).
         settings: changes on top of that, as on the command line: ``["sampler.n=5", "filters.margin.relative=0.1"]``.
         corpus: what `mine` was given; needed only where the store no longer has it.
         trust: load components that the folder's recipe imports.
@@ -96,7 +97,7 @@ def reselect(
         _refuse_itself(source, out)
         given = {"filters": filters, "sampler": sampler, "guard": guard, "short": short}
         policy = policy_recipe(source, given, settings, trust=trust)
-        _refuse_fill(policy)
+        policy = _without_fill(policy, said=short is not None or any(text.startswith("short") for text in settings))
         anchors = reopen_anchors(source, corpus)
         transform = replayed_transform(source, policy, anchors)
         same = policy.guard == guard_of(source)
@@ -187,12 +188,17 @@ def _refuse_itself(source: MinedLedger, out: str | Path) -> None:
         raise SettingError(f"out={str(out)!r} is the mined folder itself, which is read; give another folder")
 
 
-def _refuse_fill(policy: Recipe) -> None:
-    if isinstance(policy.short, Fill):
+def _without_fill(policy: Recipe, *, said: bool) -> Recipe:
+    """`Fill` draws what the ledger does not have: the first run's becomes `Keep`, one that was `said` is refused."""
+    if not isinstance(policy.short, Fill):
+        return policy
+    if said:
         raise SettingError(
             f"{policy.short!r} draws documents that the ledger does not have, so that they would have to be scored: "
             "pass short=Keep() or Relax(), or mine again"
         )
+    logging.getLogger(__name__).warning("%r of the first run is not replayed: short anchors stay short", policy.short)
+    return policy.with_settings(["short=Keep()"])
 
 
 def _identity(source: MinedLedger, recipe: str) -> dict[str, Any]:
@@ -235,7 +241,10 @@ class _Run:
     ) -> None:
         self.folder, self.source, self.replay, self.transform = folder, source, replay, transform
         self.policy, self.recipe, self.anchors = policy, recipe, transform.anchors
-        self.splits = {name: _own_columns(split) for name, split in splits.items()}
+        theirs = {
+            name: [one for one in split.column_names if one not in columns.OURS] for name, split in splits.items()
+        }
+        self.splits = {name: split.select_columns(theirs[name]) for name, split in splits.items()}
 
     def work(self) -> None:
         selections = self._choose()
@@ -309,8 +318,3 @@ class _Run:
         summary["datasets"] = before.get("datasets", [])
         reselected = {"recipe": before["recipe"], "run": self.folder.identity["reselected"]}
         return {**summary, "recipe": self.recipe, "reselected": reselected}
-
-
-def _own_columns(split: Any) -> Any:
-    """The user's rows, without what the first run added."""
-    return split.remove_columns([name for name in split.column_names if name in columns.OURS])

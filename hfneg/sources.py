@@ -20,7 +20,8 @@ def origins(pairs: Any, corpus: Any) -> list[dict[str, str]]:
     """
     found = []
     for role, data in {"pairs": pairs, "corpus": corpus}.items():
-        source = dict(getattr(data, "source", None) or source_of(data) or {})
+        told = getattr(data, "source", None)  # of pairs that were made of other rows; a column has something else there
+        source = dict(told if isinstance(told, Mapping) else source_of(data) or {})
         others = source.pop("also", [])
         found += [{"role": role, **one} for one in (source, *others) if one]
     return found

@@ -14,6 +14,7 @@ from typing import Any
 from hfneg import columns
 from hfneg.anchors import Anchors
 from hfneg.corpus import Corpus
+from hfneg.data.frames import as_dataset
 from hfneg.data.loading import Pairs, load_pairs
 from hfneg.errors import ColumnError, EmptyInputError, InputError
 
@@ -35,10 +36,12 @@ def prepared(
     elif isinstance(pairs, str | Path):
         found = load_pairs(pairs, anchor=anchor, positive=positive, missing=missing)
     else:
-        splits = _named(pairs)
-        anchor, positive = check_columns(splits, anchor, positive, hidden, remine)
+        pairs = as_dataset(pairs, "pairs")
+        check_columns(_named(pairs), anchor, positive, hidden, remine)
         found = load_pairs(pairs, anchor=anchor, positive=positive)
     check_columns(_named(found.rows), found.anchor, found.positive, hidden, remine)
+    if not isinstance(pairs, Pairs) and None in (anchor, positive):
+        log.info("anchors are read from the column %r, positives from %r", found.anchor, found.positive)
     return found
 
 
@@ -80,8 +83,8 @@ def _named(pairs: Any) -> dict[str, Any]:
         if not hasattr(split, "with_format"):
             raise InputError(
                 f"pairs ({name}) is {reprlib.repr(split)}, a {type(split).__name__}; expected a Dataset, an "
-                "IterableDataset, a DatasetDict or the path of a BEIR folder (load_dataset opens files, "
-                "Dataset.from_list makes a Dataset of a list of rows)"
+                "IterableDataset, a DatasetDict, a data frame, a list of rows (dictionaries), or the path or Hub id of "
+                "any of them (Dataset.from_dict makes a Dataset of columns)"
             )
         if hasattr(split, "num_rows") and split.num_rows == 0:
             raise EmptyInputError(f"the split {name!r} of the pairs has no rows; leave it out")
@@ -113,14 +116,10 @@ def _check_names(names: list[Any]) -> None:
 
 def check_columns(
     splits: Mapping[str, Any], anchor: str | None, positive: str | None, hidden: str | None, remine: bool
-) -> tuple[str, str]:
-    """The anchor and the positive column, where the columns' names and types are fit for a run."""
+) -> None:
+    """Refuse columns whose names or types are not fit for a run; a role that nobody has named is not looked at."""
     for name, split in splits.items():
         names = _column_names(name, split)
-        if anchor is None or positive is None:
-            raise ColumnError(
-                f"say which columns hold the anchor and the positive (anchor=..., positive=...); there are {names}"
-            )
         for column, role in ((anchor, "anchor"), (positive, "positive"), (hidden, "hidden positives")):
             if column is not None:
                 columns.require(column, names, role)
@@ -128,9 +127,6 @@ def check_columns(
         if hidden is not None:
             _check_hidden(split, hidden)
     _refuse_unlike(splits)
-    assert anchor is not None
-    assert positive is not None
-    return anchor, positive
 
 
 def _column_names(name: str, split: Any) -> list[str]:

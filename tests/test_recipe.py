@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from properties import examples
 
 import hfneg
+from hfneg import recipes
 from hfneg.data_file import DataFile
 from hfneg.errors import RecipeError, SettingError
 from hfneg.filters import Agreement, Band, BelowPositives, Filter, FirstOfDuplicates, Hubs, Margin, RankWindow
@@ -33,7 +34,7 @@ from hfneg.step import Step
 from hfneg.step_text import STEPS, parse_step
 from hfneg.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+RECIPES = sorted(recipes.FOLDER.glob("*.yaml"))
 few = examples(60)
 
 whole = st.integers(1, 10**9)
@@ -230,7 +231,7 @@ def test_numbers_of_numpy_are_written_as_numbers() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_that_is_shipped_loads(path: Path, monkeypatch: Any) -> None:
-    """recipes/*.yaml are read, and written again mean the same. (Their models are not loaded: no network.)"""
+    """hfneg/recipes/*.yaml are read, and written again mean the same. (Their models are not loaded: no network.)"""
     monkeypatch.setattr("hfneg.retrievers.dense.Dense.__post_init__", lambda self: None)
     recipe = Recipe.load(path)
     assert Recipe.from_yaml(recipe.to_yaml()) == recipe

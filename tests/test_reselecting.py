@@ -246,8 +246,8 @@ def test_splits_and_the_hidden_column_go_along(tmp_path: Path) -> None:
     assert counted[1] == counted[2] != counted[0]
 
 
-def test_candidates_of_a_deeper_search_count(tmp_path: Path) -> None:
-    """For the anchors that were searched deeper; random documents that had filled up do not."""
+def test_candidates_of_a_deeper_search_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """For the anchors that were searched deeper; random documents that had filled up do not, and are refused."""
     steps = recipe(k=3, deeper=20, filters=[hfneg.RankWindow(skip=1)], short=hfneg.Fill())
     mine(tmp_path / "mined", steps)
     verdict_of = MinedLedger(tmp_path / "mined").verdict_names
@@ -255,8 +255,12 @@ def test_candidates_of_a_deeper_search_count(tmp_path: Path) -> None:
     chosen = hfneg.reselect(tmp_path / "mined", short=hfneg.Keep(), out=tmp_path / "chosen")
     anew = mine(tmp_path / "anew", steps.with_settings(["short=Keep()"]))
     assert values(chosen) == values(anew)
-    with pytest.raises(SettingError, match=r"Fill.*pass short=Keep"):
-        hfneg.reselect(tmp_path / "mined", out=tmp_path / "filled")
+    with caplog.at_level("WARNING", "hfneg"):
+        assert values(hfneg.reselect(tmp_path / "mined", out=tmp_path / "kept")) == values(anew)
+    assert "anchors stay short" in caplog.text
+    for asked in ({"short": hfneg.Fill()}, {"settings": ["short=Fill(seed=2)"]}):
+        with pytest.raises(SettingError, match=r"Fill.*pass short=Keep"):
+            hfneg.reselect(tmp_path / "mined", out=tmp_path / "filled", **asked)
 
 
 # A ledger of which not everything is scored.

@@ -46,7 +46,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def mined(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "mined"
-    hfneg.mine(str_rows(files[0]), documents(), hfneg.Recipe(k=8), anchor="query", positive="answer", out=out)
+    hfneg.mine(str_rows(files[0]), documents(), k=8, anchor="query", positive="answer", out=out)
     return out
 
 

@@ -435,7 +435,7 @@ def test_clear_leaves_nothing_of_what_mining_wrote(root: Path, tmp_path: Path) -
         filters=filters,
         teacher=library.CrossEncoderTeacher(str(teacher)),
     )
-    library.mine(rows, corpus, recipe, anchor="query", positive="answer", out=tmp_path / "mined")
+    library.mine(rows, corpus, recipe, anchor="query", positive="answer")
     kinds = {kind.kind for kind in artefacts.stored_kinds()}
     # "converted" needs OpenVINO, and "positives" is a kind of earlier versions.
     assert kinds | {"converted", "positives"} == {*store_layout.KINDS, store_layout.SCRATCH}

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from hfneg import mined_folder
+from hfneg.columns import roles_in
 from hfneg.data import files
 from hfneg.errors import ColumnError, EmptyInputError, InputError, near_miss
 from hfneg.readable import check_name
@@ -87,7 +88,9 @@ def open_source(dataset: Any, split: str | None = None, columns: Sequence[str] |
         check_name(dataset)
         return _open_path(str(dataset), split, columns)
     kind = type(dataset).__name__
-    return _checked(Source(f"this {kind}", _one_split(dataset, f"this {kind}", split)))
+    rows = _one_split(dataset, f"this {kind}", split)
+    roles = {role: name for role, name in roles_in(rows).items() if name in (rows.column_names or ())}
+    return _checked(Source(f"this {kind}", rows, roles.get("anchor"), roles.get("positive")))
 
 
 def _open_path(path: str, split: str | None, columns: Sequence[str] | None) -> Source:

@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from hfneg.base import temporary
@@ -29,6 +30,7 @@ KINDS: Mapping[str, str] = {
     "converted": "model.xml",
     "corpus": "corpus.json",
     "faiss": "index.faiss",
+    "mined": "recipe.yaml",
     "near_anchors": "numbers.npy",
     "positives": "",
     "scores": "*.scores",
@@ -36,6 +38,7 @@ KINDS: Mapping[str, str] = {
 }
 """Each kind, with a file that its artefacts have ("positives" has only locks)."""
 
+MINED = "mined"
 SCORES = "scores"
 SCRATCH = "scratch"
 DAMAGED = r"(\.damaged(-[0-9]+)?)?"  # what was set aside
@@ -45,6 +48,11 @@ TEACHER = re.compile(r"[\w-]{1,128}")  # what may name a teacher's scores
 LOCK = re.compile(r"\.[\w.-]+\.lock")
 SEGMENT = re.compile(r"(\d{12}-\d{12}-[0-9a-f]{8}\.scores|teacher\.json)" + DAMAGED)
 FILE = re.compile(r".+\.(npy|json|bytes|offsets|bin|xml|faiss|scores|scratch|partial)" + DAMAGED, re.DOTALL)
+MINED_FILES = re.compile(
+    r"(data|ledger)(/[\w.]+-[0-9]{5,}-of-[0-9]{5,}\.parquet)?|README\.md|[\w-]+\.(json|yaml)|\.hfneg(/.*)?|\.hfneg\.lock",
+    re.DOTALL,
+)
+"""In the folder of a run that was mined into the store, finished or not."""
 EARLIER: Mapping[bool, re.Pattern[str]] = {
     False: re.compile(r"\.[\w-]{1,128}\.([0-9]+|[0-9a-f]{32}|merge)\.partial|\.[\w-]{1,128}\.[0-9a-f]{32}\.pruned"),
     True: DIGEST,
@@ -140,7 +148,8 @@ def artefacts_in(root: Path, kind: str, *, follow: bool = False) -> list[Path]:
     None where the kind's folder is a link, unless `follow`.
     """
     named, files = (TEACHER, SEGMENT) if kind == SCORES else (ARTEFACT, FILE)
-    return [path for path in _entries(root, kind, follow) if named.fullmatch(path.name) and _is_ours(path, files)]
+    ours = _is_run if kind == MINED else partial(_is_ours, files=files)
+    return [path for path in _entries(root, kind, follow) if named.fullmatch(path.name) and ours(path)]
 
 
 def passing_in(root: Path, kind: str) -> list[Path]:
@@ -197,6 +206,22 @@ def _entries(root: Path, kind: str, follow: bool = False) -> list[Path]:
 
 def _is_link(root: Path, kind: str) -> bool:
     return (root / kind).is_symlink()
+
+
+def _is_run(folder: Path) -> bool:
+    """A folder that `mine` has written or is writing, with nothing else in it, no link and no folder but its own."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    try:
+        for place, folders, files in os.walk(folder):
+            names = [os.path.relpath(os.path.join(place, name), folder) for name in (*folders, *files)]
+            if any((folder / name).is_symlink() for name in names):
+                return False
+            if not all(MINED_FILES.fullmatch(name) or temporary.is_temporary(os.path.basename(name)) for name in names):
+                return False
+    except (FileNotFoundError, PermissionError):
+        return False
+    return True
 
 
 def _is_ours(folder: Path, files: re.Pattern[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from hfneg import store
 from hfneg.corpus import Corpus
 from hfneg.data import files, names
+from hfneg.data.frames import as_dataset
 from hfneg.errors import ColumnError, InputError
 from hfneg.readable import check_name
 
@@ -32,7 +33,7 @@ def load_corpus(
 
 
 def as_corpus(given: Any, text: str | None = None, id: str | None = None) -> Corpus | None:
-    """A `Corpus` from what a user may pass: itself, a dataset, a list of texts, a path, or None.
+    """A `Corpus` from what a user may pass: itself, a dataset, a frame, a list of texts or of rows, a path, or None.
 
     Args:
         given: see above; a dataset may be a `Dataset`, an `IterableDataset` or a `DatasetDict` of one split.
@@ -44,15 +45,21 @@ def as_corpus(given: Any, text: str | None = None, id: str | None = None) -> Cor
         if (Path(given) / "corpus.jsonl").is_file():
             return Corpus.from_beir(given)
         given = files.load_any(str(given))
+    given = as_dataset(given, "the corpus")
     if isinstance(given, dict):
         if len(given) != 1:
             raise InputError(f"the corpus has several splits ({', '.join(given)}); pass one of them (--corpus-split)")
         given = next(iter(given.values()))
     if hasattr(given, "column_names"):
         return _corpus_of_columns(given, text, id)
-    if isinstance(given, list) and all(isinstance(value, str) for value in given):
-        return Corpus.from_texts(given)
-    raise InputError(f"{type(given).__name__} is no corpus; pass a Corpus, a Dataset, a list of texts or a path")
+    if isinstance(given, Iterable) and not isinstance(given, Mapping):  # a list, a column of a dataset or of a frame
+        texts = list(given)
+        if all(isinstance(value, str) for value in texts):
+            return Corpus.from_texts(texts)
+    raise InputError(
+        f"{type(given).__name__} is no corpus; pass a Corpus, a Dataset, a data frame, a list of texts or of rows "
+        "(dictionaries), or a path"
+    )
 
 
 def _corpus_of_columns(given: Any, text: str | None, id: str | None) -> Corpus:

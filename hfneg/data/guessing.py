@@ -53,7 +53,7 @@ def guess(there: Sequence[str], anchor: str | None = None, positive: str | None 
     if found[0] is None or found[1] is None:
         raise ColumnError(
             f"cannot tell which columns hold the anchor and the positive; the columns are {', '.join(there)}: say "
-            "--anchor COLUMN and --positive COLUMN"
+            "anchor='COLUMN' and positive='COLUMN'"
         )
     return found[0], found[1]
 

@@ -116,3 +116,12 @@ def _are_grades(classes: Sequence[str]) -> bool:
 def _shown(words: Sequence[str]) -> str:
     distinct = list(dict.fromkeys(words))
     return ", ".join(distinct[:6]) + (f" and {len(distinct) - 6:,} others" if len(distinct) > 6 else "")
+
+
+def in_words(label: str, wanted: Wanted) -> str:
+    """Which labels make a positive."""
+    if wanted.positive:
+        against = f", {', '.join(wanted.negative)} a given negative" if wanted.negative else ""
+        return f"{label} ({', '.join(wanted.positive)} is a positive{against})"
+    least = 1 if wanted.min_grade is None else wanted.min_grade
+    return f"{label} (from {least:g} on a positive, below a given negative)"

@@ -31,6 +31,7 @@ from hfneg.corpus import Corpus
 from hfneg.data import beir, by_ids, files, gaps, guessing, judged_rows, labels, layouts, mixed, names, passages
 from hfneg.data.beir import Missing
 from hfneg.data.corpora import as_corpus
+from hfneg.data.frames import as_dataset
 from hfneg.data.layouts import Given, Layout
 from hfneg.errors import ColumnError, InputError, SettingError
 from hfneg.readable import check_name, refuse_half_beir
@@ -95,7 +96,8 @@ def load_pairs(
 
     Args:
         pairs: a BEIR folder, a file, a saved dataset, any folder `load_dataset` opens, or a Hub id; a config behind
-            a colon, ``sentence-transformers/msmarco:triplets``. Or a `Dataset` or `DatasetDict`.
+            a colon, ``sentence-transformers/msmarco:triplets``. Or a `Dataset` or `DatasetDict`, a frame of pandas or
+            polars, a list of dictionaries.
         split: which one; where there are several and none is named, all of them.
         anchor, positive, negative, label: columns, where they are not called as usual. ``label=False``: all rows are
             positives, whatever a column of that name holds.
@@ -200,17 +202,9 @@ def _labelled(rows: Any, layout: Layout, wanted: labels.Wanted, name: str) -> Pa
     said |= {"positive_label": list(wanted.positive), "negative_label": list(wanted.negative)}
     result = _marked(found if isinstance(rows, dict) else found[""], rows, layout.name, said)
     negative = (judged_rows.NEGATIVE,) if judged_rows.NEGATIVE in _first(result).column_names else ()
-    made_of = {"documents": str(layout.documents), "label": _in_words(str(layout.label), wanted)}
+    made_of = {"documents": str(layout.documents), "label": labels.in_words(str(layout.label), wanted)}
     made = Pairs(result, None, layout.anchor, judged_rows.POSITIVE, "auto", layout.name, negatives=negative)
     return replace(made, made_of=made_of)
-
-
-def _in_words(label: str, wanted: labels.Wanted) -> str:
-    if wanted.positive:
-        against = f", {', '.join(wanted.negative)} a given negative" if wanted.negative else ""
-        return f"{label} ({', '.join(wanted.positive)} is a positive{against})"
-    least = 1 if wanted.min_grade is None else wanted.min_grade
-    return f"{label} (from {least:g} on a positive, below a given negative)"
 
 
 def _by_class(rows: Any, given: Given, n: int, name: str, skip_missing: bool) -> Pairs:
@@ -252,10 +246,11 @@ def _first(rows: Any) -> Any:
 
 
 def _given(pairs: Any, split: str | None) -> Any:
+    pairs = as_dataset(pairs, "pairs")
     if not hasattr(pairs, "column_names"):
         raise InputError(
-            f"load_pairs reads a path, a Hub id, a Dataset or a DatasetDict, not a {type(pairs).__name__} "
-            "(Dataset.from_list makes a Dataset of a list of rows)"
+            f"load_pairs reads a path, a Hub id, a Dataset, a DatasetDict, a data frame or a list of rows "
+            f"(dictionaries), not a {type(pairs).__name__}"
         )
     chosen = pairs if split is None else files.split_of(pairs, f"this {type(pairs).__name__}", split)
     return mixed.settled(chosen)

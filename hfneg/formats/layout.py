@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from hfneg.columns import (
     POSITIVE_SCORES,
     POSITIVE_TEACHER_SCORES,
     require,
+    roles_in,
 )
 from hfneg.data import names
 from hfneg.errors import ColumnError, EmptyInputError, SettingError, near_miss
@@ -72,17 +74,26 @@ class Layout:
         return list(dict.fromkeys(name for name in names if name is not None))
 
 
-def column_kinds(ds: Dataset | IterableDataset) -> dict[str, Kind]:
+class Kinds(dict[str, Kind]):
+    """Column name -> its kind, in order. `roles`: which columns the dataset's info says are anchor and positive."""
+
+    roles: Mapping[str, str] = MappingProxyType({})
+
+
+def column_kinds(ds: Dataset | IterableDataset) -> Kinds:
     """Column name -> one scalar ("one"), a list of scalars ("many") or anything else, in order.
 
     A stream that does not know its features is asked for its first row.
     """
     if ds.features is not None:
-        return {field.name: _kind_of_type(field.type) for field in ds.features.arrow_schema}
-    first = next(iter(ds.take(1)), None)
-    if first is None:
-        raise EmptyInputError("the stream has no rows, so there is nothing to put into a training format")
-    return {name: _kind_of_value(value) for name, value in first.items()}
+        kinds = Kinds({field.name: _kind_of_type(field.type) for field in ds.features.arrow_schema})
+    else:
+        first = next(iter(ds.take(1)), None)
+        if first is None:
+            raise EmptyInputError("the stream has no rows, so there is nothing to put into a training format")
+        kinds = Kinds({name: _kind_of_value(value) for name, value in first.items()})
+    kinds.roles = roles_in(ds)
+    return kinds
 
 
 def _kind_of_type(kind: pa.DataType) -> Kind:
@@ -100,7 +111,8 @@ def _kind_of_value(value: Any) -> Kind:
 
 
 def text_columns(kinds: Mapping[str, Kind], anchor: str | None, positive: str | None) -> tuple[str, str]:
-    """The anchor's and the positive's column: as given, or the only two that are neither ours nor ids."""
+    """The anchor's and the positive's column: as given, as the info of what `mine` has written says, or the only two
+    that are neither ours nor ids."""
     for name, role in ((anchor, "anchor"), (positive, "positive")):
         if name is not None:
             require(name, kinds, role)
@@ -113,15 +125,27 @@ def text_columns(kinds: Mapping[str, Kind], anchor: str | None, positive: str | 
 def _given_or_only(kinds: Mapping[str, Kind], anchor: str | None, positive: str | None) -> tuple[str, str]:
     if anchor is not None and anchor == positive:
         raise ColumnError(f"anchor= and positive= both name the column {anchor!r}; they must differ")
+    said = {role: name for role, name in getattr(kinds, "roles", {}).items() if name in kinds}
+    anchor = anchor or next((name for role, name in said.items() if role == "anchor" and name != positive), None)
+    positive = positive or next((name for role, name in said.items() if role == "positive" and name != anchor), None)
     theirs = [name for name in kinds if name not in OURS and not names.is_id(name) and not names.is_negative(name)]
     left = [name for name in theirs if name not in (anchor, positive)]
     if len(left) != (anchor, positive).count(None) and None in (anchor, positive):
         raise ColumnError(
             "which columns hold the anchor and the positive? Besides hfneg's own and ids there are "
-            f"{len(theirs)} ({_listed(theirs)}), not two; pass anchor=... and positive=..."
+            f"{len(theirs)} ({_listed(theirs)}), not two, and nothing says which these are (what hfneg.mine has "
+            f"written does); pass {_to_type(theirs, anchor, positive)}"
         )
     rest = iter(left)
     return (next(rest) if anchor is None else anchor), (next(rest) if positive is None else positive)
+
+
+def _to_type(there: list[str], anchor: str | None, positive: str | None) -> str:
+    """The two arguments, with the columns that they may be meant for by their usual names."""
+    anchor = anchor or names.one_of(there, names.ANCHORS)
+    positive = positive or names.one_of([name for name in there if name != anchor], names.POSITIVES)
+    said = {"anchor": anchor, "positive": positive}
+    return " and ".join(f"{role}={name!r}" if name else f"{role}=..." for role, name in said.items())
 
 
 def _check_text_column(name: str, role: str, kind: Kind) -> None:

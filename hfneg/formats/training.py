@@ -39,7 +39,8 @@ def tuples(
     Rows with fewer than `n` negatives are dropped, and a warning says how many. `n` defaults to the
     longest list in the dataset (over all splits); a stream needs it said. Where the positive column holds
     lists, ``positives="all"`` makes a row of each and ``"first"`` takes only the first. `anchor` and
-    `positive` default to the only two columns that are neither hfneg's nor ids.
+    `positive` are known of what `hfneg.mine` has written, also after ``load_dataset``; else they default to
+    the only two columns that are neither hfneg's nor ids.
 
     Example::
 

@@ -29,7 +29,7 @@ from hfneg.step import is_whole
 from hfneg.step_text import replaced
 from hfneg.vectors import Vectors
 
-OWN = ("pairs", "corpus", "recipe", "out", "resume", "overwrite", "wait")
+OWN = ("pairs", "corpus", "recipe", "model", "teacher", "n", "k", "out", "resume", "overwrite", "wait")
 """Arguments of `mine` that are each round's own."""
 
 log = logging.getLogger(__name__)

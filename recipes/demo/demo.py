@@ -53,7 +53,7 @@ def main(picture: Path | None) -> None:
             if picture is not None and row["query_id"] == DRAWN:
                 draw(table_of(row, entry, corpus), picture)
     planted(mined, ledger, corpus)
-    train = hfneg.formats.tuples(mined, anchor="query", positive="positive")
+    train = hfneg.formats.tuples(mined)
     console.print(
         f"\nReady to train on: formats.tuples(mined) has {len(train)} rows of {', '.join(train.column_names)}."
     )

@@ -268,7 +268,7 @@ def say(quality: dict[str, Any], chosen: argparse.Namespace) -> None:
         print(f"{name[:24]:24}{cells[0]:>26}{cells[1]:>26}")
     corpus = f" --corpus {chosen.corpus}" if chosen.corpus else ""
     print(
-        f"\nNext:\n\n    hfneg mine {chosen.pairs}{corpus} --recipe recipes/teacher.yaml \\\n"
+        f"\nNext:\n\n    hfneg mine {chosen.pairs}{corpus} --recipe teacher \\\n"
         f"        --set \"teacher=CrossEncoderTeacher(model='{chosen.out}')\" --out mined/"
     )
 
