@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg import near_plain
 from hfneg.batches import Lists, offsets
 from hfneg.hashing import normal_form
 
@@ -52,10 +53,18 @@ def similar_pairs(sets: Lists, left: Lists, right: Lists, share: float) -> tuple
     """
     from hfneg import near_kernels
 
-    i, j = near_kernels.similar_pairs(
-        sets.flat, sets.indptr, left.indptr, left.flat, right.indptr, right.flat, float(share)
+    return _apart(
+        near_kernels.similar_pairs(
+            sets.flat, sets.indptr, left.indptr, left.flat, right.indptr, right.flat, float(share)
+        )
     )
-    return i, j
+
+
+def _apart(found: tuple[Rows, int]) -> tuple[Rows, Rows]:
+    """What the kernels find, as (i, j)."""
+    pairs, count = found
+    i, j = pairs[: 2 * count].reshape(-1, 2).T
+    return np.ascontiguousarray(i), np.ascontiguousarray(j)
 
 
 def near_duplicates(texts: pa.LargeStringArray, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
@@ -85,46 +94,65 @@ class Sampled:
         lengths: Rows = pc.binary_length(self.texts).to_numpy()
         return lengths
 
+    @cached_property
+    def _whole(self) -> list[frozenset[bytes]]:
+        return [near_plain.shingles(_filled(text)) for text in self.texts.to_pylist()]
+
+    def _plainly(self, left: Lists, right: Lists) -> bool:
+        small = int(self._lengths.sum()) <= near_plain.MOST_BYTES
+        pairs = int((left.lengths * right.lengths).sum()) if small else np.inf
+        return near_plain.ALLOWANCE.takes(pairs)
+
     def near_duplicates(self, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
         """See the function of this name."""
+        if self._plainly(left, right):
+            return near_plain.near_duplicates(self._whole, self._lengths, left, right, share)
         from hfneg import near_kernels
 
         sample, windows = self._sample
-        i, j = near_kernels.possible_pairs(
-            sample.flat,
-            sample.indptr,
-            windows,
-            self._lengths,
-            left.indptr,
-            left.flat,
-            right.indptr,
-            right.flat,
-            float(share),
+        i, j = _apart(
+            near_kernels.possible_pairs(
+                sample.flat,
+                sample.indptr,
+                windows,
+                self._lengths,
+                left.indptr,
+                left.flat,
+                right.indptr,
+                right.flat,
+                float(share),
+            )
         )
         alike = _confirmed(self.texts, left.flat[i], right.flat[j], share)
         return i[alike], j[alike]
 
     def contained(self, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
         """See the function of this name."""
+        if self._plainly(left, right):
+            return near_plain.contained(self._whole, self._lengths, left, right, share, LEAST, LIKE)
         from hfneg import near_kernels
 
         sample, windows = self._sample
-        i, j = near_kernels.possibly_contained_pairs(
-            sample.flat,
-            sample.indptr,
-            windows,
-            self._lengths,
-            left.indptr,
-            left.flat,
-            right.indptr,
-            right.flat,
-            float(share),
-            LEAST,
-            LIKE,
+        i, j = _apart(
+            near_kernels.possibly_contained_pairs(
+                sample.flat,
+                sample.indptr,
+                windows,
+                self._lengths,
+                left.indptr,
+                left.flat,
+                right.indptr,
+                right.flat,
+                float(share),
+                LEAST,
+                LIKE,
+            )
         )
         sets, one, other = _pairs(self.texts, left.flat[i], right.flat[j])
-        inside, _ = near_kernels.contained_pairs(
-            sets.flat, sets.indptr, one.indptr, one.flat, other.indptr, other.flat, float(share), LEAST
+        inside, _ = _apart(
+            near_kernels.contained_pairs(
+                sets.flat, sets.indptr, one.indptr, one.flat, other.indptr, other.flat, float(share), LEAST
+            )
         )
         return i[inside], j[inside]
 
@@ -168,8 +196,10 @@ def _earlier(texts: pa.LargeStringArray, lists: Lists, share: float) -> Rows:
     pairs = np.concatenate([[0], np.cumsum(lists.lengths**2 // 2)])
     starts = np.unique(np.searchsorted(pairs, np.arange(0, pairs[-1] + 1, PAIRS), "right") - 1)
     for start, stop in pairwise([*starts.tolist(), len(lists)]):
-        i, j = near_kernels.possible_earlier_pairs(
-            sample.flat, sample.indptr, windows, lengths, lists.indptr[start : stop + 1], lists.flat, float(share)
+        i, j = _apart(
+            near_kernels.possible_earlier_pairs(
+                sample.flat, sample.indptr, windows, lengths, lists.indptr[start : stop + 1], lists.flat, float(share)
+            )
         )
         found.append(i[_confirmed(texts, lists.flat[i], lists.flat[j], share)])
     return np.concatenate(found)
@@ -193,10 +223,27 @@ def _shingles(texts: Sequence[str], limit: int) -> tuple[Lists, Rows]:
     """The distinct shingles up to `limit` of each text, and how many windows each has, repeats counted."""
     from hfneg import near_kernels
 
-    normal = [normal_form(text).encode().ljust(WIDTH, b"\0") for text in texts]
+    normal = [_filled(text) for text in texts]
     starts = offsets([len(text) for text in normal])
-    values, ends = near_kernels.shingle_sets(np.frombuffer(b"".join(normal), np.uint8), starts, np.uint64(limit))
-    return Lists(ends, values), np.diff(starts) - (WIDTH - 1)
+    values, ends = np.empty(starts[-1], dtype=np.uint64), np.zeros(len(starts), dtype=np.int64)
+    near_kernels.windows(np.frombuffer(b"".join(normal), np.uint8), starts, np.uint64(limit), values, ends)
+    return _sets(values[: ends[-1]], ends), np.diff(starts) - (WIDTH - 1)
+
+
+def _filled(text: str) -> bytes:
+    """The normal form of a text, at least WIDTH bytes."""
+    return normal_form(text).encode().ljust(WIDTH, b"\0")
+
+
+def _sets(values: npt.NDArray[np.uint64], ends: Rows) -> Lists:
+    """Each text's values ascending and once. Sorted by NumPy: a compiled sort takes a second to compile."""
+    for start, end in pairwise(ends.tolist()):
+        values[start:end].sort()
+    first = np.zeros(len(values), dtype=bool)
+    first[ends[:-1][ends[:-1] < len(values)]] = True
+    first[1:] |= values[1:] != values[:-1]
+    before = np.concatenate([[0], np.cumsum(first)])
+    return Lists(before[ends], values[first])
 
 
 def _in_blocks(texts: pa.LargeStringArray, limit: int) -> tuple[Lists, Rows]:

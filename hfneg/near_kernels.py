@@ -10,17 +10,13 @@ from hfneg.compiling import compiled
 
 
 @compiled
-def shingle_sets(data: Any, starts: Any, limit: Any) -> Any:
-    """Distinct values up to `limit` of the 8-byte windows of each text, ascending: (uint64 [total], int64 [n + 1]).
+def windows(data: Any, starts: Any, limit: Any, values: Any, ends: Any) -> None:
+    """Values up to `limit` of the 8-byte windows of each text, text by text: uint64 [total], int64 [n + 1].
 
-    Text i is ``data[starts[i]:starts[i + 1]]``, at least 8 bytes long.
+    Text i is ``data[starts[i]:starts[i + 1]]``, at least 8 bytes long. `values` has room for ``len(data)``.
     """
-    n = len(starts) - 1
-    values = np.empty(len(data), dtype=np.uint64)
-    ends = np.zeros(n + 1, dtype=np.int64)
-    at = 0
-    for i in range(n):
-        first = at
+    at = np.int64(0)
+    for i in range(len(starts) - 1):
         window = np.uint64(0)
         for b in range(starts[i], starts[i + 1]):
             window = (window << np.uint64(8)) | np.uint64(data[b])  # what is shifted out leaves the last 8 bytes
@@ -29,15 +25,7 @@ def shingle_sets(data: Any, starts: Any, limit: Any) -> Any:
             if b - starts[i] >= 7 and value <= limit:
                 values[at] = value
                 at += 1
-        values[first:at].sort()
-        kept = first
-        for k in range(first, at):
-            if k == first or values[k] != values[kept - 1]:
-                values[kept] = values[k]
-                kept += 1
-        at = kept
         ends[i + 1] = at
-    return values[:at].copy(), ends
 
 
 @compiled
@@ -70,32 +58,36 @@ def _most_different(a: int, b: int, share: float) -> int:
     return total - 2 * common if common <= min(a, b) else -1
 
 
+# Pairs found lie in one flat array, (i, j) behind (i, j), which grows; the number of pairs goes with it.
+
+
 @compiled
-def _appended(found: Any, count: int, i: int, j: int) -> Any:
-    """`found` with (i, j) at `count`, doubled where it was full."""
-    if count == len(found):
-        wider = np.empty((2 * count, 2), dtype=np.int64)
-        wider[:count] = found
-        found = wider
-    found[count, 0] = i
-    found[count, 1] = j
-    return found
+def _room(found: Any, count: int) -> Any:
+    """`found` with room for one pair behind the first `count`: doubled where it was full."""
+    if 2 * count < len(found):
+        return found
+    wider = np.empty(4 * count, dtype=np.int64)
+    for i in range(2 * count):
+        wider[i] = found[i]
+    return wider
 
 
 @compiled
 def similar_pairs(values: Any, ends: Any, left_ptr: Any, left: Any, right_ptr: Any, right: Any, share: float) -> Any:
     """Positions (i, j) in `left` and `right` of one owner's sets with a Jaccard similarity of at least `share`."""
-    found = np.empty((16, 2), dtype=np.int64)
-    count = 0
+    found = np.empty(32, dtype=np.int64)
+    count = np.int64(0)
     for owner in range(len(left_ptr) - 1):
         for i in range(left_ptr[owner], left_ptr[owner + 1]):
             a, a_end = ends[left[i]], ends[left[i] + 1]
             for j in range(right_ptr[owner], right_ptr[owner + 1]):
                 b, b_end = ends[right[j]], ends[right[j] + 1]
                 if _differ_at_most(values, a, a_end, b, b_end, _most_different(a_end - a, b_end - b, share)):
-                    found = _appended(found, count, i, j)
+                    found = _room(found, count)
+                    found[2 * count] = i
+                    found[2 * count + 1] = j
                     count += 1
-    return found[:count, 0].copy(), found[:count, 1].copy()
+    return found, count
 
 
 @compiled
@@ -125,16 +117,18 @@ def possible_pairs(
     share: float,
 ) -> Any:
     """As `similar_pairs`, but all pairs whose `lengths` agree and whose samples do not rule it out."""
-    found = np.empty((16, 2), dtype=np.int64)
-    count = 0
+    found = np.empty(32, dtype=np.int64)
+    count = np.int64(0)
     for owner in range(len(left_ptr) - 1):
         for i in range(left_ptr[owner], left_ptr[owner + 1]):
             x = left[i]
             for j in range(right_ptr[owner], right_ptr[owner + 1]):
                 if _possible(sample, ends, windows, lengths, x, right[j], share):
-                    found = _appended(found, count, i, j)
+                    found = _room(found, count)
+                    found[2 * count] = i
+                    found[2 * count + 1] = j
                     count += 1
-    return found[:count, 0].copy(), found[:count, 1].copy()
+    return found, count
 
 
 @compiled
@@ -142,16 +136,18 @@ def possible_earlier_pairs(
     sample: Any, ends: Any, windows: Any, lengths: Any, list_ptr: Any, numbers: Any, share: float
 ) -> Any:
     """As `possible_pairs`, but of each list with itself: the pairs (i, j) of which j comes first."""
-    found = np.empty((16, 2), dtype=np.int64)
-    count = 0
+    found = np.empty(32, dtype=np.int64)
+    count = np.int64(0)
     for owner in range(len(list_ptr) - 1):
         for i in range(list_ptr[owner], list_ptr[owner + 1]):
             x = numbers[i]
             for j in range(list_ptr[owner], i):
                 if _possible(sample, ends, windows, lengths, x, numbers[j], share):
-                    found = _appended(found, count, i, j)
+                    found = _room(found, count)
+                    found[2 * count] = i
+                    found[2 * count + 1] = j
                     count += 1
-    return found[:count, 0].copy(), found[:count, 1].copy()
+    return found, count
 
 
 @compiled
@@ -159,8 +155,8 @@ def contained_pairs(
     values: Any, ends: Any, left_ptr: Any, left: Any, right_ptr: Any, right: Any, share: float, least: int
 ) -> Any:
     """As `similar_pairs`: the sets have at least `least` elements, of the smaller at least `share` in the larger."""
-    found = np.empty((16, 2), dtype=np.int64)
-    count = 0
+    found = np.empty(32, dtype=np.int64)
+    count = np.int64(0)
     for owner in range(len(left_ptr) - 1):
         for i in range(left_ptr[owner], left_ptr[owner + 1]):
             a, a_end = ends[left[i]], ends[left[i] + 1]
@@ -168,9 +164,11 @@ def contained_pairs(
                 b, b_end = ends[right[j]], ends[right[j] + 1]
                 smaller = min(a_end - a, b_end - b)
                 if smaller >= least and _in_common(values, a, a_end, b, b_end) / smaller >= share:
-                    found = _appended(found, count, i, j)
+                    found = _room(found, count)
+                    found[2 * count] = i
+                    found[2 * count + 1] = j
                     count += 1
-    return found[:count, 0].copy(), found[:count, 1].copy()
+    return found, count
 
 
 @compiled
@@ -224,8 +222,8 @@ def possibly_contained_pairs(
     A set of which a share s is in another lacks at most 1 - s of its elements there, and it has at most as many as its
     text has windows. Its sample lacks no more.
     """
-    found = np.empty((16, 2), dtype=np.int64)
-    count = 0
+    found = np.empty(32, dtype=np.int64)
+    count = np.int64(0)
     for owner in range(len(left_ptr) - 1):
         for i in range(left_ptr[owner], left_ptr[owner + 1]):
             x = left[i]
@@ -239,6 +237,8 @@ def possibly_contained_pairs(
                 if windows[y] < least or longer == 0 or shorter / longer >= like:
                     continue
                 if _one_inside(sample, ends[x], ends[x + 1], ends[y], ends[y + 1], most_x, most_y):
-                    found = _appended(found, count, i, j)
+                    found = _room(found, count)
+                    found[2 * count] = i
+                    found[2 * count + 1] = j
                     count += 1
-    return found[:count, 0].copy(), found[:count, 1].copy()
+    return found, count

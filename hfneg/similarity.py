@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from hfneg import dense_plain
 from hfneg.batches import Lists, offsets
 from hfneg.vectors import Vectors
 
@@ -60,16 +61,14 @@ def _blocks(left: Lists, right: Lists) -> Iterator[Rows]:
 
 
 def _cosines(vectors: Vectors, left: Rows, right: Rows) -> Floats:
-    from hfneg import dense_kernels
-
     read, place = np.unique(np.concatenate([left, right]), return_inverse=True)
     if not len(read):
         return np.empty(0, dtype=np.float32)
     texts = vectors.rows(read)
     every, squares = np.arange(len(read)), np.empty(len(read), dtype=np.float32)
-    dense_kernels.score_pairs(texts, texts, every, every, squares)
+    dense_plain.scored(texts, texts, every, every, squares)
     products = np.empty(len(left), dtype=np.float32)
-    dense_kernels.score_pairs(texts, texts, place[: len(left)], place[len(left) :], products)
+    dense_plain.scored(texts, texts, place[: len(left)], place[len(left) :], products)
     lengths = np.sqrt(squares.astype(np.float64))
     both = lengths[place[: len(left)]] * lengths[place[len(left) :]]
     values: Floats = np.divide(products, both, out=np.zeros_like(both), where=both > 0).astype(np.float32)

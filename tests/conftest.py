@@ -29,6 +29,11 @@ settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True
 settings.register_profile("nightly", max_examples=1000, deadline=None, database=None, print_blob=True)
 settings.load_profile("ci")
 
+# Small work goes to the kernels too, which are what is tested; that plain NumPy gives the same has its own tests.
+from hfneg import small  # noqa: E402
+
+small.ENABLED = False
+
 # Fixtures; they import no datasets.
 from disk_fixtures import large_disk, small_disk  # noqa: E402, F401
 from hub_fixtures import client, hub, hub_client, hub_server  # noqa: E402, F401

@@ -161,7 +161,9 @@ def test_products_at_their_worst_lose_no_document(seed: int, n: int, k: int, rel
     products = scores + 0.999 * sign * slack
     products += 0.999 * sign * relative * np.abs(products)
     found = np.empty(n, dtype=np.int64)
-    count = dense_kernels._survivors(products.astype(np.float32), k, -np.inf, slack, relative, found)
+    count = dense_kernels._survivors(
+        products.astype(np.float32), k, -np.inf, slack, relative, found, np.empty_like(products, dtype=np.float32)
+    )
     assert set(best) <= set(found[:count])
     assert (np.diff(found[:count]) > 0).all()
 

@@ -23,10 +23,11 @@ scrubbing
 errors
 base recipes
 columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
-part_files readable asking data_file
+part_files readable asking data_file small
 batches documents live_digest models encoded yaml_text near_kernels dense_products run_folder segments
 model_kinds
-near dense_kernels corpus encoding transform scores claims
+near_plain dense_kernels
+near dense_plain corpus encoding transform scores claims
 stored artefacts
 data vectors model_step
 anchors clusters near_anchors similarity upkeep

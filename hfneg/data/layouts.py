@@ -7,8 +7,7 @@
 | tuples | anchor, positive, ``negative_1`` .. ``negative_n``; perhaps a list of their scores |
 | lists | anchor, positive (a text or a list), a list of negatives |
 | flagembedding | query, pos, neg (FlagEmbedding ``abc/finetune/*/AbsDataset.py``) |
-| tevatron | query, positive_passages, negative_passages (Tevatron ``retriever/dataset.py``) |
-| dpr | question, positive_ctxs, hard_negative_ctxs, negative_ctxs (DPR, Karpukhin et al. 2020) |
+| tevatron, dpr | query, positive_passages, negative_passages; question, positive_ctxs, hard_negative_ctxs, ... |
 | listwise | anchor, a list of documents, a list of labels (the cross-encoders' listwise losses) |
 | labelled_pairs | anchor, document, a label |
 | pairs | anchor, positive |
@@ -23,44 +22,9 @@ from typing import Literal
 import pyarrow as pa
 
 from hfneg import columns
-from hfneg.data import guessing, names
+from hfneg.data import guessing, names, passages
 from hfneg.data.guessing import TEXTUAL, Kinds, kinds_of
 from hfneg.errors import ColumnError
-
-
-@dataclass(frozen=True)
-class Given:
-    """The names that the user gave; they go before any guess. A `label` of False: there is none."""
-
-    anchor: str | None = None
-    positive: str | None = None
-    negatives: tuple[str, ...] = ()
-    label: str | Literal[False] | None = None
-
-
-@dataclass(frozen=True)
-class Passages:
-    """Columns whose passages are structs of a text and perhaps a title and an id; `ids` are the names of that id."""
-
-    name: str
-    anchor: str
-    positive: str
-    negatives: tuple[str, ...]
-    ids: tuple[str, ...]
-
-
-TEVATRON = Passages("tevatron", "query", "positive_passages", ("negative_passages",), ("docid",))
-DPR = Passages("dpr", "question", "positive_ctxs", ("hard_negative_ctxs", "negative_ctxs"), ("passage_id", "psg_id"))
-
-
-def passages_in(there: Iterable[str], given: Given) -> Passages | None:
-    """Which of them a dataset with these columns is, unless the user names other columns."""
-    names = set(there)
-    for found in (TEVATRON, DPR):
-        meant = (given.anchor in (None, found.anchor), given.positive in (None, found.positive), not given.negatives)
-        if found.positive in names and all(meant):
-            return found
-    return None
 
 
 @dataclass(frozen=True)
@@ -103,6 +67,16 @@ class Layout:
         return {"anchor": [self.anchor], "positive": list(self.positives), "negative": list(self.negatives)}
 
 
+@dataclass(frozen=True)
+class Given:
+    """The names that the user gave; they go before any guess. A `label` of False: there is none."""
+
+    anchor: str | None = None
+    positive: str | None = None
+    negatives: tuple[str, ...] = ()
+    label: str | Literal[False] | None = None
+
+
 def recognise(schema: pa.Schema, given: Given) -> Layout:
     """The layout of a dataset that has negatives, with this schema.
 
@@ -123,7 +97,7 @@ def recognise(schema: pa.Schema, given: Given) -> Layout:
 def pairs(schema: pa.Schema, given: Given) -> Layout:
     """The layout of a test set: anchors and positives alone."""
     kinds = kinds_of(schema)
-    found = passages_in(kinds, given)
+    found = passages.found_in(kinds, given.anchor, given.positive, given.negatives)
     if found is not None and found.anchor in kinds:
         return Layout(found.name, found.anchor, (found.positive,))
     anchor, positive = _pair(kinds, given, ())
@@ -211,12 +185,11 @@ def _ours(kinds: Kinds, given: Given) -> Layout | None:
 
 
 def _passages(kinds: Kinds, given: Given) -> Layout | None:
-    for found in (TEVATRON, DPR):
-        negatives = tuple(name for name in found.negatives if kinds.get(name) == "passages")
-        there = kinds.get(found.positive) == "passages" and given.positive in (None, found.positive)
+    for found in passages.KNOWN:
+        there = [name for name in (found.positive, *found.negatives) if kinds.get(name) == "passages"]
         anchor = given.anchor or (found.anchor if found.anchor in kinds else None)
-        if there and negatives and anchor is not None:
-            return Layout(found.name, anchor, (found.positive,), negatives)
+        if there[:1] == [found.positive] and given.positive in (None, found.positive) and there[1:] and anchor:
+            return Layout(found.name, anchor, (found.positive,), tuple(there[1:]))
     return None
 
 

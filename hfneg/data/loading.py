@@ -28,13 +28,12 @@ from typing import Any, Literal
 from hfneg import columns as columns_of
 from hfneg import store
 from hfneg.corpus import Corpus
-from hfneg.data import beir, by_ids, files, gaps, guessing, judged_rows, labels, layouts, mixed, names
+from hfneg.data import beir, by_ids, files, gaps, guessing, judged_rows, labels, layouts, mixed, names, passages
 from hfneg.data.beir import Missing
 from hfneg.data.corpora import as_corpus
 from hfneg.data.frames import as_dataset
-from hfneg.data.layouts import Given, Layout, Passages
-from hfneg.documents import document_text
-from hfneg.errors import ColumnError, DocumentError, InputError, SettingError, near_miss
+from hfneg.data.layouts import Given, Layout
+from hfneg.errors import ColumnError, InputError, SettingError
 from hfneg.readable import check_name, refuse_half_beir
 from hfneg.sources import source_of
 
@@ -157,9 +156,11 @@ def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str, skip_miss
     if getattr(first, "features", None) is None:  # a stream that does not know its columns; `Anchors` looks into it
         anchor, positive = guessing.guess(list(next(iter(first), {})), given.anchor, given.positive)
         return Pairs(rows, None, anchor, positive, negatives=given.negatives)
-    found_passages = layouts.passages_in(first.features, given)
-    if found_passages is not None:
-        return _passages(rows, found_passages)
+    of_passages = passages.found_in(first.features, given.anchor, given.positive, given.negatives)
+    if of_passages is not None:
+        pairs, corpus, negatives = passages.read(rows, of_passages)
+        given_negatives = (beir.NEGATIVE,) if negatives else ()
+        return Pairs(pairs, corpus, of_passages.anchor, beir.POSITIVE, "text", "passages", negatives=given_negatives)
     layout = layouts.to_mine(first.features.arrow_schema, given)
     if skip_missing:
         needed = layout.positives[:1] if layout.label is None else (str(layout.documents), layout.label)
@@ -260,47 +261,6 @@ def _tuple(given: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 # Texts of the negatives in the rows themselves.
-
-
-def _passages(rows: Any, layout: Passages) -> Pairs:
-    """Rows of Tevatron, RLHN or DPR: each passage with its id, title and text."""
-    first = _first(rows)
-    if layout.anchor not in first.features:
-        raise ColumnError(
-            f"rows with {layout.positive} need a column {layout.anchor!r}; the columns are {', '.join(first.features)}."
-            f"{near_miss(layout.anchor, first.features)}"
-        )
-    try:
-        corpus = Corpus.from_dataset(_each_passage(rows, layout), text="text", id="docid", title="title")
-    except DocumentError as error:
-        log.warning("the passages are numbered anew, because their ids cannot be used: %s", error)
-        corpus = Corpus.from_dataset(_each_passage(rows, layout), text="text", title="title")
-
-    pairs = rows.map(_passage_texts, batched=True, fn_kwargs={"layout": layout}, desc="Reading passages")
-    source = source_of(rows)
-    if source is not None:
-        pairs.source = {**source, "layout": "passages"}
-    negatives = (beir.NEGATIVE,) if set(layout.negatives) & set(first.features) else ()
-    return Pairs(pairs, corpus, layout.anchor, beir.POSITIVE, "text", "passages", negatives=negatives)
-
-
-def _passage_texts(batch: Any, layout: Passages) -> dict[str, Any]:
-    there = [name for name in layout.negatives if name in batch]
-    found = {beir.POSITIVE: _texts_of(batch, [layout.positive])}
-    return {**found, beir.NEGATIVE: _texts_of(batch, there)} if there else found
-
-
-def _texts_of(batch: Any, names: Sequence[str]) -> list[list[str]]:
-    rows = zip(*(batch[name] for name in names), strict=True)
-    return [[document_text(p.get("title"), p["text"]) for passages in row for p in passages or ()] for row in rows]
-
-
-def _each_passage(rows: Any, layout: Passages) -> Iterator[dict[str, Any]]:
-    for name in (layout.positive, *layout.negatives):
-        for passages in _column(rows, name):
-            for passage in passages or ():
-                id = next((passage[key] for key in layout.ids if passage.get(key) is not None), None)
-                yield {"docid": id, "title": passage.get("title"), "text": passage["text"]}
 
 
 def _flat(rows: Any, there: Iterable[str]) -> Iterator[str]:

@@ -27,15 +27,14 @@ from hfneg.base.checksums import Fault
 from hfneg.corpus import Corpus
 from hfneg.errors import DamagedError, SettingError, StoreError, near_miss
 from hfneg.hashing import HashIndex
+from hfneg.retrievers import bm25_plain
 from hfneg.retrievers.base import Retriever, Rows, Scores
 from hfneg.step import check, check_choice
 
 FORMAT = 1  # raise it when the files' layout or meaning changes
 METHODS = ("robertson", "lucene", "atire", "bm25l", "bm25+")
-SHIFTED = (
-    "bm25l",
-    "bm25+",
-)  # they weigh also the terms a document lacks; its postings hold the difference to that
+SHIFTED = ("bm25l", "bm25+")
+"""They weigh also the terms a document lacks; its postings hold the difference to that."""
 SPACELESS = (
     "texts in Chinese, Japanese, Thai and other scripts without spaces are cut into pairs of characters whatever the "
     "language, or name a Hugging Face tokenizer with tokenizer="
@@ -169,12 +168,17 @@ class BM25Index:
         scores = np.full((n, k), -np.inf, dtype=np.float32)
         rows = np.full((n, k), -1, dtype=np.int64)
         kept = min(k, documents)
-        if kept:
+        if kept and bm25_plain.ALLOWANCE.takes(n * (documents + bm25_plain.QUERY)):
+            bm25_plain.search(self._postings, query, documents, kept, scores, rows)
+        elif kept:
             from hfneg.retrievers import bm25_kernels as kernels
+
+            found = np.zeros((n, kept), dtype=np.uint64)
 
             def part(first: int, step: int) -> None:
                 space = kernels.workspace(documents, kept)
-                kernels.search(self._postings, query, space, documents, kept, first, step, scores.view(np.uint32), rows)
+                kernels.search(self._postings, query, space, documents, kept, first, step, found)
+                kernels.unpack(found[first::step], scores[first::step], rows[first::step])
 
             _in_threads(part, n)
         return scores, rows
@@ -184,8 +188,6 @@ class BM25Index:
 
         0 where the document shares no term with the query, NaN where the row is -1.
         """
-        from hfneg.retrievers import bm25_kernels as kernels
-
         query = self._query(queries)
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         if rows.ndim != 2 or len(rows) != len(query.extras):
@@ -196,6 +198,10 @@ class BM25Index:
                 f"{rows.min()} .. {rows.max()}"
             )
         scores = np.empty(rows.shape, dtype=np.float32)
+        if bm25_plain.ALLOWANCE.takes(len(rows) * bm25_plain.QUERY):
+            bm25_plain.score(self._postings, query, rows, scores)
+            return scores
+        from hfneg.retrievers import bm25_kernels as kernels
 
         def part(first: int, step: int) -> None:
             kernels.score(self._postings, query, rows, first, step, scores)

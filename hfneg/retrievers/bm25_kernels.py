@@ -66,7 +66,7 @@ def select_largest(values: Any, count: int, k: int) -> None:
 
     Partitions without branches, and puts those equal to the pivot together, so that ties cost nothing.
     """
-    left, right, target = 0, count, k - 1
+    left, right, target = np.int64(0), np.int64(count), k - 1
     while right - left > 1:
         a, b, c = values[left], values[(left + right) // 2], values[right - 1]
         pivot = max(min(a, b), min(max(a, b), c))
@@ -113,10 +113,10 @@ def add_up(postings: Any, terms: Any, sums: Any) -> Any:
 
 
 @compiled
-def collect_touched(postings: Any, terms: Any, extra: Any, space: Any, k: int) -> int:
+def collect_touched(postings: Any, terms: Any, extra: Any, space: Any, k: int) -> Any:
     """Candidates of a query with few postings, by visiting those again; leaves the sums zero."""
     sums, bits, keys = space.sums, space.bits, space.keys
-    count, floor = 0, np.uint64(0)
+    count, floor = np.int64(0), np.uint64(0)
     for term in terms:
         for j in range(postings.indptr[term], postings.indptr[term + 1]):
             row = postings.indices[j]
@@ -154,7 +154,7 @@ def lower_bound(space: Any, k: int, extra: Any) -> Any:
 
     With `extra`, sums that differ may round to one score; the bound steps back by more than that rounding.
     """
-    order, count = space.order, 0
+    order, count = space.order, np.int64(0)
     for value in space.maxima:
         order[count] = value
         count += int(value > 0)
@@ -170,7 +170,7 @@ def lower_bound(space: Any, k: int, extra: Any) -> Any:
 
 
 @compiled
-def collect_blocks(extra: Any, space: Any, k: int) -> int:
+def collect_blocks(extra: Any, space: Any, k: int) -> Any:
     """Candidates of a query with many postings, from the blocks that can hold one; leaves the sums zero."""
     sums, bits, keys = space.sums, space.bits, space.keys
     if space.chunks == 1:
@@ -178,7 +178,7 @@ def collect_blocks(extra: Any, space: Any, k: int) -> int:
     else:
         block_maxima(bits, space.maxima)
     bound = lower_bound(space, k, extra)
-    count, floor = 0, np.uint64(0)
+    count, floor = np.int64(0), np.uint64(0)
     for block in range(len(space.maxima)):
         if space.maxima[block] < bound:
             continue
@@ -206,10 +206,9 @@ def search(
     k: int,
     first: int,
     step: int,
-    score_bits: Any,
-    rows: Any,
+    found: Any,
 ) -> None:
-    """Exact top-k of the queries first, first + step, ...; writes `score_bits` (a uint32 view) and `rows`."""
+    """Exact top-k of the queries first, first + step, ...: their keys, in no order, into uint64 [queries, k]."""
     keys = space.keys
     for i in range(first, len(query.extras), step):
         terms = query.terms[query.offsets[i] : query.offsets[i + 1]]
@@ -221,11 +220,20 @@ def search(
         if count > k:
             select_largest(keys, count, k)
             count = k
-        keys[:count].sort()
         for j in range(count):
-            key = keys[count - 1 - j]
-            score_bits[i, j] = np.uint32(key >> _HALF)
-            rows[i, j] = np.int64(_LOW - (key & _LOW))
+            found[i, j] = keys[j]
+
+
+def unpack(found: Any, scores: Any, rows: Any) -> None:
+    """Keys as `search` leaves them -> float32 and int64 [n, k or more], best first; what is no key leaves its place.
+
+    Sorts `found`. NumPy does, because a compiled sort takes longer to compile than all that is above.
+    """
+    found.sort(axis=1)
+    best, k = found[:, ::-1], found.shape[1]
+    there = best > 0
+    np.copyto(scores[:, :k], (best >> _HALF).astype(np.uint32).view(np.float32), where=there)
+    np.copyto(rows[:, :k], (_LOW - (best & _LOW)).astype(np.int64), where=there)
 
 
 @compiled

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hfneg import progress
+from hfneg import dense_plain, progress
 from hfneg.corpus import Corpus
 from hfneg.encoding import Vectors32, refuse_forked_child
 from hfneg.errors import RetrieverError
@@ -148,9 +148,13 @@ class DenseIndex:
         return self._search(vectors, k)
 
     def _search(self, queries: Vectors32, k: int) -> tuple[Scores, Rows]:
+        self.vectors.build()
+        if dense_plain.ALLOWANCE.takes(queries.size * len(self.vectors)):
+            found = dense_plain.search(queries, self._blocks(len(queries)), k)
+            if found is not None:
+                return found
         from hfneg import dense_kernels
 
-        self.vectors.build()
         return dense_kernels.search(queries, self._blocks(len(queries)), k)
 
     def _blocks(self, queries: int) -> Iterator[tuple[int, Vectors32]]:
@@ -178,14 +182,12 @@ class DenseIndex:
 
     def _score(self, queries: Vectors32, rows: Rows) -> Scores:
         """Part by part, so that each part is mapped once and nothing is gathered."""
-        from hfneg import dense_kernels
-
         flat = rows.reshape(-1)
         scores = np.full(len(flat), np.nan, dtype=np.float32)
         for i, pairs in by_part(flat, self.vectors.part_rows):
             out = np.empty(len(pairs), dtype=np.float32)
             inside = flat[pairs] - self.vectors.bounds(i)[0]
-            dense_kernels.score_pairs(queries, self.vectors.part(i), pairs // rows.shape[1], inside, out)
+            dense_plain.scored(queries, self.vectors.part(i), pairs // rows.shape[1], inside, out)
             scores[pairs] = out
         return scores.reshape(rows.shape)
 
