@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from hfneg import guard_takes
+from hfneg import columns, guard_takes
 from hfneg.errors import SettingError, near_miss
 from hfneg.filters import meaning_of
+from hfneg.plain_text import plain
 
 
 def summary(console: Console, folder: Path, seconds: float) -> None:
@@ -24,17 +28,47 @@ def summary(console: Console, folder: Path, seconds: float) -> None:
     console.print(_verdicts(facts))
     for line in _remarks(facts):
         console.print(line, highlight=False)
+    _examples(console, folder, facts)
     rows = _several(sum(facts["rows"].values()), "row")
     line = f"\n{rows} written to {folder} in {_duration(seconds)}. Next:"
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    steps = {
-        f'load_dataset("{folder}")': "your rows with hard_negatives",
-        f'load_dataset("{folder}", "ledger")': "every candidate and its verdict",
-        "hfneg export --list": "what a trainer can be given",
-    }
-    wide = max(map(len, steps))
+    steps = _next(folder, facts)
     for code, what in steps.items():
-        console.print(f"  {code:<{wide}}  # {what}", highlight=False, markup=False, emoji=False, soft_wrap=True)
+        console.print(f"  {code}  # {what}", highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _next(folder: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+    """What to type -> what it gives: two lines to train with, and how to look closer."""
+    name, first = json.dumps(str(folder), ensure_ascii=False), next(iter(facts["rows"]))
+    given = facts.get("columns", {"anchor": "anchor", "positive": "positive"})
+    named = f"{given['anchor']}, {given['positive']}, negative_1 .. {facts['wanted_per_anchor']}"
+    shell = shlex.quote(str(folder))
+    steps = {
+        f"rows = load_dataset({name}, split={json.dumps(first)})": "yours, with hard_negatives",
+        "train = hfneg.formats.tuples(rows)": named,
+        f"hfneg show {shell}": "anchors, and why candidates were rejected",
+    }
+    if not facts.get("hidden_positives"):
+        steps[f"hfneg calibrate {shell}"] = "how many negatives are false: not measured yet"
+    return steps
+
+
+def _examples(console: Console, folder: Path, facts: Mapping[str, Any]) -> None:
+    """Three rows: the anchor, its first positive, its first negative, each on one line of the terminal."""
+    files = sorted((folder / "data").glob("*.parquet"))
+    if not files or "columns" not in facts:
+        return
+    anchor, positive = (facts["columns"][role] for role in ("anchor", "positive"))
+    batch = next(pq.ParquetFile(files[0]).iter_batches(100, columns=[anchor, positive, columns.NEGATIVES]), None)
+    for row in [row for row in (batch.to_pylist() if batch is not None else ()) if row[columns.NEGATIVES]][:3]:
+        given = row[positive][0] if isinstance(row[positive], list) else row[positive]
+        console.print()
+        for sign, text, style in (
+            ("?", row[anchor], "bold"),
+            ("+", given, "green"),
+            ("-", row[columns.NEGATIVES][0], "red"),
+        ):
+            console.print(Text(f"{sign} {plain(str(text))}", style=style), no_wrap=True, overflow="ellipsis")
 
 
 def _counts(facts: Mapping[str, Any]) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from hfneg.filters import meaning_of
+from hfneg.plain_text import plain
 from hfneg.reporting.browsing import Browsed, Document, ShownAnchor
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 CHOSEN = ("selected", "relaxed", "filled", "given")
 
 
@@ -55,9 +53,3 @@ def _add(shown: Table, each: Document, what: str, style: str | None, taught: boo
     scores = [each.score, each.teacher_score] if taught else [each.score]
     cells = ["" if score is None else f"{score:.4g}" for score in scores]
     shown.add_row(Text(what), text, "+".join(each.sources), *cells, style=style)
-
-
-def plain(text: str) -> str:
-    """On one line, and nothing in it that a terminal obeys."""
-    title, _, body = text.partition("\n")
-    return _CONTROL.sub(" ", f"{title}: {body}" if body else title).strip()

@@ -14,9 +14,11 @@ from typing import Any
 import datasets
 import pytest
 import typer
+from datasets import load_dataset
 from rich.console import Console
 from typer.testing import CliRunner
 
+import hfneg as package
 from hfneg import __version__, cli, formats
 from hfneg.errors import MissingExtraError, NonFiniteError, OutputError, RecipeError, StoreError
 
@@ -428,9 +430,30 @@ def test_the_summary_fits_the_terminal(beir: Path, tmp_path: Path, monkeypatch: 
         assert len(shown) == (count > 0)
         if count:
             assert re.match(rf"\s*{count}  +{count / facts['candidates']:.1%}  {name} +\w.*\w$", shown[0].rstrip())
-    assert '  load_dataset("mined")            # your rows with hard_negatives' in lines
-    assert '  load_dataset("mined", "ledger")  # every candidate and its verdict' in lines
-    assert any("hfneg export --list" in line for line in lines)
+    assert '  rows = load_dataset("mined", split="train")  # yours, with hard_negatives' in lines
+    assert "  train = hfneg.formats.tuples(rows)  # query, positive, negative_1 .. 2" in lines
+    assert any(line.startswith("  hfneg calibrate mined ") and line.endswith("not measured yet") for line in lines)
+    rows = load_dataset(str(tmp_path / "mined"), split="train")
+    shown = [lines.index(f"? {row['query']}") for row in rows]
+    for at, row in zip(shown, rows, strict=True):
+        assert lines[at + 1][2:-1] in row["positive"][0].replace("\n", ": ")
+        assert lines[at + 2][2:-1] in row["hard_negatives"][0].replace("\n", ": ")
+
+
+def test_what_is_printed_to_train_with_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two lines as they stand, for columns of the user's own and a folder with blanks and quotes in its name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "out", Console(width=200))
+    lines = [f"Which fault is {i}?,The fault {i} slips.\n" for i in range(12)]
+    (tmp_path / "pairs.csv").write_text("Frage,Antwort\n" + "".join(lines))
+    output = hfneg("mine", "pairs.csv", "--out", "my \"mined\" 'set'", "--anchor", "Frage", "--positive", "Antwort")
+    typed = [line.split("  # ") for line in output.splitlines() if line.startswith(("  rows =", "  train ="))]
+    there: dict[str, Any] = {"load_dataset": load_dataset, "hfneg": package}
+    for code, _ in typed:
+        exec(code.strip(), there)
+    named = typed[1][1].split(", negative_1 .. ")
+    assert there["train"].column_names == [*named[0].split(", "), *(f"negative_{i}" for i in range(1, 8))]
+    assert named[1] == "7"
 
 
 def test_large_counts_fit_too(tmp_path: Path) -> None:

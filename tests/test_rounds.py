@@ -303,7 +303,7 @@ def test_other_inputs_are_not_gone_on_with(base: str, tmp_path: Path) -> None:
                 **NAMES,
             )
         )
-    with pytest.raises(OutputExistsError, match="say resume"):
+    with pytest.raises(OutputExistsError, match="resume=True goes on"):
         run(base, tmp_path / "rounds")
     assert len(run(base, tmp_path / "rounds", n=1, resume=True)) == 1
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import hfneg
 from hfneg import cli, showing_anchors
 from hfneg.errors import InputError, SettingError
+from hfneg.plain_text import plain
 from hfneg.reporting.browsing import browse
 
 TEXTS = [f"Page {i}\nThe fault number {i} slips along a plane, wave {i % 7} [bold]{i}[/bold]." for i in range(60)]
@@ -106,7 +107,7 @@ def test_the_command(mined: Path) -> None:
 
 def test_texts_are_plain() -> None:
     """Nothing that a terminal obeys, nor a mark that turns the direction of what follows; on one line."""
-    assert showing_anchors.plain("A title\nand \x1b[31mred\x07\r\n\u202etext [b]") == "A title: and  [31mred text [b]"
+    assert plain("A title\nand \x1b[31mred\x07\r\n\u202etext [b]") == "A title: and  [31mred text [b]"
 
 
 def test_the_store_has_lost_the_corpus(mined: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
