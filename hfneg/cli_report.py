@@ -18,6 +18,15 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
 ]
 
+Lost = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CORPUS",
+        help="What was mined from, where the store no longer has it: a BEIR folder, a file, a Hub id.",
+        show_default=False,
+    ),
+]
+
 
 def report(
     mined: Annotated[Path, typer.Argument(metavar="MINED", help="A folder that hfneg mine wrote.")],
@@ -27,14 +36,7 @@ def report(
     against: Annotated[
         Path | None, typer.Option(metavar="OTHER", help="An earlier round: what has changed since.", show_default=False)
     ] = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CORPUS",
-            help="What was mined from, where the store no longer has it: a BEIR folder, a file, a Hub id.",
-            show_default=False,
-        ),
-    ] = None,
+    corpus: Lost = None,
     open_: Annotated[bool, typer.Option("--open", metavar="", help="Open it in the browser.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the file.")] = False,
     quiet: Quiet = False,
@@ -70,14 +72,7 @@ def show(
         typer.Option(metavar="NAME", help="Candidates with this verdict alone: margin, hub, ...", show_default=False),
     ] = None,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many anchors.")] = 5,
-    corpus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CORPUS",
-            help="What was mined from, where the store no longer has it: a BEIR folder, a file, a Hub id.",
-            show_default=False,
-        ),
-    ] = None,
+    corpus: Lost = None,
     quiet: Quiet = False,
 ) -> None:
     """Show anchors of a mined folder: their positives, their negatives, and what was rejected, with the reason.

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from hfneg import dense_products
 from hfneg.compiling import compiled
+from hfneg.selecting_kernels import select_largest
 
 TILE_QUERIES, TILE_ROWS = 2_048, 8_192  # 64 MB of float32
 SEGMENT = 2_048  # products between two looks at the k-th best of them: selecting among few is cheap
@@ -146,31 +147,6 @@ def _keep(values: Scores, cut: float, found: Rows, count: int) -> int:
 
 
 @compiled
-def _kth_largest(values: Scores, count: int, k: int) -> float:
-    """Of values[:count], which it reorders. Quickselect: np.partition takes nine seconds to compile."""
-    left, right, target = np.int64(0), np.int64(count), k - 1
-    while right - left > 1:
-        a, b, c = values[left], values[(left + right) // 2], values[right - 1]
-        pivot = max(min(a, b), min(max(a, b), c))
-        middle = left
-        for i in range(left, right):
-            value = values[i]
-            values[i], values[middle] = values[middle], value
-            middle += np.int64(value > pivot)
-        if target < middle:
-            right = middle
-            continue
-        left = middle
-        for i in range(left, right):
-            value = values[i]
-            values[i], values[left] = values[left], value
-            left += np.int64(value == pivot)
-        if target < left:
-            return pivot  # type: ignore[no-any-return]
-    return values[target]  # type: ignore[no-any-return]
-
-
-@compiled
 def _least_product(score: float, slack: float, relative: float) -> float:
     """What the product of a pair with at least this score cannot be below."""
     least = score - slack
@@ -193,8 +169,8 @@ def _survivors(values: Scores, k: int, cut: float, slack: float, relative: float
         if count > 2 * k or (count > k and stop == len(values)):
             for i in range(count):
                 scratch[i] = values[found[i]]
-            kth = _kth_largest(scratch, count, k)
-            least = _least_product(_least_score(np.float64(kth), slack, relative), slack, relative)
+            select_largest(scratch, count, k)
+            least = _least_product(_least_score(np.float64(scratch[k - 1]), slack, relative), slack, relative)
             if least > cut:
                 cut = least
                 count = _keep(values, cut, found, count)

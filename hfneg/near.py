@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,12 @@ class Sampled:
     def _whole(self) -> list[frozenset[bytes]]:
         return [near_plain.shingles(_filled(text)) for text in self.texts.to_pylist()]
 
+    def _left_by_samples(self, kernel: Callable[..., Any], left: Lists, right: Lists, *how: float) -> tuple[Rows, Rows]:
+        """The pairs that the samples do not rule out."""
+        sample, windows = self._sample
+        lists = (left.indptr, left.flat, right.indptr, right.flat)
+        return _apart(kernel(sample.flat, sample.indptr, windows, self._lengths, *lists, *how))
+
     def _plainly(self, left: Lists, right: Lists) -> bool:
         small = int(self._lengths.sum()) <= near_plain.MOST_BYTES
         pairs = int((left.lengths * right.lengths).sum()) if small else np.inf
@@ -109,20 +116,7 @@ class Sampled:
             return near_plain.near_duplicates(self._whole, self._lengths, left, right, share)
         from hfneg import near_kernels
 
-        sample, windows = self._sample
-        i, j = _apart(
-            near_kernels.possible_pairs(
-                sample.flat,
-                sample.indptr,
-                windows,
-                self._lengths,
-                left.indptr,
-                left.flat,
-                right.indptr,
-                right.flat,
-                float(share),
-            )
-        )
+        i, j = self._left_by_samples(near_kernels.possible_pairs, left, right, float(share))
         alike = _confirmed(self.texts, left.flat[i], right.flat[j], share)
         return i[alike], j[alike]
 
@@ -132,22 +126,7 @@ class Sampled:
             return near_plain.contained(self._whole, self._lengths, left, right, share, LEAST, LIKE)
         from hfneg import near_kernels
 
-        sample, windows = self._sample
-        i, j = _apart(
-            near_kernels.possibly_contained_pairs(
-                sample.flat,
-                sample.indptr,
-                windows,
-                self._lengths,
-                left.indptr,
-                left.flat,
-                right.indptr,
-                right.flat,
-                float(share),
-                LEAST,
-                LIKE,
-            )
-        )
+        i, j = self._left_by_samples(near_kernels.possibly_contained_pairs, left, right, float(share), LEAST, LIKE)
         sets, one, other = _pairs(self.texts, left.flat[i], right.flat[j])
         inside, _ = _apart(
             near_kernels.contained_pairs(

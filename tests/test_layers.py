@@ -24,6 +24,7 @@ errors
 base recipes
 columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
 part_files readable asking data_file small plain_text
+selecting_kernels
 batches documents live_digest models encoded yaml_text near_kernels dense_products run_folder segments
 model_kinds
 near_plain dense_kernels

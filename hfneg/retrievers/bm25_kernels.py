@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hfneg.compiling import compiled
+from hfneg.selecting_kernels import select_largest as select_largest
 
 CHUNK = 16  # documents whose maximum is one or two vector instructions
 CHUNKS = 8  # chunks per block; 1 where the corpus is so small that whole blocks would bound nothing
@@ -58,33 +59,6 @@ def workspace(documents: int, k: int) -> Workspace:
 
 # A candidate is one uint64 key, (bits of its positive score, inverted row): the larger key comes
 # first in the order (-score, row), and no two are equal.
-
-
-@compiled
-def select_largest(values: Any, count: int, k: int) -> None:
-    """Quickselect: reorder ``values[:count]`` so that the k largest come first, the k-th largest last of them.
-
-    Partitions without branches, and puts those equal to the pivot together, so that ties cost nothing.
-    """
-    left, right, target = np.int64(0), np.int64(count), k - 1
-    while right - left > 1:
-        a, b, c = values[left], values[(left + right) // 2], values[right - 1]
-        pivot = max(min(a, b), min(max(a, b), c))
-        middle = left
-        for i in range(left, right):
-            value = values[i]
-            values[i], values[middle] = values[middle], value
-            middle += int(value > pivot)
-        if target < middle:
-            right = middle
-            continue
-        left = middle
-        for i in range(left, right):
-            value = values[i]
-            values[i], values[left] = values[left], value
-            left += int(value == pivot)
-        if target < left:
-            return
 
 
 @compiled
