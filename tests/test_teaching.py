@@ -687,7 +687,7 @@ def test_the_command_line_with_a_reranker(reranker: Path, tmp_path: Path) -> Non
     Dataset.from_dict({"text": documents()}).to_parquet(str(corpus))
     command = ["mine", str(given), "--corpus", str(corpus), "--anchor", "query", "--positive", "answer"]
     command += ["--set", f"teacher=CrossEncoderTeacher({str(reranker)!r}, scale='probability')", "--set", "k=20"]
-    command += ["--set", "filters=[Margin(relative=0.0001)]", "--set", "sampler.n=3", "--out"]
+    command += ["--set", "filters=[Margin(relative=0.0001)]", "--set", "sampler.n=3", "--set", "short=Keep()", "--out"]
     first = CliRunner().invoke(cli.app, [*command, str(tmp_path / "a")])
     assert first.exit_code == 0, first.output
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())["teacher"]
