@@ -39,7 +39,8 @@ class Raw:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -61,7 +62,10 @@ class Raw:
             self.say(client, self.asked[-1])
 
     def close(self) -> None:
+        """The thread ends first: one about to accept would take what comes to the next socket of this number."""
         self.ended.set()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.socket.close()
 
 
