@@ -191,7 +191,7 @@ def mine(
     to = to or Path("mined")
     with endings("--resume, --overwrite, --out", lambda: goes_on(to, overwrite=overwrite)):
         _speak(quiet)
-        from hfneg import run_folder, showing
+        from hfneg import closing, run_folder, showing
         from hfneg.data.corpora import load_corpus
         from hfneg.executors.local import LocalExecutor
         from hfneg.mining import mine as run
@@ -215,7 +215,8 @@ def mine(
         found = cli_reading.load_pairs(pairs, split, said)
         documents = None if corpus is None else load_corpus(corpus, *of_corpus)
         again: Any = {"resume": resume, "overwrite": overwrite, "remine": remine, "wait": wait}
-        run(found, documents, steps, out=to, **how, **again, executor=executor)
+        with closing.told_elsewhere():
+            run(found, documents, steps, out=to, **how, **again, executor=executor)
         showing.summary(out, to, time.perf_counter() - began)
 
 

@@ -30,7 +30,10 @@ Lost = Annotated[
 
 def report(
     mined: Annotated[Path, typer.Argument(metavar="MINED", help="A folder that hfneg mine wrote.")],
-    to: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page to write.")] = Path("report.html"),
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The page; else MINED-report.html beside it.", show_default=False),
+    ] = None,
     sample: Annotated[int, typer.Option(metavar="N", help="Anchors that can be browsed, at most 2000.")] = 200,
     seed: Annotated[int, typer.Option(metavar="S", help="Another one draws other anchors.")] = 0,
     against: Annotated[
@@ -38,10 +41,12 @@ def report(
     ] = None,
     corpus: Lost = None,
     open_: Annotated[bool, typer.Option("--open", metavar="", help="Open it in the browser.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the file.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar="", help="Replace the file, whatever it is.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write one HTML page about a mined folder: yield, scores, hardness, hubs, and anchors to browse.
+    """Write one HTML page about a mined folder: whether it is enough, what to do next, scores, hubs, anchors to browse.
 
     The page is a single file, and opens without a network.
 
@@ -51,7 +56,7 @@ def report(
 
         hfneg report round-002 --against round-001 --out page.html
 
-        hfneg report mined --sample 500 --seed 7 --overwrite --open
+        hfneg report mined --sample 500 --seed 7 --open
     """
     from hfneg.reporting import report as run
 

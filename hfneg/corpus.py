@@ -231,6 +231,13 @@ class Corpus:
         """int64 [len(ids)]: the row of each id (aliases of repeated texts too), -1 where there is none."""
         return self._id_index.rows_of(ids)
 
+    def texts_of_ids(self, ids: Any) -> Any:
+        """The text of an id, or the texts of a list of them; raises InputError for one that it does not have."""
+        several = ids if isinstance(ids, list) else [ids]
+        if (rows := self.rows_of_ids([str(id) for id in several])).min(initial=0) < 0:
+            raise InputError(f"the corpus has no document with the id {several[int(rows.argmin())]!r}")
+        return self.texts(rows).to_pylist() if several is ids else self.texts(rows)[0].as_py()
+
     def rows_of_texts(self, texts: Sequence[str]) -> Rows:
         """int64 [len(texts)]: the row with exactly this text, -1 where there is none."""
         return self._text_index.rows_of(texts)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import ledger, mined_folder, progress, rows, statistics_of, store
+from hfneg import closing, ledger, mined_folder, progress, rows, statistics_of, store
 from hfneg.data.corpora import as_corpus
 from hfneg.errors import SettingError
 from hfneg.executors.base import Executor
@@ -129,6 +129,7 @@ def mine(
             finally:
                 run.leave_if_idle()
         statistics_of.leave(run.out)
+        closing.say(run.out)
         return mined_folder.open_rows(Path(out), several=isinstance(found.rows, Mapping))
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfneg import mined_folder, provenance, store
+from hfneg import closing, mined_folder, provenance, store
 from hfneg.cards.paths import SERVER
 from hfneg.errors import InputError, PublishError, RecipeError, SettingError, near_miss
 from hfneg.mined_ledger import MinedLedger
@@ -113,17 +113,18 @@ def reproduce(
     reading = dict(card.facts.get("reading", {}))
     if "negative" in reading:
         loaded = replace(loaded, negatives=tuple(reading.pop("negative")))
-    mine(
-        loaded,
-        None,
-        recipe,
-        out=out,
-        positives_are=card.facts.get("positives_are") or loaded.positives_are,
-        **{"missing": "add", **reading},
-        hidden=(card.facts.get("inputs") or {}).get("hidden"),
-        resume=resume,
-        overwrite=overwrite,
-    )
+    with closing.told_elsewhere():
+        mine(
+            loaded,
+            None,
+            recipe,
+            out=out,
+            positives_are=card.facts.get("positives_are") or loaded.positives_are,
+            **{"missing": "add", **reading},
+            hidden=(card.facts.get("inputs") or {}).get("hidden"),
+            resume=resume,
+            overwrite=overwrite,
+        )
     return _compared(card, Path(out), tolerance)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,18 +16,27 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hfneg import columns, guard_takes
-from hfneg.errors import SettingError, near_miss
+from hfneg import columns, guard_takes, statistics_of
+from hfneg.corpus import Corpus
+from hfneg.errors import InputError, SettingError, StoreError, near_miss
 from hfneg.filters import meaning_of
+from hfneg.judgement import false_ones, why_short
+from hfneg.mined_ledger import MinedLedger
 from hfneg.plain_text import plain
+from hfneg.statistics_of import Statistics
 
 
 def summary(console: Console, folder: Path, seconds: float) -> None:
     """The end of ``hfneg mine``: how many negatives, what became of the candidates, and what to do next."""
-    facts: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    ledger = MinedLedger(folder)
+    ending(console, folder, ledger.summary, statistics_of.of(ledger), seconds)
+
+
+def ending(console: Console, folder: Path, facts: Mapping[str, Any], statistics: Statistics, seconds: float) -> None:
+    """The same of what was read."""
     console.print(_counts(facts), style="bold", highlight=False)
     console.print(_verdicts(facts))
-    for line in _remarks(facts):
+    for line in _remarks(facts, statistics):
         console.print(line, highlight=False)
     _examples(console, folder, facts)
     rows = _several(sum(facts["rows"].values()), "row")
@@ -34,41 +44,70 @@ def summary(console: Console, folder: Path, seconds: float) -> None:
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
     steps = _next(folder, facts)
     for code, what in steps.items():
-        console.print(f"  {code}  # {what}", highlight=False, markup=False, emoji=False, soft_wrap=True)
+        line = f"  {code}  # {what}" if what else f"  {code}"
+        console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def _next(folder: Path, facts: Mapping[str, Any]) -> dict[str, str]:
     """What to type -> what it gives: two lines to train with, and how to look closer."""
-    name, first = json.dumps(str(folder), ensure_ascii=False), next(iter(facts["rows"]))
-    given = facts.get("columns", {"anchor": "anchor", "positive": "positive"})
-    named = f"{given['anchor']}, {given['positive']}, negative_1 .. {facts['wanted_per_anchor']}"
     shell = shlex.quote(str(folder))
-    steps = {
-        f"rows = load_dataset({name}, split={json.dumps(first)})": "yours, with hard_negatives",
-        "train = hfneg.formats.tuples(rows)": named,
-        f"hfneg show {shell}": "anchors, and why candidates were rejected",
-    }
-    if not facts.get("hidden_positives"):
+    steps = {**_training(folder, facts), f"hfneg show {shell}": "anchors, and why candidates were rejected"}
+    if "hidden_positives" not in facts and "calibration" not in facts:
         steps[f"hfneg calibrate {shell}"] = "how many negatives are false: not measured yet"
     return steps
 
 
+def _training(folder: Path, facts: Mapping[str, Any]) -> dict[str, str]:
+    """Lines that run as they stand; where the positives are ids, two more of them, which look up their texts."""
+    name, split = (json.dumps(text, ensure_ascii=False) for text in (str(folder), next(iter(facts["rows"]))))
+    given = facts.get("columns", {"anchor": "anchor", "positive": "positive"})
+    named = f"{given['anchor']}, {given['positive']}, negative_1 .. {facts['wanted_per_anchor']}"
+    opened = f"datasets.load_dataset({name}, split={split})"
+    first = {"import datasets, hfneg": f"train: {named}"}
+    if facts.get("positives_are") != "id":
+        return {**first, f"train = hfneg.formats.tuples({opened})": ""}
+    column = json.dumps(given["positive"], ensure_ascii=False)
+    return {
+        **first,
+        f'rows, corpus = {opened}, hfneg.Corpus("{facts["corpus"]}")': "",
+        f"rows = rows.map(lambda row: {{{column}: corpus.texts_of_ids(row[{column}])}})": "ids become texts",
+        "train = hfneg.formats.tuples(rows)": "",
+    }
+
+
 def _examples(console: Console, folder: Path, facts: Mapping[str, Any]) -> None:
-    """Three rows: the anchor, its first positive, its first negative, each on one line of the terminal."""
+    """Three rows: the anchor, its first positive, its hardest negative, each on one line of the terminal."""
     files = sorted((folder / "data").glob("*.parquet"))
     if not files or "columns" not in facts:
         return
     anchor, positive = (facts["columns"][role] for role in ("anchor", "positive"))
-    batch = next(pq.ParquetFile(files[0]).iter_batches(100, columns=[anchor, positive, columns.NEGATIVES]), None)
-    for row in [row for row in (batch.to_pylist() if batch is not None else ()) if row[columns.NEGATIVES]][:3]:
+    names = [anchor, positive, columns.NEGATIVES, columns.NEGATIVE_SCORES]
+    batch = next(pq.ParquetFile(files[0]).iter_batches(100, columns=names), None)
+    rows = [row for row in (batch.to_pylist() if batch is not None else ()) if row[columns.NEGATIVES]]
+    of_id = facts.get("positives_are") == "id"
+    for row in list({row[anchor]: row for row in reversed(rows)}.values())[:-4:-1]:
         given = row[positive][0] if isinstance(row[positive], list) else row[positive]
+        given = _text_of(facts, given) if of_id else given
         console.print()
         for sign, text, style in (
             ("?", row[anchor], "bold"),
             ("+", given, "green"),
-            ("-", row[columns.NEGATIVES][0], "red"),
+            ("-", _hardest(row[columns.NEGATIVES], row[columns.NEGATIVE_SCORES]), "red"),
         ):
             console.print(Text(f"{sign} {plain(str(text))}", style=style), no_wrap=True, overflow="ellipsis")
+
+
+def _text_of(facts: Mapping[str, Any], id: Any) -> str:
+    try:
+        return str(Corpus(facts["corpus"]).texts_of_ids(id))
+    except (StoreError, InputError):
+        return str(id)
+
+
+def _hardest(negatives: list[str], scores: list[float | None]) -> str:
+    """The negative with the best score; one that was not retrieved has none."""
+    known = [-math.inf if score is None or math.isnan(score) else score for score in scores]
+    return negatives[known.index(max(known))]
 
 
 def _counts(facts: Mapping[str, Any]) -> str:
@@ -92,7 +131,7 @@ def _verdicts(facts: Mapping[str, Any]) -> Table:
     return table
 
 
-def _remarks(facts: Mapping[str, Any]) -> list[str]:
+def _remarks(facts: Mapping[str, Any], statistics: Statistics) -> list[str]:
     remarks = []
     wanted = facts["wanted_per_anchor"]
     short = sum(count for n, count in facts["negatives_per_anchor"].items() if int(n) < wanted)
@@ -103,6 +142,8 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
         if count:
             remarks.append(f"[yellow]{source} has found no document for {_several(count, 'anchor')}[/yellow]")
     remarks += _shortfall_lines(facts)
+    if why := why_short(statistics):
+        remarks.append(f"  why: {escape(why)}")
     given = facts.get("given_negatives")
     if given:
         remarks.append(f"{_several(given['known'], 'given negative')}: {given['taken']:,} come before the mined ones")
@@ -113,12 +154,9 @@ def _remarks(facts: Mapping[str, Any]) -> list[str]:
     remarks += [f"[yellow]{escape(guard_takes.in_words(took))}[/yellow]" for took in facts.get("guard_takes", [])]
     if "teacher" in facts:
         remarks.append(_teacher_line(facts["teacher"]))
-    hidden = facts.get("hidden_positives")
-    if hidden:
-        remarks.append(
-            f"[bold]{hidden['share_of_negatives']:.1%}[/bold] of the negatives are hidden positives "
-            f"({hidden['hidden_found']:,} of {hidden['negatives']:,} in the rows)"
-        )
+    false = false_ones(facts, statistics)
+    if false.text:
+        remarks.append(escape(false.text))
     if not facts["exact"]:
         remarks.append("approximate index: another machine may find slightly other candidates")
     return remarks

@@ -24,7 +24,7 @@ from hfneg.mined_ledger import LedgerBlock, MinedLedger
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 FILE = "statistics.json"
 HUBS = 50
 """So many documents are named as hubs."""
@@ -104,6 +104,8 @@ class Statistics:
         scores: score -> group -> values. Scores are ``"score"`` (what ranks), each source where there are several, and
             ``"teacher"``; groups are `GROUPS`. Of the teacher's score the candidates are those that were examined.
         hardness: the same scores -> how far the negatives are from the positives; a fused score says nothing of that.
+        short: anchors for which too few survived, before `Relax` and `Fill`.
+        short_verdicts: their candidates per verdict, most first: why they are short.
         used: how many documents are a negative of some anchor.
         hubs: documents that are negatives of the most anchors, the most used first.
     """
@@ -116,6 +118,8 @@ class Statistics:
     examined: int | None
     scores: dict[str, dict[str, Histogram]]
     hardness: dict[str, Hardness]
+    short: int
+    short_verdicts: dict[str, int]
     used: int
     hubs: list[Hub]
 
@@ -143,7 +147,7 @@ class Statistics:
         )
 
 
-_PLAIN = ("anchors", "candidates", "negatives", "verdicts", "per_anchor", "examined", "used")
+_PLAIN = ("anchors", "candidates", "negatives", "verdicts", "per_anchor", "examined", "short", "short_verdicts", "used")
 
 
 class Collector:
@@ -157,6 +161,8 @@ class Collector:
         self.hardness = {kind: Hardness() for kind in self.kinds if kind != fused}
         self.codes = np.zeros(256, dtype=np.int64)
         self.lengths = np.zeros(1, dtype=np.int64)
+        self.wanted, self.short = int(ledger.summary["wanted_per_anchor"]), 0
+        self.short_codes = np.zeros(256, dtype=np.int64)
         self.uses = np.zeros(int(ledger.summary["documents"]), dtype=np.int32)
         self.examined = 0 if ledger.taught else None
         self.groups = np.full(256, -1, dtype=np.int8)
@@ -171,6 +177,7 @@ class Collector:
         chosen = np.flatnonzero(groups == GROUPS.index("negative"))
         owners = candidates.owners[chosen]
         self._count_lengths(np.bincount(owners, minlength=len(block.numbers)))
+        self._count_short(block)
         np.add.at(self.uses, candidates.rows[chosen], 1)
         if block.teacher_scores is not None:
             self.examined += int((~np.isnan(block.teacher_scores)).sum())  # type: ignore[operator]
@@ -184,12 +191,15 @@ class Collector:
     def finish(self) -> Statistics:
         """What was gathered."""
         hubs = np.argsort(-self.uses, kind="stable")[:HUBS]
+        reasons = np.argsort(-self.short_codes, kind="stable")[: np.count_nonzero(self.short_codes)].tolist()
         return Statistics(
             anchors=int(self.lengths.sum()),
             candidates=int(self.codes.sum()),
             negatives=int((self.lengths * np.arange(len(self.lengths))).sum()),
             verdicts={name: int(self.codes[code]) for code, name in sorted(self.verdict_names.items())},
             per_anchor=self.lengths.tolist(),
+            short=self.short,
+            short_verdicts={self.verdict_names[code]: int(self.short_codes[code]) for code in reasons},
             examined=self.examined,
             scores=self.scores,
             hardness=self.hardness,
@@ -213,6 +223,13 @@ class Collector:
         counts = np.bincount(lengths, minlength=len(self.lengths))
         counts[: len(self.lengths)] += self.lengths
         self.lengths = counts
+
+    def _count_short(self, block: LedgerBlock) -> None:
+        owners = block.candidates.owners
+        survived = np.isin(block.verdicts, (verdicts.SELECTED, verdicts.GIVEN))
+        short = np.bincount(owners[survived], minlength=len(block.numbers)) < self.wanted
+        self.short += int(short.sum())
+        self.short_codes += np.bincount(block.verdicts[short[owners]], minlength=256)
 
     def _count_scores(self, kind: str, values: Floats, known: Floats, groups: npt.NDArray[np.int8]) -> None:
         """A candidate that is a known positive is left out: it is counted among the positives."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import datasets
@@ -430,8 +434,8 @@ def test_the_summary_fits_the_terminal(beir: Path, tmp_path: Path, monkeypatch: 
         assert len(shown) == (count > 0)
         if count:
             assert re.match(rf"\s*{count}  +{count / facts['candidates']:.1%}  {name} +\w.*\w$", shown[0].rstrip())
-    assert '  rows = load_dataset("mined", split="train")  # yours, with hard_negatives' in lines
-    assert "  train = hfneg.formats.tuples(rows)  # query, positive, negative_1 .. 2" in lines
+    assert "  import datasets, hfneg  # train: query, positive, negative_1 .. 2" in lines
+    assert '  train = hfneg.formats.tuples(datasets.load_dataset("mined", split="train"))' in lines
     assert any(line.startswith("  hfneg calibrate mined ") and line.endswith("not measured yet") for line in lines)
     rows = load_dataset(str(tmp_path / "mined"), split="train")
     shown = [lines.index(f"? {row['query']}") for row in rows]
@@ -440,25 +444,64 @@ def test_the_summary_fits_the_terminal(beir: Path, tmp_path: Path, monkeypatch: 
         assert lines[at + 2][2:-1] in row["hard_negatives"][0].replace("\n", ": ")
 
 
-def test_what_is_printed_to_train_with_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two lines as they stand, for columns of the user's own and a folder with blanks and quotes in its name."""
+@pytest.mark.parametrize("positives", ["text", "id", "ids"])
+def test_what_is_printed_to_train_with_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, positives: str) -> None:
+    """As it stands, for columns of the user's own and a folder with blanks and quotes; ids become texts."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "out", Console(width=200))
-    lines = [f"Which fault is {i}?,The fault {i} slips.\n" for i in range(12)]
-    (tmp_path / "pairs.csv").write_text("Frage,Antwort\n" + "".join(lines))
-    output = hfneg("mine", "pairs.csv", "--out", "my \"mined\" 'set'", "--anchor", "Frage", "--positive", "Antwort")
-    typed = [line.split("  # ") for line in output.splitlines() if line.startswith(("  rows =", "  train ="))]
-    there: dict[str, Any] = {"load_dataset": load_dataset, "hfneg": package}
-    for code, _ in typed:
-        exec(code.strip(), there)
-    named = typed[1][1].split(", negative_1 .. ")
-    assert there["train"].column_names == [*named[0].split(", "), *(f"negative_{i}" for i in range(1, 8))]
-    assert named[1] == "7"
+    texts = [f"The fault {i} slips." for i in range(12)]
+    given: list[Any] = texts if positives == "text" else [f"d{i}" for i in range(12)]
+    rows = [
+        {"Frage": f"Which fault is {i}?", "Antwort": [one] if positives == "ids" else one}
+        for i, one in enumerate(given)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    corpus = [{"_id": f"d{i}", "text": text} for i, text in enumerate(texts)]
+    (tmp_path / "corpus.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in corpus))
+    columns = ("--anchor", "Frage", "--positive", "Antwort", "--corpus", "corpus.jsonl")
+    output = hfneg("mine", "pairs.jsonl", "--out", "my \"mined\" 'set'", *columns)
+    code = output[output.index("  import ") : output.index("  hfneg show ")]
+    there: dict[str, Any] = {}
+    exec("\n".join(line.strip() for line in code.splitlines()), there)
+    assert code.splitlines()[0].endswith("# train: Frage, Antwort, negative_1 .. 7")
+    assert there["train"].column_names == ["Frage", "Antwort", *(f"negative_{i}" for i in range(1, 8))]
+    assert there["train"]["Antwort"][:12] == texts
+    assert f"+ {texts[0]}" in output
+
+
+def test_the_last_line_of_mine(
+    beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To a log that listens, else to a terminal; nowhere where neither is there, nor where the command says it."""
+    pairs, corpus = package.load_beir(beir)
+    stderr = io.StringIO()
+    monkeypatch.setattr("datasets.utils.are_progress_bars_disabled", lambda: False)
+    monkeypatch.setattr(sys, "stderr", stderr)
+    log = logging.getLogger("hfneg")
+    monkeypatch.setattr(log, "level", logging.WARNING)
+
+    def mine(name: str) -> str:
+        log.manager._clear_cache()  # type: ignore[attr-defined]
+        package.mine(pairs, corpus, "bm25", n=2, k=5, out=tmp_path / name)
+        return "\n".join(line for line in stderr.getvalue().splitlines() if "hard negatives for" in line)
+
+    assert mine("one") == ""
+    monkeypatch.setattr(stderr, "isatty", lambda: True)
+    assert f"4 hard negatives for 2 anchors in {tmp_path / 'two'}; how many are false is not measured" in mine("two")
+    stderr.truncate(0)
+    monkeypatch.setattr(log, "level", logging.INFO)
+    caplog.clear()
+    assert mine("three") == ""
+    assert sum("hard negatives for 2 anchors" in line for line in caplog.messages) == 1
+    caplog.clear()
+    hfneg("mine", beir, "--recipe", "bm25", "--out", tmp_path / "four")
+    assert not any("hard negatives for" in line for line in caplog.messages)
 
 
 def test_large_counts_fit_too(tmp_path: Path) -> None:
     """A run of 200 million candidates, with every verdict and remark, still has one line each at 80 columns."""
     from hfneg import showing
+    from hfneg.statistics_of import Collector
     from hfneg.verdicts import names_of
 
     names = names_of(["rank_window", "margin", "margin"]).values()
@@ -480,14 +523,17 @@ def test_large_counts_fit_too(tmp_path: Path) -> None:
             "share_of_negatives": 0.147,
         },
     }
-    (tmp_path / "summary.json").write_text(json.dumps(facts))
+    statistics = Collector(SimpleNamespace(names=["bm25"], verdict_names={}, taught=False, summary=facts)).finish()
+    short = {"known_positive": 12_345_678, "rank_window": 1_234_567, "margin": 1_234_567, "margin_2": 1_234_567}
+    statistics = replace(statistics, short=100_000, short_verdicts=short)
     console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    showing.summary(console, tmp_path, 12_345.6)
+    showing.ending(console, tmp_path, facts, statistics, 12_345.6)
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert lines[0] == "6,900,000 hard negatives for 1,000,000 anchors from 10,000,000 documents"
     table = [line for line in lines if "123,456,789" in line]
     assert len(table) == len(list(names))
     assert "14.7% of the negatives are hidden positives (1,234,567 of 8,400,000 in the rows)" in lines
+    assert "  why: of their 16,049,379 candidates 12,345,678 known_positive, 1,234,567" in lines
     assert any(line.startswith("1,200,000 rows written to ") and "in 3 h 25 min. Next:" in line for line in lines)
 
 

@@ -49,7 +49,8 @@ mined_folder rows
 summary
 mined_ledger
 reopening replaying statistics_of ledger_texts
-contrast
+contrast judgement
+closing
 reselecting diffing
 examining
 shortcuts identity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import shutil
@@ -21,9 +22,11 @@ from test_cli import one_line
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import statistics_of
+from hfneg import mined_folder, statistics_of
+from hfneg.judgement import judge
 from hfneg.mined_ledger import MinedLedger
 from hfneg.reporting import entries
+from hfneg.reporting.drawing import share
 
 NAMES = {"anchor": "query", "positive": "answer"}
 HOSTILE = [
@@ -134,6 +137,20 @@ def test_sample_against_the_ledger(folder: Path, page: Path) -> None:
         assert (id, text, left) == (corpus.ids([int(row)])[0], corpus.texts([int(row)])[0].as_py(), 0)
 
 
+def test_the_funnel_leaves_spare_out(tmp_path: Path) -> None:
+    """Candidates that nobody looked at, because enough came before them, would hide all others."""
+    rows, corpus = collection()
+    hfneg.mine(rows, corpus, hfneg.Recipe(k=15, sampler=hfneg.TakeTop(2)), out=tmp_path / "mined", **NAMES)
+    text = hfneg.report(tmp_path / "mined").read_text()
+    found = statistics_of.of(MinedLedger(tmp_path / "mined"))
+    spare, negatives = found.verdicts["spare"], found.negatives
+    looked_at = found.candidates - spare
+    assert spare > negatives
+    assert f"{looked_at:,} (of {found.candidates:,}: {spare:,} spare)" in text
+    known = found.verdicts["known_positive"]
+    assert re.search(rf"\u2212{known:,} \({share(known, looked_at)}\), {looked_at - known:,} left", text)
+
+
 def test_a_sample_is_drawn_by_texts(folder: Path, earlier: Path, tmp_path: Path) -> None:
     """Two rounds show the same anchors, another seed others; the page says that it is a sample."""
     shown = {}
@@ -153,8 +170,9 @@ def test_numbers_on_the_page(folder: Path, earlier: Path, page: Path) -> None:
     found = statistics_of.of(MinedLedger(folder))
     assert f"{found.negatives:,} hard negatives for {found.anchors:,} anchors" in text
     left = found.candidates
+    assert found.verdicts["spare"] == 0
     for name in ("known_positive", "own_text", "near_positive", "repeat", "rank_window", "margin", "not_examined"):
-        if found.verdicts[name]:
+        if found.verdicts.get(name):
             left -= found.verdicts[name]
             assert re.search(rf"\u2212{found.verdicts[name]:,} \([\d.<>%]+\), {left:,} left", text), name
     assert left == found.negatives
@@ -259,6 +277,39 @@ def test_refused(folder: Path, tmp_path: Path) -> None:
     assert out.read_text() == "mine"
 
 
+def test_beside_the_folder(folder: Path, earlier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own page lies beside it and is replaced; a file of somebody else, or of another folder, is not."""
+    mined = tmp_path / 'a "b" & c'
+    shutil.copytree(folder, mined)
+    page = hfneg.report(mined, sample=2)
+    assert page == tmp_path / 'a "b" & c-report.html'
+    assert len(data_of(page)["entries"]) == 2
+    monkeypatch.chdir(mined)
+    assert hfneg.report(".", sample=3) == page
+    assert len(data_of(page)["entries"]) == 3
+    command("report", mined, "--sample", 4, "-q")
+    assert len(data_of(page)["entries"]) == 4
+    other = shutil.copytree(folder, tmp_path / "other")
+    before = page.read_bytes()
+    with pytest.raises(hfneg.OutputExistsError, match="no report of this folder"):
+        hfneg.report(other, page)
+    assert page.read_bytes() == before
+    assert not list(mined.glob("*.html"))
+
+
+def test_it_opens_with_a_judgement(folder: Path, page: Path, tmp_path: Path) -> None:
+    """Whether it is enough, how false, and one next step; where a rate is recorded, that."""
+    facts = json.loads((folder / "summary.json").read_text())
+    found = judge(folder, facts, statistics_of.of(MinedLedger(folder)))
+    text = html.unescape(page.read_text())
+    assert f'<p class="verdict">{found.text}</p>' in text
+    assert f"Next: <code>{found.next.command}</code>" in text
+    assert all(step.command in text for step in found.against_false)
+    mined = shutil.copytree(folder, tmp_path / "mined")
+    mined_folder.record(mined, calibration="12.5% (95% interval 8.0% to 18.0%)")
+    assert "False negatives by hfneg calibrate: 12.5% (95% interval 8.0% to 18.0%)." in hfneg.report(mined).read_text()
+
+
 def test_a_ledger_without_negatives(tmp_path: Path) -> None:
     """A page is written where nothing was mined at all."""
     rows = Dataset.from_dict({"query": ["alpha"], "answer": ["alpha beta"]})
@@ -273,6 +324,7 @@ def test_command(folder: Path, earlier: Path, tmp_path: Path) -> None:
     shown = one_line(command("report", folder, "--out", out, "--sample", 5, "--against", earlier, "-q"))
     assert shown.startswith(f"{out} (0.")
     assert len(data_of(out)["entries"]) == 5
+    out.write_text("of somebody else")
     assert "--overwrite" in command("report", folder, "--out", out, code=3)
     command("report", folder, "--out", out, "--overwrite", "-q")
     assert "no mined folder" in one_line(command("report", tmp_path, "--out", tmp_path / "other.html", code=2))
@@ -339,6 +391,24 @@ def test_search_by_keyboard(browser: Browser, page: Path) -> None:  # noqa: F811
     assert browser.run("document.querySelectorAll('.anchor')[1].open") is True
     items = "document.querySelectorAll('.anchor')[1].querySelectorAll('.item').length"
     assert any(browser.run(items) > 1 for _ in range(200))  # filled by the toggle event, which comes a little later
+
+
+def test_words_of_the_anchor_are_underlined(browser: Browser, page: Path) -> None:  # noqa: F811
+    """In what was found for it, unless more than a fifth of the documents has them."""
+    browser.open(page)
+    data = data_of(page)
+    texts = [text.lower() for _, text, _ in data["documents"].values() if text is not None]
+    browser.run("document.querySelector('#open').click()")
+    assert any(browser.run("document.querySelectorAll('.hit').length") for _ in range(200))
+    shown = browser.run(
+        "[...document.querySelectorAll('.anchor')].map((one) => [one.querySelector('.title').textContent, "
+        "[...one.querySelectorAll('.hit')].map((w) => w.textContent.toLowerCase())])"
+    )
+    split = [set(re.findall(r"[^\W_]+", text)) for text in texts]
+    rare = {word for words in split for word in words if sum(word in one for one in split) <= len(split) / 5}
+    assert len(split) >= 20
+    for anchor, hits in shown:
+        assert set(hits) <= set(re.findall(r"[^\W_]+", anchor.lower())) & rare
 
 
 def test_filters_by_keyboard(browser: Browser, earlier: Path, tmp_path: Path) -> None:  # noqa: F811

@@ -21,6 +21,7 @@ import hfneg
 from hfneg import statistics_of
 from hfneg.histograms import BINS, Histogram
 from hfneg.mined_ledger import MinedLedger
+from hfneg.short import Fill
 from hfneg.statistics_of import Statistics
 
 NAMES = {"anchor": "query", "positive": "answer"}
@@ -78,6 +79,22 @@ def test_counts(folder: Path, found: Statistics, rows: list[dict[str, Any]]) -> 
     expected = sorted(uses.items(), key=lambda item: (-item[1], item[0]))[: statistics_of.HUBS]
     assert [(hub.row, hub.anchors) for hub in found.hubs] == expected
     assert expected[0][1] > 1
+
+
+def test_why_anchors_are_short(tmp_path: Path) -> None:
+    """Those for which too few survive, also where random documents fill them, and what became of their candidates."""
+    recipe = hfneg.Recipe(k=8, filters=[hfneg.RankWindow(skip=4)], sampler=hfneg.TakeTop(4), short=Fill())
+    hfneg.mine(pairs(), documents(), recipe, out=tmp_path / "mined", **NAMES)
+    found = statistics_of.of(MinedLedger(tmp_path / "mined"))
+    names = verdicts_of(tmp_path / "mined")
+    (path,) = (tmp_path / "mined" / "ledger").glob("*")
+    fates = [[names[code] for code in row["verdicts"]] for row in pq.read_table(path).to_pylist()]
+    short = [of for of in fates if of.count("selected") < 4]
+    assert 0 < found.short == len(short) < len(fates)
+    assert found.short_verdicts == Counter(name for of in short for name in of)
+    assert found.short_verdicts["filled"] > 0
+    counts = list(found.short_verdicts.values())
+    assert counts == sorted(counts, reverse=True)
 
 
 def test_scores_by_what_became_of_them(folder: Path, found: Statistics, rows: list[dict[str, Any]]) -> None:

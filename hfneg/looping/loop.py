@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from hfneg import mined_folder, part_files, store
+from hfneg import closing, mined_folder, part_files, store
 from hfneg.base import holding, temporary
 from hfneg.corpus import Corpus
 from hfneg.encoding import Encoder
@@ -174,7 +174,8 @@ class _Loop:
                 f"{current.folder} was mined with the checkpoint {recorded.get('checkpoint')}, which is not "
                 f"{current.model!r} ({current.checkpoint}) as it is now; give the same model, or overwrite"
             )
-        mine(pairs, corpus, current.recipe, out=current.mined_folder, resume=resume, **self.mining)
+        with closing.told_elsewhere():
+            mine(pairs, corpus, current.recipe, out=current.mined_folder, resume=resume, **self.mining)
         self._record(current)
         current.metrics = dict(recorded.get("metrics") or {})
         current.next_model, current.next_checkpoint = _left(current, recorded)

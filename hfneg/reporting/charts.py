@@ -28,7 +28,7 @@ GROUP_WORDS = {
     "left_over": "Left over",
 }
 GUARD = ("known_positive", "own_text", "near_positive", "repeat", "contained", "empty")
-LAST = ("promoted", "not_examined", "spare")
+LAST = ("promoted", "not_examined")
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,16 @@ def _steps(histogram: Histogram, scale: Scale, floor: float, tall: float, name: 
 
 def funnel(statistics: Statistics) -> Chart:
     """From all candidates to the negatives: what each step takes away, and how many are left."""
-    counts, total = statistics.verdicts, max(statistics.candidates, 1)
-    filters = [name for name in counts if name not in (*GUARD, *LAST, *NEGATIVE)]
-    left, rows, parts, y = statistics.candidates, [], [], 0.0
-    parts += _funnel_row(0, "Candidates retrieved", f"{left:,}", 0, left, total)
-    rows.append(("retrieved", "", f"{left:,}", ""))
+    counts = statistics.verdicts
+    spare = counts.get("spare", 0)
+    looked_at = statistics.candidates - spare
+    total = max(looked_at, 1)
+    filters = [name for name in counts if name not in (*GUARD, *LAST, *NEGATIVE, "spare")]
+    left, rows, parts, y = looked_at, [("retrieved", "", "", f"{statistics.candidates:,}")], [], 0.0
+    if spare:
+        rows.append(("spare", meaning_of("spare"), f"{spare:,}", f"{left:,}"))
+    words = f"{left:,} (of {statistics.candidates:,}: {spare:,} spare)" if spare else f"{left:,}"
+    parts += _funnel_row(0, "Candidates looked at" if spare else "Candidates retrieved", words, 0, left, total)
     for name in (*GUARD, *filters, *LAST):
         removed = counts.get(name, 0)
         if not removed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from hfneg import __version__, guard_takes
 from hfneg.difference import DEPTHS, Diff
 from hfneg.filters import meaning_of
+from hfneg.judgement import judge
 from hfneg.mined_ledger import MinedLedger
 from hfneg.reporting import charts
 from hfneg.reporting.charts import Chart
@@ -41,12 +43,14 @@ def render(
     text: str = _template().render(
         version=__version__,
         name=ledger.folder.resolve().name,
+        head=head_of(ledger.folder.resolve().name),
         summary=ledger.summary,
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
         contents=[*contents, ("hubs", "Hubs"), ("sample", "Sample")],
+        judgement=judge(ledger.folder, ledger.summary, statistics),
         tiles=_tiles(ledger, statistics),
         remarks=_remarks(ledger, statistics),
         facts=_facts(ledger),
@@ -61,6 +65,11 @@ def render(
         data=as_json({**sample, **_legend(ledger)}),
     )
     return text
+
+
+def head_of(name: str) -> str:
+    """The line by which the page of a folder with this name is known again."""
+    return f'<meta name="hfneg-folder" content="{html.escape(name)}">'
 
 
 def _legend(ledger: MinedLedger) -> dict[str, Any]:
@@ -108,11 +117,6 @@ def _remarks(ledger: MinedLedger, statistics: Statistics) -> list[str]:
     if empty := facts.get("empty_documents"):
         remarks.append(f"{empty:,} documents are empty or only white space: they are never candidates.")
     remarks += [f"{line[0].upper()}{line[1:]}." for line in map(guard_takes.in_words, facts.get("guard_takes", []))]
-    if hidden := facts.get("hidden_positives"):
-        remarks.append(
-            f"{hidden['share_of_negatives']:.1%} of the negatives are hidden positives ({hidden['hidden_found']:,} of "
-            f"{hidden['negatives']:,} in the rows): that many are false at least."
-        )
     if not facts["exact"]:
         remarks.append("The index is approximate: another machine may find slightly other candidates.")
     if (why := facts.get("teacher", {}).get("scored_in_full_because")) is not None:

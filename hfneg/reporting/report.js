@@ -50,37 +50,53 @@
   const plural = (n, word) => n.toLocaleString("en") + " " + word + (n === 1 ? "" : "s");
   const shown = (value) => String(value).replace("-", "\u2212");
 
-  const words = (row, needle) => {
+  // The anchor's words as a document has them, but for those that more than a fifth of the sample's documents have.
+  const split = (text) => text.split(/([\p{L}\p{N}]+)/u); // words at the odd places
+  const frequency = new Map();
+  const texts = Object.values(data.documents).map(([, text]) => text).filter((text) => text !== null);
+  for (const text of texts) {
+    for (const word of new Set(split(text.toLowerCase()).filter((_, i) => i % 2))) {
+      frequency.set(word, (frequency.get(word) || 0) + 1);
+    }
+  }
+  const wordsOf = (entry) => new Set(split(entry.text.toLowerCase()).filter(
+    (word, i) => i % 2 && (texts.length < 20 || (frequency.get(word) || 0) <= texts.length / 5)));
+  const hits = (text, own) => split(text).map(
+    (part, i) => (i % 2 && own.has(part.toLowerCase()) ? element("span", "hit", part) : part));
+
+  const words = (row, needle, own) => {
     const [, text, left] = data.documents[row];
     if (text === null) return element("span", "absent", "text not at hand");
     const cut = left ? [element("span", "absent", " \u2026 and " + plural(left, "character") + " more")] : [];
     // A long text is folded, unless something was searched for that may stand in its hidden part.
-    if (needle || text.length <= FOLDED * 1.2) return element("span", "words", ...marked(text, needle), ...cut);
-    const made = element("span", "words", text.slice(0, text.lastIndexOf(" ", FOLDED) + 1 || FOLDED), "\u2026 ");
+    if (needle || text.length <= FOLDED * 1.2) return element("span", "words", ...(needle ? marked(text, needle) : hits(text, own)),
+      ...cut);
+    const made = element("span", "words",
+      ...hits(text.slice(0, text.lastIndexOf(" ", FOLDED) + 1 || FOLDED), own), "\u2026 ");
     const button = element("button", "link", "show all");
     button.type = "button";
     button.addEventListener("click", () => {
-      made.replaceChildren(text, ...cut);
+      made.replaceChildren(...hits(text, own), ...cut);
       made.tabIndex = -1;
       made.focus();
     });
     made.append(button);
     return made;
   };
-  const item = (group, what, why, row, facts, needle) => {
+  const item = (group, what, why, row, facts, needle, own) => {
     const label = element("div", "what", what);
     if (why) label.append(" ", element("span", "why", why));
     const known = facts.filter(Boolean).join(" \u00b7 ");
     return element("div", "item " + group, label,
-      element("div", "", words(row, needle), element("div", "facts-line", known)));
+      element("div", "", words(row, needle, own), element("div", "facts-line", known)));
   };
-  const positive = ([row, rank, score, teacher], needle) => item("positive", "Positive", "", row, [
+  const positive = ([row, rank, score, teacher], needle, own) => item("positive", "Positive", "", row, [
     data.documents[row][0],
     rank === null ? "not retrieved" : "rank " + rank,
     score === null ? "" : data.score + " " + shown(score),
     teacher === null ? "" : "teacher " + shown(teacher),
-  ], needle);
-  const candidate = ([row, code, rank, score, teacher, ranks], needle) => {
+  ], needle, own);
+  const candidate = ([row, code, rank, score, teacher, ranks], needle, own) => {
     const verdict = data.verdicts[code];
     const what = verdict.group === "negative" ? "Negative" : verdict.group === "promoted" ? "Promoted" : "Rejected";
     const why = verdict.name === "selected" ? "" : verdict.name + ": " + verdict.meaning;
@@ -91,14 +107,15 @@
       score === null ? "" : data.score + " " + shown(score),
       teacher === null ? "" : "teacher " + shown(teacher),
       found.filter(Boolean).length ? "found by " + found.filter(Boolean).join(", ") : "",
-    ], needle);
+    ], needle, own);
   };
 
   const fill = (body, entry, needle, code) => {
     const wanted = entry.candidates.filter((one) => code === "" || String(one[1]) === code);
+    const own = wordsOf(entry);
     body.replaceChildren(
-      ...entry.positives.map((one) => positive(one, needle)),
-      ...wanted.map((one) => candidate(one, needle)),
+      ...entry.positives.map((one) => positive(one, needle, own)),
+      ...wanted.map((one) => candidate(one, needle, own)),
     );
     const counts = entry.counts.map(([one, n]) => data.verdicts[one].name + " " + n.toLocaleString("en")).join(", ");
     const rest = ["All candidates: " + (counts || "none") + "."];
