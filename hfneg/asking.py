@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from hfneg import progress
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,26 @@ def asking(model: Any, role: str) -> Asking:
         _takes(encode, "batch_size"),
         _takes(encode, "prompt"),
     )
+
+
+@contextmanager
+def told_by_batches(model: Any) -> Iterator[None]:
+    """`progress.advance` after each batch, where a bar counts texts and the model has modules to listen to."""
+    modules = list(model.children()) if progress.counts_texts() and hasattr(model, "children") else []
+    if not modules:
+        yield
+        return
+
+    def done(module: Any, given: Any, found: Any) -> None:
+        vectors = found.get("sentence_embedding") if isinstance(found, dict) else None
+        if vectors is not None:
+            progress.advance(len(vectors))
+
+    handle = modules[-1].register_forward_hook(done)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def has_both(model: Any) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hfneg import store
-from hfneg.asking import asking, takes_role
+from hfneg.asking import asking, takes_role, told_by_batches
 from hfneg.base import devices
 from hfneg.encoded import Vectors32 as Vectors32
 from hfneg.encoded import as_vectors, check_finite, normalised, said_of_nothing
@@ -211,7 +211,7 @@ class Encoder:
         if prompt and not ask.takes_prompt:
             texts = [prompt + text for text in texts]
         encode = partial(ask.encode, **given)
-        with _as_before(model, self.max_seq_length):
+        with _as_before(model, self.max_seq_length), told_by_batches(model):
             if not ask.takes_batch_size:
                 return self._in_pieces(model, encode, texts)
             vectors = self._fits.run(lambda n: encode(texts, batch_size=n), self.batch_size)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _listener: ContextVar[Callable[[float], None] | None] = ContextVar("hfneg_progress", default=None)
+_counts_texts: ContextVar[bool] = ContextVar("hfneg_progress_counts_texts", default=False)
 
 
 def advance(items: float) -> None:
@@ -24,3 +25,17 @@ def listening(listener: Callable[[float], None]) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def by_texts() -> Iterator[None]:
+    """Inside the block the items are texts to encode: an encoder may say `advance` after each batch."""
+    token = _counts_texts.set(True)
+    try:
+        yield
+    finally:
+        _counts_texts.reset(token)
+
+
+def counts_texts() -> bool:
+    return _counts_texts.get() and _listener.get() is not None

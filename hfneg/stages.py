@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfneg import ledger
+from hfneg import ledger, progress
 from hfneg.anchors import Anchors
 from hfneg.batches import Lists
 from hfneg.candidates import Candidates
@@ -94,7 +94,8 @@ class Encode:
     vectors: Any
 
     def __call__(self, part: int) -> None:
-        self.vectors.build_part(part)
+        with progress.by_texts():
+            self.vectors.build_part(part)
 
 
 @dataclass(frozen=True)

@@ -753,3 +753,25 @@ def test_minilm_end_to_end() -> None:
     wanted = vectors[:-1].astype(np.float64) @ vectors[-1].astype(np.float64)
     np.testing.assert_allclose(scores[0], np.sort(wanted)[::-1][:3], atol=1e-5)
     assert rows[0, 0] == int(np.argmax(wanted))
+
+
+def test_the_bar_of_encoding_moves_by_batches(tmp_path: Path) -> None:
+    """So many texts per batch, to the last; only where a bar counts texts; the same vectors; no hook stays."""
+    from sentence_transformers import SentenceTransformer
+    from small_models import save_encoder
+
+    from hfneg import progress
+    from hfneg.stages import Encode
+
+    model = SentenceTransformer(str(save_encoder(tmp_path / "model")), device="cpu")
+    texts = [f"rock {'hot ' * i}" for i in range(7)]
+    corpus = Corpus.from_texts(texts)
+    heard: list[float] = []
+    vectors = Vectors(corpus, Encoder(model, batch_size=3), "document")
+    with progress.listening(heard.append):
+        Encode(vectors)(0)
+        assert heard == [3, 3, 1]
+        again = Encoder(model, batch_size=3).encode(texts, "document")
+        assert heard == [3, 3, 1]
+    np.testing.assert_array_equal(vectors.part(0), again)
+    assert all(not module._forward_hooks for module in model.modules())
