@@ -47,7 +47,7 @@ def told_by_batches(model: Any) -> Iterator[None]:
         return
 
     def done(module: Any, given: Any, found: Any) -> None:
-        vectors = found.get("sentence_embedding") if isinstance(found, dict) else None
+        vectors = found["sentence_embedding"] if "sentence_embedding" in getattr(found, "keys", tuple)() else None
         if vectors is not None:
             progress.advance(len(vectors))
 
