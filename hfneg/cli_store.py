@@ -16,6 +16,7 @@ from rich.table import Table
 
 from hfneg import store
 from hfneg.errors import DamagedError, SettingError
+from hfneg.plain_text import several
 
 out = Console()
 
@@ -38,7 +39,7 @@ def size(as_json: bool) -> None:
     _table("kind", "artefacts", kinds)
     _table("teacher (digest)", "scores", teachers)
     _keep(not_ours())
-    _say(f"{_several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB in all, in {store.root()}")
+    _say(f"{several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB in all, in {store.root()}")
 
 
 def _table(name: str, count: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -63,7 +64,7 @@ def clear(kinds: list[str] | None, days: float | None, yes: bool) -> None:
     sizes = artefacts.sized(found)
     if _may_delete("kind", "artefacts", sizes, yes):
         for kind in artefacts.delete(found):
-            _say(f"deleted {_several(kind.artefacts, 'artefact')} of {kind.kind}")
+            _say(f"deleted {several(kind.artefacts, 'artefact')} of {kind.kind}")
         _say(f"{sum(kind.nbytes for kind in sizes) / 1e6:,.1f} MB freed")
 
 
@@ -118,7 +119,7 @@ def verify(add: bool) -> None:
     from hfneg import upkeep
 
     if add:
-        _say(f"checksums added to {_several(upkeep.add_checksums(), 'artefact')}")
+        _say(f"checksums added to {several(upkeep.add_checksums(), 'artefact')}")
     checked = upkeep.verify_store()
     table = Table(box=None, pad_edge=False)
     for name in ("kind", "artefacts", "MB", "without checksums", "damaged files"):
@@ -133,14 +134,14 @@ def verify(add: bool) -> None:
         _say(str(fault))
     if without := sum(kind.without for kind in checked):
         _say(
-            f"{_several(without, 'artefact')} of an earlier version without checksums: only sizes and headers were "
+            f"{several(without, 'artefact')} of an earlier version without checksums: only sizes and headers were "
             "looked at (hfneg store verify --add gives them checksums of what they are now)"
         )
     if before := len(upkeep.set_aside_before()):
         _say(f"{before:,} set aside earlier (*.damaged), which nothing reads: delete them when you like")
     if faults:
         raise DamagedError(
-            f"{_several(len(faults), 'damaged file')} in {store.root()}: hfneg store repair sets them aside, and so "
+            f"{several(len(faults), 'damaged file')} in {store.root()}: hfneg store repair sets them aside, and so "
             "does the next run that needs them, which makes them again"
         )
     _say("all is as it was written")
@@ -153,11 +154,7 @@ def repair() -> None:
     aside = repair_store()
     for moved in aside:
         _say(f"set aside: {moved.path} ({moved.again})")
-    _say(_several(len(aside), "damaged file"))
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    _say(several(len(aside), "damaged file"))
 
 
 def _say(line: str) -> None:

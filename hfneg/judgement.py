@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hfneg.plain_text import several
 from hfneg.statistics_of import NEGATIVE, Statistics
 
 MANY_SHORT = 0.1
@@ -62,7 +63,7 @@ def judge(folder: str | Path, facts: Mapping[str, Any], statistics: Statistics) 
     said = "How many are false is not measured." if not false.text else f"{_upper(false.text)}."
     text = f"{_enough(facts, statistics)}{_hard(statistics)}. {said}"
     if not statistics.negatives:
-        text = f"Nothing was mined: none of {_several(statistics.candidates, 'candidate')} was left."
+        text = f"Nothing was mined: none of {several(statistics.candidates, 'candidate')} was left."
     return Judgement(text, false, _next(folder, facts, statistics, false), against_false(folder, facts))
 
 
@@ -75,7 +76,7 @@ def why_short(statistics: Statistics) -> str:
     if not total:
         return "nothing was found for them"
     taken = [f"{n:,} {name}" for name, n in counts.items() if name not in NEGATIVE][:3]
-    return f"of their {_several(total, 'candidate')} {', '.join(taken) or 'all were taken'}"
+    return f"of their {several(total, 'candidate')} {', '.join(taken) or 'all were taken'}"
 
 
 def false_ones(facts: Mapping[str, Any], statistics: Statistics) -> FalseOnes:
@@ -90,7 +91,7 @@ def false_ones(facts: Mapping[str, Any], statistics: Statistics) -> FalseOnes:
     above, count = _above(statistics)
     if not count:
         return FalseOnes("", "", None)
-    found = f"{above:,} of {_several(count, 'negative')} ({above / count:.1%})"
+    found = f"{above:,} of {several(count, 'negative')} ({above / count:.1%})"
     caveat = (
         "These score above the mean of their anchor's positives. The same teacher chose the negatives, so what it "
         "misjudges is not among them."
@@ -105,7 +106,7 @@ def against_false(folder: str | Path, facts: Mapping[str, Any]) -> tuple[Step, .
     steps = [
         Step(
             f"hfneg calibrate {place} --sample {sample} --out to_judge.csv",
-            f"writes {_several(sample, 'pair')} for you (or a model that reads) to judge",
+            f"writes {several(sample, 'pair')} for you (or a model that reads) to judge",
         ),
         Step(f"hfneg calibrate {place} --judge to_judge.csv --record", "the rate with its 95% interval, kept here"),
     ]
@@ -146,7 +147,7 @@ def _enough(facts: Mapping[str, Any], statistics: Statistics) -> str:
     lacking = sum(statistics.per_anchor[:wanted])
     if lacking:
         has = "has" if lacking == 1 else "have"
-        return f"{lacking:,} of {_several(anchors, 'anchor')} {has} fewer than {_several(wanted, 'negative')}"
+        return f"{lacking:,} of {several(anchors, 'anchor')} {has} fewer than {several(wanted, 'negative')}"
     added = {
         "filled": "are random, because too little was left",
         "relaxed": "are taken back from what a filter had dropped",
@@ -159,7 +160,7 @@ def _enough(facts: Mapping[str, Any], statistics: Statistics) -> str:
 
 def _all_have(anchors: int, wanted: int) -> str:
     who = "The anchor has its" if anchors == 1 else f"All {anchors:,} anchors have their"
-    return f"{who} {_several(wanted, 'negative')}"
+    return f"{who} {several(wanted, 'negative')}"
 
 
 def _hard(statistics: Statistics) -> str:
@@ -180,7 +181,7 @@ def _next(folder: str | Path, facts: Mapping[str, Any], statistics: Statistics, 
     if statistics.short > MANY_SHORT * statistics.anchors:
         recipe = shlex.quote(str(Path(folder) / "recipe.yaml"))
         why = why_short(statistics)
-        gain = f"searches deeper for {_several(statistics.short, 'anchor')} with too few: {why}"
+        gain = f"searches deeper for {several(statistics.short, 'anchor')} with too few: {why}"
         return Step(f"hfneg mine PAIRS --recipe {recipe} --deeper {5 * _k(facts)}", gain)
     if false.rate is None:
         return against_false(folder, facts)[0]
@@ -207,7 +208,3 @@ def _above(statistics: Statistics) -> tuple[int, int]:
 
 def _upper(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}"
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

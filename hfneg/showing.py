@@ -22,7 +22,7 @@ from hfneg.errors import InputError, SettingError, StoreError, near_miss
 from hfneg.filters import meaning_of
 from hfneg.judgement import false_ones, why_short
 from hfneg.mined_ledger import MinedLedger
-from hfneg.plain_text import plain
+from hfneg.plain_text import plain, several
 from hfneg.statistics_of import Statistics
 
 
@@ -39,7 +39,7 @@ def ending(console: Console, folder: Path, facts: Mapping[str, Any], statistics:
     for line in _remarks(facts, statistics):
         console.print(line, highlight=False)
     _examples(console, folder, facts)
-    rows = _several(sum(facts["rows"].values()), "row")
+    rows = several(sum(facts["rows"].values()), "row")
     line = f"\n{rows} written to {folder} in {_duration(seconds)}. Next:"
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
     steps = _next(folder, facts)
@@ -112,8 +112,8 @@ def _hardest(negatives: list[str], scores: list[float | None]) -> str:
 
 def _counts(facts: Mapping[str, Any]) -> str:
     return (
-        f"{_several(facts['negatives'], 'hard negative')} for {_several(facts['anchors'], 'anchor')} "
-        f"from {_several(facts['documents'], 'document')}"
+        f"{several(facts['negatives'], 'hard negative')} for {several(facts['anchors'], 'anchor')} "
+        f"from {several(facts['documents'], 'document')}"
     )
 
 
@@ -137,20 +137,20 @@ def _remarks(facts: Mapping[str, Any], statistics: Statistics) -> list[str]:
     short = sum(count for n, count in facts["negatives_per_anchor"].items() if int(n) < wanted)
     if short:
         has = "has" if short == 1 else "have"
-        remarks.append(f"[yellow]{_several(short, 'anchor')} {has} fewer than the {wanted} asked for[/yellow]")
+        remarks.append(f"[yellow]{several(short, 'anchor')} {has} fewer than the {wanted} asked for[/yellow]")
     for source, count in facts.get("anchors_without_candidates", {}).items():
         if count:
-            remarks.append(f"[yellow]{source} has found no document for {_several(count, 'anchor')}[/yellow]")
+            remarks.append(f"[yellow]{source} has found no document for {several(count, 'anchor')}[/yellow]")
     remarks += _shortfall_lines(facts)
     if why := why_short(statistics):
         remarks.append(f"  why: {escape(why)}")
     given = facts.get("given_negatives")
     if given:
-        remarks.append(f"{_several(given['known'], 'given negative')}: {given['taken']:,} come before the mined ones")
+        remarks.append(f"{several(given['known'], 'given negative')}: {given['taken']:,} come before the mined ones")
     if facts["added_positives"]:
-        remarks.append(f"{_several(facts['added_positives'], 'positive')} not in the corpus, and added to it")
+        remarks.append(f"{several(facts['added_positives'], 'positive')} not in the corpus, and added to it")
     if facts.get("empty_documents"):
-        remarks.append(f"{_several(facts['empty_documents'], 'empty document')}: never a candidate")
+        remarks.append(f"{several(facts['empty_documents'], 'empty document')}: never a candidate")
     remarks += [f"[yellow]{escape(guard_takes.in_words(took))}[/yellow]" for took in facts.get("guard_takes", [])]
     if "teacher" in facts:
         remarks.append(_teacher_line(facts["teacher"]))
@@ -168,25 +168,21 @@ def _shortfall_lines(facts: Mapping[str, Any]) -> list[str]:
     if deeper and deeper["anchors"]:
         asked = f", {deeper['pairs_asked']:,} pairs scored for it" if "teacher" in facts else ""
         lines.append(
-            f"{_several(deeper['anchors'], 'anchor')} searched deeper, {deeper['k']:,} candidates per source: "
+            f"{several(deeper['anchors'], 'anchor')} searched deeper, {deeper['k']:,} candidates per source: "
             f"{deeper['still_short']:,} still short{asked}"
         )
     for name in ("relaxed", "filled"):
         if short.get(name):
-            count = _several(short[name], "negative")
+            count = several(short[name], "negative")
             lines.append(f"[yellow]{count} {name}[/yellow] ({short['policy']}), for {short['anchors']:,} short anchors")
     return lines
 
 
 def _teacher_line(teacher: Mapping[str, Any]) -> str:
     asked, stored, spared = (teacher[key] for key in ("pairs_asked", "pairs_from_store", "candidates_not_examined"))
-    line = f"teacher: {_several(asked, 'pair')} scored, {stored:,} from the store, {spared:,} not needed"
+    line = f"teacher: {several(asked, 'pair')} scored, {stored:,} from the store, {spared:,} not needed"
     why = teacher["scored_in_full_because"]
     return f"{line} (all scored: {why})" if why else line
-
-
-def _several(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _duration(seconds: float) -> str:
@@ -198,7 +194,7 @@ def _duration(seconds: float) -> str:
 
 def exported(console: Console, path: Path, format: str, written: int, opens: bool) -> None:
     """The end of ``hfneg export``."""
-    line = f"{_several(written, 'row')} as {format} in {path}"
+    line = f"{several(written, 'row')} as {format} in {path}"
     console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if opens:
         from hfneg.formats.writing import OPENED_BY, kind_of
