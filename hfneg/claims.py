@@ -16,6 +16,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
+import socket
 import time
 import uuid
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ LOCK_SECONDS = 60.0
 PATIENCE_SECONDS = 900.0
 POLL_SECONDS = 0.02
 WAIT_SECONDS = 0.25  # then it is looked again who is at what
+SAY_SECONDS = 30.0  # how often it is said that one waits
 ALIVE_SECONDS = 1.0  # how often a claim shows a sign of life, at most
 SUFFIX, LOCKED = ".claim", ".claim.lock"
 
@@ -46,7 +49,8 @@ class Claims:
     def __init__(self, teacher_digest: str) -> None:
         self._folder, self._digest = store.root() / KIND, teacher_digest
         self._signs: dict[str, tuple[int, float]] = {}  # name: its last sign of life, and when it was first seen here
-        self._said = False
+        self._since: float | None = None  # waiting
+        self._say_at = 0.0
 
     @contextlib.contextmanager
     def one_at_a_time(self) -> Iterator[None]:
@@ -79,16 +83,21 @@ class Claims:
 
     def make(self, keys: Hashes) -> Claim:
         """Claim these pairs; only `one_at_a_time`, and only what no other has claimed."""
-        path = self._folder / f".{self._digest}.{uuid.uuid4().hex}{SUFFIX}"
+        host = re.sub(r"[^\w-]", "_", socket.gethostname())[:64]
+        path = self._folder / f".{self._digest}.{os.getpid()}.{host}.{uuid.uuid4().hex}{SUFFIX}"
         with writing():
             return Claim(path, keys["high"])
 
     def wait(self) -> None:
         """Until a claim that `others` saw ends, or for a moment."""
-        if not self._said:
-            log.info("waiting for scores of pairs that another process is asking the teacher about")
-            self._said = True
         oldest = min(self._signs, key=lambda name: self._signs[name][1], default=None)
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now >= self._say_at:
+            so_far = f"; {now - self._since:.0f} s so far" if now - self._since >= 1 else ""
+            owner = "another process" if oldest is None else _owner(oldest)
+            log.info("waiting for scores of pairs that %s is asking the teacher about%s", owner, so_far)
+            self._say_at = now + SAY_SECONDS
         if oldest is not None:
             lock = _lock_of(self._folder / oldest)
             with contextlib.suppress(Timeout):
@@ -141,6 +150,12 @@ class Claim:
 
 def _lock_of(path: Path) -> FileLock:
     return FileLock(path.with_name(f"{path.name}.lock"))
+
+
+def _owner(claim: str) -> str:
+    """In words, who has made the claim of this file name; its digest has no dot."""
+    parts = claim.lstrip(".").removesuffix(SUFFIX).split(".")
+    return f"process {parts[1]} on {parts[2]}" if len(parts) == 4 else "another process"
 
 
 def _abandoned(path: Path) -> bool:

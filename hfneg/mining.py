@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfneg import closing, ledger, mined_folder, progress, rows, statistics_of, store
+from hfneg import bars, closing, ledger, mined_folder, rows, statistics_of, store
+from hfneg.bars import Bars
 from hfneg.data.corpora import as_corpus
 from hfneg.errors import SettingError
 from hfneg.executors.base import Executor
@@ -150,6 +151,7 @@ class _Run:
         self.splits, self.hidden, self.executor = splits, hidden, executor
         self.anchors = transform.anchors
         self.parts = Parts(len(self.anchors))
+        self.bars = Bars(bars.titles(transform))
 
     def work(self) -> None:
         """From nothing, or from wherever an earlier run was cut off, to the finished folder."""
@@ -204,7 +206,7 @@ class _Run:
             spans = parts.spans(missing, min(block, RUNNING // (k or retrieve.k)), self.executor.workers)
             total = parts.size(Span(0, len(parts)))
             work = Search(self.transform, position, folder, parts, k)
-            self._run(work, spans, f"Searching {name}{' deeper' * deeper}", " anchors", total, parts.size)
+            self._run(work, spans, bars.searching(name, deeper=deeper), " anchors", total, parts.size)
         return folder
 
     def _count_hubs(self, lists: Found | Deeper, first: Path | None = None) -> Path | None:
@@ -215,7 +217,8 @@ class _Run:
         name = "deeper" if first is not None else "first"
         folder, cuts = self.folder.folder("tallies", name), self.folder.folder("hubs", name)
         missing = self.parts.missing(folder, ".npy")
-        self._run(Tally(lists, folder), missing, "Counting hubs", " anchors", len(self.anchors), self._size)
+        title = bars.counting_hubs(deeper=first is not None)
+        self._run(Tally(lists, folder), missing, title, " anchors", len(self.anchors), self._size)
         if not Cuts.there(cuts):
             most = min(step.most for step in hubs) if first is None else Cuts(first).left
             write_cuts(sorted(folder.glob("*.npy")), most, len(self.anchors.corpus), cuts)
@@ -235,7 +238,7 @@ class _Run:
                 start, stop = vectors.bounds(part)
                 return int(stop - start)
 
-            self._run(Encode(vectors), missing, f"Encoding {what} ({name})", " texts", len(vectors), size)
+            self._run(Encode(vectors), missing, bars.encoding(what, name), " texts", len(vectors), size)
 
     def _choose(self) -> Selections:
         """All parts of ledger and selection, then both gathered."""
@@ -253,37 +256,15 @@ class _Run:
         mark_gathered(gathered)
         return selections
 
-    def _run(self, work: Any, units: list[Any], desc: str, unit: str, total: int, size: Any) -> None:
-        """Units through the executor, behind one progress bar that begins where an earlier run stopped."""
-        if not units:
-            return
-        from datasets.utils import tqdm
-
-        left = sum(size(item) for item in units)
-        shown = 0.0  # of the unit under way
-
-        def advance(items: float) -> None:
-            nonlocal shown
-            bar.update(int(shown + items) - int(shown))
-            shown += items
-
-        def done(item: Any) -> None:
-            nonlocal shown
-            bar.update(size(item) - int(shown))
-            shown = 0.0
-
-        bar = tqdm(total=total, initial=total - left, desc=desc, unit=unit, unit_scale=True)
-        with bar, progress.listening(advance):
-            self.executor.run(work, units, done)
+    def _run(self, work: Any, units: list[Any], title: str, unit: str, total: int, size: Any) -> None:
+        self.bars.run(self.executor, work, units, title, unit, total, size)
 
     def _write_rows(self, selections: Selections) -> rows.HiddenCount:
         """The shards of all splits, in this process: texts go through as Arrow, so the disk is the limit."""
-        from datasets.utils import tqdm
-
         folder = self.folder.folder("finished", "data")
         counts = self.folder.folder("counts")
         total = sum(self._rows_of(name) for name in self.splits)
-        with tqdm(total=total, desc="Writing rows", unit=" rows", unit_scale=True) as bar:
+        with self.bars.bar(bars.WRITING, " rows", total) as bar:
             for name, split in self.splits.items():
                 size = rows.row_bytes(split, self.anchors, self.recipe.sampler.n)
                 writer = rows.RowWriter(self.transform, selections, split, self.hidden)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 _listener: ContextVar[Callable[[float], None] | None] = ContextVar("hfneg_progress", default=None)
+_pairs_listener: ContextVar[Callable[[int], None] | None] = ContextVar("hfneg_progress_pairs", default=None)
 _counts_texts: ContextVar[bool] = ContextVar("hfneg_progress_counts_texts", default=False)
 
 
@@ -17,13 +18,21 @@ def advance(items: float) -> None:
         listener(items)
 
 
+def scored(pairs: int) -> None:
+    """Say that a teacher has scored `pairs` more; nobody may be listening."""
+    listener = _pairs_listener.get()
+    if listener is not None:
+        listener(pairs)
+
+
 @contextmanager
-def listening(listener: Callable[[float], None]) -> Iterator[None]:
-    """Hear of every `advance` inside the block, in this thread."""
-    token = _listener.set(listener)
+def listening(listener: Callable[[float], None], pairs: Callable[[int], None] | None = None) -> Iterator[None]:
+    """Hear of every `advance` inside the block, and of every `scored`, in this thread."""
+    token, pairs_token = _listener.set(listener), _pairs_listener.set(pairs)
     try:
         yield
     finally:
+        _pairs_listener.reset(pairs_token)
         _listener.reset(token)
 
 

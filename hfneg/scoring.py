@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from hfneg import progress
 from hfneg.anchors import Anchors
 from hfneg.claims import Claim, Claims
 from hfneg.flat_scores import Watch
@@ -235,6 +236,7 @@ class _Block:
 
     def __call__(self, positions: Positions, scores: Scores) -> None:
         self._scores[positions] = scores
+        progress.scored(len(scores))
         self._claim.alive()
 
     def commit(self) -> None:

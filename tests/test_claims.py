@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,13 @@ def left(folder: Path) -> list[str]:
     return [path.name for path in folder.glob(".*.*.claim*")]
 
 
-def test_what_others_are_at_is_waited_for(anchors: hfneg.Anchors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_others_are_at_is_waited_for(
+    anchors: hfneg.Anchors, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Pairs that somebody else has claimed are not asked about: the rest comes first, then the scores that the other
-    one commits are taken."""
+    one commits are taken; it is said whom one waits for, as long as one waits."""
+    caplog.set_level("INFO", logger="hfneg")
+    monkeypatch.setattr(claims, "SAY_SECONDS", 0.0)
     monkeypatch.setattr(scoring, "BLOCK", 8)
     numbers, rows, keys = some(anchors)
     asked: list[str] = []
@@ -102,11 +107,16 @@ def test_what_others_are_at_is_waited_for(anchors: hfneg.Anchors, monkeypatch: p
         thread = threading.Thread(target=lambda: found.append(scorer.score(numbers, rows)))
         thread.start()
         assert ready.wait(60)
+        until = time.monotonic() + 60
+        while "s so far" not in caplog.text and time.monotonic() < until:
+            thread.join(0.05)
         ScoreStore(teacher.digest).put(keys[:10], np.full(10, 0.25))
     thread.join(60)
     assert sorted(asked) == sorted(anchors.corpus.texts(rows[10:]).to_pylist())
     np.testing.assert_array_equal(found[0], [0.25] * 10 + [0.5] * 20)
     assert scorer.calls.tolist() == [20, 10]
+    assert f"that process {os.getpid()} on " in caplog.text
+    assert " s so far" in caplog.text
 
 
 def test_a_claim_of_a_dead_process_is_none(anchors: hfneg.Anchors) -> None:

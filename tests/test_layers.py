@@ -44,6 +44,7 @@ retrieve policy step_text
 deepening select selections ledger
 pipeline
 recipe executors stages
+bars
 cards provenance
 mined_folder rows
 summary

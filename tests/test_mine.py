@@ -360,8 +360,40 @@ def test_one_progress_bar_per_stage(bars: str, tmp_path: Path) -> None:
     if bars == "off":
         assert done.stderr == ""
         return
-    drawn = re.findall(r"([A-Z][\w ]+):\s+(\d+)%", done.stderr)
-    stages = ["BM25 index", "Searching bm25", "Searching random", "Selecting", "Writing rows", "Reading the ledger"]
+    drawn = re.findall(r"([A-Z][\w ]+(?: \(\d of \d\))?):\s+(\d+)%", done.stderr)
+    numbered = ["Searching bm25 (1 of 4)", "Searching random (2 of 4)", "Selecting (3 of 4)", "Writing rows (4 of 4)"]
+    stages = ["BM25 index", *numbered, "Reading the ledger"]
     assert list(dict.fromkeys(name for name, _ in drawn)) == stages
     assert Counter(name for name, share in drawn if share == "0") == dict.fromkeys(stages, 1)
     assert {name for name, share in drawn if share == "100"} == set(stages)
+
+
+TAUGHT = """
+import sys, hfneg, hfneg.bars
+from small_collection import documents, pairs
+from word_teacher import WordTeacher
+hfneg.bars.REDRAWN_SECONDS = 0
+recipe = hfneg.Recipe(k=8, deeper=20, teacher=WordTeacher(), filters=[hfneg.Margin(relative=0.3)])
+hfneg.mine(pairs(), [*documents(), "a positive that is in no corpus"], recipe, anchor="query", positive="answer",
+           out=sys.argv[1])
+"""
+
+
+def test_the_bar_of_a_teacher_tells_pairs(tmp_path: Path) -> None:
+    """Behind the anchors stand the pairs that were scored, none of them twice; a deeper search has its own stages."""
+    env = {name: value for name, value in os.environ.items() if "DISABLE_PROGRESS_BARS" not in name}
+    env |= {"PYTHONPATH": str(Path(__file__).parent), "HFNEG_STORE": str(tmp_path / "store")}
+    done = subprocess.run(
+        [sys.executable, "-c", TAUGHT, str(tmp_path / "mined")], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    drawn = dict.fromkeys(re.findall(r"([A-Z][\w ]+) \((\d) of (\d)\)", done.stderr))
+    stages = ["Searching bm25", "Examining", "Searching bm25 deeper", "Selecting", "Writing rows"]
+    assert list(drawn) == [(stage, str(number + 1), "5") for number, stage in enumerate(stages)]
+    asked = json.loads((tmp_path / "mined" / "summary.json").read_text())["teacher"]["pairs_asked"]
+    told = {
+        stage: int(pairs.replace(",", ""))
+        for stage, pairs in re.findall(r"(Examining|Selecting) \(.*?([\d,]+) pairs scored\]", done.stderr)
+    }
+    assert set(told) == {"Examining", "Selecting"}
+    assert sum(told.values()) == asked
