@@ -36,6 +36,9 @@ def push(
     license: Annotated[
         str | None, _option("NAME", "As on the Hub (cc-by-4.0); else that of the README or of the sources.")
     ] = None,
+    language: Annotated[
+        list[str] | None, _option("CODE", "Of the texts, such as en; else what the sources say. May be repeated.")
+    ] = None,
     tag: Annotated[str | None, _option("NAME", "Of the commit; else round-001 and so on.")] = None,
     branch: Annotated[str | None, _option("NAME", "To publish on; else main.")] = None,
     corpus: Annotated[
@@ -92,6 +95,7 @@ def push(
         tag=tag,
         formats=format or (),
         license=license,
+        language=language or (),
         corpus=None if corpus is None else as_corpus(corpus),
         audit=not no_audit,
         allow_secrets=allow_secrets,

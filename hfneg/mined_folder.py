@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import xxhash
 import yaml
 
 from hfneg import columns, json_lines, part_files, store
 from hfneg.base import checksums, holding, temporary
 from hfneg.base.checksums import Fault
-from hfneg.cards import Readme, read_samples, render, without_paths
+from hfneg.cards import Readme, legend, read_samples, render, without_paths
 from hfneg.errors import InputError, OutputError, near_miss
 from hfneg.readable import check_name
 from hfneg.run_folder import SUMMARY, fault_in, refuse_patterns
@@ -44,11 +46,15 @@ def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder:
     """
     data = [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits]
     ledger = [{"split": "anchors", "path": "ledger/*.parquet"}]
-    content = f"content {digest}"
+    content, roles = f"(content {digest})", summary["columns"]
     head = {
         "configs": [
-            {"config_name": "default", "description": content, "data_files": data, "default": True},
-            {"config_name": "ledger", "description": content, "data_files": ledger},
+            {"config_name": "default", "description": f"the mined rows {content}", "data_files": data, "default": True},
+            {
+                "config_name": "ledger",
+                "description": f"every candidate and its verdict {content}",
+                "data_files": ledger,
+            },
         ],
         "dataset_info": [{"config_name": "default", "description": columns.described(summary["columns"])}],
         "task_categories": ["text-retrieval", "sentence-similarity"],
@@ -59,7 +65,21 @@ def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder:
     if "teacher" in facts:
         facts["teacher"] = {**facts["teacher"], "teacher": without_paths(facts["teacher"]["teacher"], models)}
     samples = read_samples(folder, summary["columns"]) if folder is not None else []
-    body = render(facts, place="PATH", samples=samples, models=models, sources=summary.get("datasets"))
+    shards = sorted(folder.glob("data/*.parquet")) if folder is not None else []
+    names = pq.read_schema(shards[0]).names if shards else []
+    sources = summary.get("datasets") or []
+    origin = ", ".join(dict.fromkeys(source["id"] for source in sources))
+    body = render(
+        facts,
+        place="PATH",
+        samples=samples,
+        models=models,
+        sources=sources,
+        named=f"Hard negatives{f' for {origin}' if origin else ''}: {roles['anchor']} to {roles['positive']}",
+        legend=legend.of_folder(names, roles),
+        split=splits[0],
+        positive=json.dumps(roles["positive"], ensure_ascii=False),
+    )
     return Readme(head, f"\n{body}").text()
 
 

@@ -88,6 +88,12 @@ def head_of(hub: Hub, name: str, revision: str = "main") -> dict[str, Any]:
     return head
 
 
+def provenance_of(hub: Hub, name: str, number: int = 1) -> dict[str, Any]:
+    """The facts of a round, from its file."""
+    facts: dict[str, Any] = json.loads(hub.repository(name).content("main", f"round-{number:03d}/provenance.json"))
+    return facts
+
+
 def table(**columns: list[str]) -> bytes:
     """As a parquet file."""
     sink = io.BytesIO()
@@ -223,8 +229,12 @@ def test_the_card_says_where_it_came_from(
 ) -> None:
     """The key hfneg holds what the summary says, both rounds are listed, and the parent is the commit before."""
     name, first, _ = published
-    facts = head_of(hub, name)["hfneg"]
+    told, facts = head_of(hub, name)["hfneg"], provenance_of(hub, name, 2)
     summary = hfneg.open_summary(rounds[1])
+    shared = [key for key in told if key not in ("rounds", "provenance")]
+    assert {key: told[key] for key in shared} == {key: facts[key] for key in shared}
+    assert told["provenance"] == "round-002/provenance.json"
+    assert {"recipe", "seed", "models", "datasets", "corpus", "versions"} <= set(shared)
     assert (facts["round"], facts["tag"], facts["parent"]) == (2, "round-002", first.commit)
     assert hfneg.Recipe.from_yaml(facts["recipe"]) == SECOND
     assert facts["seed"] == {"TakeRandom": 7}
@@ -233,8 +243,8 @@ def test_the_card_says_where_it_came_from(
     assert (facts["version"], set(facts["versions"]) >= {"python", "datasets", "numpy"}) == (hfneg.__version__, True)
     report = hfneg.audit(str(rounds[1]))
     assert facts["audit"]["ok"] is report.ok
-    assert [(entry["round"], entry["tag"]) for entry in facts["rounds"]] == [(1, "round-001"), (2, "round-002")]
-    assert facts["rounds"][0]["content"] != facts["rounds"][1]["content"]
+    assert [(entry["round"], entry["tag"]) for entry in told["rounds"]] == [(1, "round-001"), (2, "round-002")]
+    assert told["rounds"][0]["content"] != told["rounds"][1]["content"]
     defaults = [config["config_name"] for config in head_of(hub, name)["configs"] if config.get("default")]
     assert defaults == ["round-002"]
     assert all("content " in config["description"] for config in head_of(hub, name)["configs"])
@@ -258,6 +268,66 @@ def test_the_card_is_readable(published: tuple[str, Published, Published], hub: 
     svg = hub.repository(name).content("round-001", picture.group(1)).decode()
     assert re.findall(r">(\w+) \(([\d,]+)\)<", svg)[1:] == [("negatives", "124"), ("rejected", "51")]
     assert "Cormack" not in body_of(hub, name), "one source needs no fusion"
+
+
+def test_the_card_of_several_rounds(
+    published: tuple[str, Published, Published], rounds: tuple[Path, Path], hub: Hub
+) -> None:
+    """Named after the repository, with its size; a line per round, and what every column and code means."""
+    name = published[0]
+    head, body = head_of(hub, name), body_of(hub, name)
+    called = name.rpartition("/")[2]
+    assert (head["pretty_name"], head["size_categories"]) == (called, ["n<1K"])
+    assert f"# {called}: hard negatives, round 2\n" in body
+    lines = re.findall(r"^\| (\d) \| (.*?) \| ([\d,]+) \| (.*?) \| `(.*?)` \|$", body, re.MULTILINE)
+    assert [(number, tag) for number, _, _, _, tag in lines] == [("1", "round-001"), ("2", "round-002")]
+    for (_, recipe, negatives, _, _), folder in zip(lines, rounds, strict=True):
+        summary = hfneg.open_summary(folder)
+        assert negatives == f"{summary['negatives']:,}"
+        assert html.unescape(recipe).startswith("BM25(")
+    assert "1.6% (hidden positives)" in lines[0][3]
+    assert "## Rounds" not in body_of(hub, name, "round-001"), "one round needs no table"
+    rows = pq.read_schema(io.BytesIO(hub.repository(name).content("main", "round-002/ids/train-00000.parquet")))
+    assert re.findall(r"^\| `(\w+)` \| [^|]*\|$", body.split("## Columns")[1], re.MULTILINE) == rows.names
+    codes = dict(re.findall(r"^\| (\d+) \| `(\w+)` \|", body, re.MULTILINE))
+    assert codes.items() <= hfneg.open_summary(rounds[1])["verdict_codes"].items()
+    assert codes["0"] == "selected"
+
+
+def test_languages(rounds: tuple[Path, Path], client: Client, hub: Hub, tmp_path: Path) -> None:
+    """Those that are given, else what the sources' cards say, else none; what the README says stays unless given."""
+    name = "org/speaks"
+    client(hfneg.publish, rounds[0], name, audit=False)
+    assert "language" not in head_of(hub, name)
+    second = client(hfneg.publish, rounds[0], name, language=["en", "de"], audit=False)
+    assert (second.changes, head_of(hub, name)["language"]) == (("language",), ["en", "de"])
+    assert not client(hfneg.publish, rounds[0], name, audit=False).new
+    assert not client(hfneg.publish, rounds[0], name, language=["en", "de"], audit=False).new
+    with pytest.raises(hfneg.SettingError, match="language='english': expected a code such as 'en'"):
+        hfneg.publish(rounds[0], name, language="english")
+
+
+def test_the_snippets_of_a_folders_card_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They load and train as they stand, but for the folder's path, also where positives are ids."""
+    model = tiny_model(tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    corpus = documents(40)
+    ids = [{"_id": f"d{i}", "text": text} for i, text in enumerate(corpus)]
+    rows = {
+        "text": [{"query": text, "answer": text + " slab"} for text in corpus[:6]],
+        "id": [{"query": text + " slab", "answer": f"d{i}"} for i, text in enumerate(corpus[:6])],
+    }
+    for kind, listed in rows.items():
+        out = tmp_path / kind
+        recipe = hfneg.Recipe(k=8, sampler=hfneg.TakeTop(2), short=hfneg.Fill(seed=0))
+        hfneg.mine(listed, ids, recipe, out=out, missing="add" if kind == "text" else None, **NAMES)
+        text = (out / "README.md").read_text()
+        assert "# Hard negatives: query to answer\n" in text
+        legend = re.findall(r"^\| `(\w+)` \| [^|]*\|$", text.split("## Columns")[1], re.MULTILINE)
+        assert legend == pq.read_schema(next((out / "data").glob("*.parquet"))).names
+        codes = [code.replace("PATH", str(out)) for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
+        columns, _ = snippets_run(codes, model, tmp_path)
+        assert columns[:2] == ["query", "answer"]
 
 
 def reading(name: str, revision: str | None = None, round: int | None = None) -> tuple[int, str, str]:
@@ -321,7 +391,7 @@ def test_a_format_can_be_added_later(rounds: tuple[Path, Path], client: Client, 
         "round-001/tuples/train-00000.parquet",
     }
     third = client(hfneg.publish, rounds[0], "org/later", formats=["rows", "tuples"], audit=False)
-    listed = [config["name"] for config in head_of(hub, "org/later")["hfneg"]["configs"]]
+    listed = [config["name"] for config in provenance_of(hub, "org/later")["configs"]]
     assert {"round-001-rows", "round-001-tuples"} <= set(listed) == {config.name for config in third.configs}
     assert third.ignored == ("format tuples: published already",)
     again = client(hfneg.publish, rounds[0], "org/later", formats=["tuples"], audit=False)
@@ -344,7 +414,11 @@ def test_what_somebody_wrote_is_kept(rounds: tuple[Path, Path], client: Client, 
     body, after = body_of(hub, name), head_of(hub, name)
     assert body.startswith("# My words\n\nabove\n")
     assert body.endswith("<!-- hfneg:end -->\n\nbelow\n")
-    assert re.findall(r"hfneg:begin|\(round-\d+\)", body) == ["hfneg:begin", "(round-002)"]
+    assert re.findall(r"hfneg:begin|^# .*", body.split("## How")[0], re.MULTILINE) == [
+        "# My words",
+        "hfneg:begin",
+        "# Theirs: hard negatives, round 2",
+    ]
     assert {key: after[key] for key in ("license", "custom", "pretty_name")} == {
         key: head[key] for key in ("license", "custom", "pretty_name")
     }
@@ -627,7 +701,7 @@ def source_of_pairs(hub: Hub, name: str, licence: str) -> str:
     return hub.put(
         name,
         {
-            "README.md": f"---\n{yaml.safe_dump({'license': licence, 'configs': configs})}---\n",
+            "README.md": f"---\n{yaml.safe_dump({'license': licence, 'language': 'en', 'configs': configs})}---\n",
             "default.jsonl": "".join(json.dumps(row) + "\n" for row in rows),
             "docs.jsonl": "".join(json.dumps({"text": text}) + "\n" for text in documents()),
         },
@@ -645,6 +719,8 @@ def test_sources_are_named_and_their_licence_carried_over(client: Client, hub: H
     client(hfneg.publish, tmp_path / "mined", "org/derived", audit=False)
     head = head_of(hub, "org/derived")
     assert (head["license"], head["source_datasets"]) == ("cc-by-sa-4.0", ["org/source"])
+    assert head["language"] == ["en"]
+    assert "# Hard negatives for org/source: query to answer\n" in (tmp_path / "mined" / "README.md").read_text()
     assert head["hfneg"]["datasets"] == found
     assert {source["split"] for source in found} == {"train"}
     assert commit in body_of(hub, "org/derived")
@@ -1101,7 +1177,7 @@ def test_each_number_says_what_it_counts(published: tuple[str, Published, Publis
         assert found.new < found.size
     assert second.size < sum(config.size for config in second.configs)
     assert first.size == sum(config.size for config in first.configs)
-    audit = head_of(hub, name)["hfneg"]["audit"]
+    audit = provenance_of(hub, name, 2)["audit"]
     assert f"its {audit['rows']} rows, with {audit['negatives']} negatives counted row by row" in body
 
 

@@ -15,7 +15,7 @@ import yaml
 from hub_fixtures import STRANGER
 from loopback_hub import Fault, Hub
 from small_collection import documents, pairs
-from test_publishing import NAMES, body_of, head_of, said_while, source_of_pairs
+from test_publishing import NAMES, body_of, head_of, provenance_of, said_while, source_of_pairs
 
 import hfneg
 from hfneg import mined_folder
@@ -72,7 +72,7 @@ def test_a_private_source(small: Path, client: Client, hub: Hub, tmp_path: Path)
     client(hfneg.publish, folder, "org/of-secret-closed", private=True, audit=False)
     assert hub.repository("org/of-secret-closed").private
     client(hfneg.publish, folder, "org/of-secret-open", terms_ok=True, audit=False)
-    body, facts = body_of(hub, "org/of-secret-open"), head_of(hub, "org/of-secret-open")["hfneg"]
+    body, facts = body_of(hub, "org/of-secret-open"), provenance_of(hub, "org/of-secret-open")
     assert "decided to publish it:" in body
     assert f"| `{name}` | `mit` | private |" in body
     (accepted,) = facts["terms"]["accepted"]

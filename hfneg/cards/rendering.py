@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hfneg.cards.markdown import block, escaped, in_code, in_code_cell
-from hfneg.cards.words import in_words, references
+from hfneg.cards.words import in_one_line, in_words, references
 from hfneg.filters import meaning_of
 
 TEMPLATE = "card.md.jinja"
@@ -23,16 +23,18 @@ def render(facts: Mapping[str, Any], **shown: Any) -> str:
             name, None in a folder), ``samples``, ``picture``, ``configs``, ``is_default`` (whether no config's name
             means this round), ``sources``, ``models``, ``license``, ``terms``, ``again`` (options to make it again),
             ``lacking`` (data that was not on the Hub), ``split``, ``n`` (negatives per row in the snippet), ``short``
-            (whether some rows have fewer).
+            (whether some rows have fewer), ``named`` (what the dataset is called), ``number`` (of the round),
+            ``rounds`` (facts of all rounds), ``legend`` (column -> what it holds).
     """
     total = max(sum(facts["verdicts"].values()), 1)
+    codes = {name: code for code, name in facts.get("verdict_codes", {}).items()}
     verdicts = [
-        {"name": name, "count": count, "share": count / total, "meaning": meaning_of(name)}
+        {"code": codes.get(name), "name": name, "count": count, "share": count / total, "meaning": meaning_of(name)}
         for name, count in facts["verdicts"].items()
         if count
     ]
     absent = dict.fromkeys(("round", "samples", "picture", "configs", "sources", "models", "license", "revision",
-                            "is_default", "lacking"))  # fmt: skip
+                            "is_default", "lacking", "named", "number", "rounds", "legend"))  # fmt: skip
     text: str = _template().render(
         facts=facts,
         verdicts=verdicts,
@@ -58,6 +60,15 @@ def _licences(names: Any, called: str | None = None) -> str:
     return " and ".join(said) + (f" ({escaped(called)})" if called else "")
 
 
+def _false_rate(facts: Mapping[str, Any]) -> str:
+    """Of a round, in a cell: what is known of its false negatives."""
+    if "calibration" in facts:
+        return escaped(facts["calibration"])
+    if "hidden_positives" in facts:
+        return f"{facts['hidden_positives']['share_of_negatives']:.1%} (hidden positives)"
+    return "not measured"
+
+
 def _access(source: Mapping[str, Any]) -> str:
     """Who could read a source when this was published."""
     if not source["seen"]:
@@ -81,5 +92,6 @@ def _template() -> Any:
     environment.filters["percent"] = lambda share: f"{share:.1%}"
     environment.filters["bytes"] = bytes_in_words
     environment.filters |= {"cell": escaped, "code": in_code, "code_cell": in_code_cell, "block": block}
+    environment.filters |= {"in_one_line": in_one_line, "false_rate": _false_rate}
     environment.filters |= {"licences": _licences, "access": _access}
     return environment.get_template(TEMPLATE)

@@ -70,8 +70,19 @@ def in_words(recipe: str) -> list[str]:
             said.append(f"**{value} candidates** per source are looked at, known positives not counted.")
             continue
         for step in _steps(value):
+            if slot == "short" and _name(step) == "Keep":
+                said.append("**Anchors with too few** survivors keep those that they have: nothing is filled up.")
+                continue
             said.append(f"{INTRODUCED.get(slot, f'**{slot.capitalize()}**:')} {in_code(step)}{_meaning(step)}")
     return said
+
+
+def in_one_line(recipe: str) -> str:
+    """The steps that tell recipes apart, by name and setting: ``BM25(); k=100; TakeTop(n=7)``."""
+    slots = parse_yaml(recipe, "the recipe") or {}
+    said = [" + ".join(_steps(slots.get("retrievers"))), f"k={slots['k']}" if "k" in slots else ""]
+    said += [step for slot in ("teacher", "filters", "promote", "sampler") for step in _steps(slots.get(slot))]
+    return "; ".join(part for part in said if part)
 
 
 def references(recipe: str) -> list[str]:

@@ -88,6 +88,7 @@ class Assembly:
         audit: whether to look for leaks.
         terms_ok: whether the publisher knows of what stands against it in the sources' terms.
         allow_secrets: whether its texts may hold what looks like a secret.
+        languages: of the texts, as the publisher said; (): those that the sources' cards name.
     """
 
     folder: Path
@@ -100,6 +101,7 @@ class Assembly:
     audit: bool = True
     terms_ok: bool = False
     allow_secrets: bool = False
+    languages: tuple[str, ...] = ()
 
     @cached_property
     def _audit(self) -> dict[str, Any]:
@@ -132,6 +134,8 @@ class Assembly:
         found = [name for name in names if now.get(name) != there.facts.get(name)]
         if self.license is not None and self.license != state.readme.head.get("license"):
             found.append("license")
+        if self.languages and list(self.languages) != state.readme.head.get("language"):
+            found.append("language")
         if set(state.known.rounds) - state.listed():
             found.append("rounds that the README has lost")
         return found
@@ -178,7 +182,7 @@ class Assembly:
         facts["configs"] = [config.fact() for config in whole]
         known = Known(dict(sorted({**state.known.rounds, plan.number: Round(facts, whole)}.items())))
         place = Place(self.hub.name, state.readme, known, state.theirs, self.hub.token)
-        card = write_card(place, self.folder, self.summary, plan.number, decision)
+        card = write_card(place, self.folder, self.summary, plan.number, decision, self.languages)
         files: dict[str, Path | bytes] = dict(staged.files)
         files[f"{name}/{PROVENANCE}"] = (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
         files[f"{name}/{RECIPE}"] = without_paths(self.summary["recipe"], self.summary.get("models", [])).encode()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hfneg import __version__
-from hfneg.cards import Readme, read_samples, render, without_paths
+from hfneg.cards import Readme, legend, read_samples, render, without_paths
 from hfneg.cards.words import seeds_of
 from hfneg.publishing import configs
-from hfneg.publishing.known import FORMAT, Known
+from hfneg.publishing.known import FORMAT, PROVENANCE, Known
 from hfneg.publishing.layout import Config, picture_of, round_name
 from hfneg.publishing.secrets import check_clean
 from hfneg.publishing.terms import KEYS, Decision
@@ -22,6 +22,8 @@ COUNTS = ("rows", "anchors", "documents", "added_positives", "candidates", "nega
           "wanted_per_anchor")  # fmt: skip
 CARRIED = ("columns", "positives_are", "reading", "verdicts", "verdict_codes", "sources", "exact", "corpus", "versions",
            "teacher", "hidden_positives", "calibration", "audit", "parent")  # fmt: skip
+TOLD = ("version", "round", "tag", "parent", "mined_after", "content", "recipe", "seed", "models", "teacher",
+        "datasets", "corpus", "versions")  # fmt: skip
 OF_THE_CONTENT = ("audit", "calibration", "hidden_positives")
 """Measured of rows and ledger: what was published of them still holds where they are the same."""
 
@@ -68,8 +70,15 @@ def provenance(summary: Mapping[str, Any], number: int, tag: str, content: str, 
     return facts
 
 
-def write_card(place: Place, folder: Path, summary: Mapping[str, Any], number: int, decision: Decision) -> str:
-    """The README with round `number` in it.
+def write_card(
+    place: Place,
+    folder: Path,
+    summary: Mapping[str, Any],
+    number: int,
+    decision: Decision,
+    languages: Sequence[str] = (),
+) -> str:
+    """The README with round `number` in it; `languages`: what the publisher says that the texts are in.
 
     The newest round is the default config and what the body and the key ``hfneg`` tell of; of others the head lists
     what there is. Whatever else the README holds is kept.
@@ -82,7 +91,17 @@ def write_card(place: Place, folder: Path, summary: Mapping[str, Any], number: i
         "tags": ["hard-negatives", "hfneg", "sentence-transformers"],
         "source_datasets": list(dict.fromkeys(source["id"] for source in rounds[number].facts["datasets"])),
     }
-    card = place.readme.with_head(ours, added, {**decision.head, "annotations_creators": ["machine-generated"]})
+    if languages:
+        ours["language"] = list(languages)
+    spoken = dict.fromkeys(code for source in decision.sources for code in source.languages)
+    default = {
+        **decision.head,
+        "annotations_creators": ["machine-generated"],
+        "pretty_name": place.repo.rpartition("/")[2],
+        "language": list(spoken),
+        "size_categories": [_size(sum(summary["rows"].values()))],
+    }
+    card = place.readme.with_head(ours, added, default)
     if decision.head:  # name and link of another licence go with it
         card.head = {key: value for key, value in card.head.items() if key not in KEYS or key in decision.head}
         card.head.update(decision.head)
@@ -100,10 +119,19 @@ def rounds_in(head: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     return {line["round"]: line for line in found if isinstance(line.get("round"), int)}
 
 
+def _size(rows: int) -> str:
+    """The Hub's name for a number of rows."""
+    steps = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+    above = [i for i in range(len(steps)) if rows < 1000 * 10**i]
+    if not above:
+        return "n>1T"
+    return "n<1K" if above[0] == 0 else f"{steps[above[0] - 1]}<n<{steps[above[0]]}"
+
+
 def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts as the head has them: of the configs without the names of files, which ``configs`` has."""
-    listed = [{name: config[name] for name in ("name", "rows", "size")} for config in facts["configs"]]
-    return {**facts, "configs": listed}
+    """What the head says of the newest round: from what it was made and by what; the rest is in the file it names."""
+    told = {name: facts[name] for name in TOLD if name in facts}
+    return {**told, "provenance": f"{round_name(facts['round'])}/{PROVENANCE}"}
 
 
 def _line(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +147,10 @@ def _body(
     n, short = _negatives(summary)
     shown: dict[str, Any] = {
         "place": place.repo,
+        "named": head.get("pretty_name"),
+        "number": number,
+        "rounds": [there.facts for there in place.known.rounds.values()],
+        "legend": legend.of_round(taught="teacher" in summary),
         "round": round_name(number),
         "revision": facts["tag"],
         "picture": picture_of(number),

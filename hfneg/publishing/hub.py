@@ -39,6 +39,7 @@ class Terms:
         seen: whether it is there for this token; else nothing below is known.
         licences: by the names of the Hub; several where the card lists several.
         name, link: of a licence that is "other".
+        languages: as its card says.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Terms:
     licences: tuple[str, ...] = ()
     name: str | None = None
     link: str | None = None
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,10 @@ class HubRepository:
         card: Mapping[str, Any] = info.card_data.to_dict() if info.card_data is not None else {}
         named = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
         known = tuple(name for name in listed(card.get("license") or named) if name != "unknown")
-        texts = (str(card[key]) if card.get(key) else None for key in ("license_name", "license_link"))
-        return Terms(source, True, bool(info.private), bool(info.gated), known, *texts)
+        called, link = (str(card[key]) if card.get(key) else None for key in ("license_name", "license_link"))
+        spoken = card.get("language") or ()
+        languages = tuple(str(code) for code in ([spoken] if isinstance(spoken, str) else spoken))
+        return Terms(source, True, bool(info.private), bool(info.gated), known, called, link, languages)
 
     def validate(self, readme: str) -> None:
         """Raise PublishError where the Hub would refuse this README; no repository is needed for that."""

@@ -75,7 +75,7 @@ class Config:
             for split, paths in self.files.items()
             if paths
         ]
-        return {"config_name": self.name, "description": f"content {content}", "data_files": files}
+        return {"config_name": self.name, "description": f"{self.what} (content {content})", "data_files": files}
 
     def fact(self) -> dict[str, Any]:
         """As in the provenance of its round."""

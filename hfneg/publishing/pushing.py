@@ -38,6 +38,7 @@ def publish(
     tag: str | None = None,
     formats: Sequence[str] = (),
     license: str | None = None,
+    language: str | Sequence[str] = (),
     corpus: Any = None,
     audit: bool = True,
     terms_ok: bool = False,
@@ -70,6 +71,8 @@ def publish(
             the mined rows with all their columns. About how large each becomes is logged before it is written.
         license: as on the Hub ("cc-by-4.0"). None: that of the README, or of the datasets it was mined from, where they
             agree.
+        language: of the texts, as on the Hub ("en"), one or several. Left out: what the README says, else what the
+            cards say of the datasets that it was mined from.
         corpus: what was given to `mine`, needed only where the store no longer has it.
         audit: run `hfneg.audit` over the rows and say in the card what it found.
         terms_ok: publish although a source is private and the repository public, cannot be seen, is gated, or has a
@@ -90,6 +93,7 @@ def publish(
     formats = check_formats(formats)
     _check_settings(round, tag)
     check_licence(license)
+    languages = _languages(language)
     summary = mined_folder.open_summary(folder)
     mined_folder.refuse_damaged(Path(folder))
     hub = HubRepository(repo, revision, token)
@@ -101,7 +105,9 @@ def publish(
     target = None if dry_run is None else _new_folder(dry_run, path)
     anchors = _anchors(path, corpus)
     content = mined_folder.content_digest(path)
-    assembly = Assembly(path, summary, anchors, hub, formats, license, content, audit, terms_ok, allow_secrets)
+    assembly = Assembly(
+        path, summary, anchors, hub, formats, license, content, audit, terms_ok, allow_secrets, languages
+    )
     if target is not None:
         return _dry(assembly, round or 1, tag, target)
     return Push(assembly, round, private, tag).work()
@@ -112,6 +118,15 @@ def _check_settings(number: int | None, tag: str | None) -> None:
         raise SettingError(f"round={number!r}: expected a whole number from 1 up, or None for the next")
     if tag is not None and not re.fullmatch(r"[A-Za-z0-9][\w.-]*", tag):
         raise SettingError(f"tag={tag!r}: expected a name like 'round-001' or 'v1.0'")
+
+
+def _languages(given: Any) -> tuple[str, ...]:
+    """Codes of languages. Raises SettingError for anything else."""
+    codes = [given] if isinstance(given, str) else list(given)
+    for code in codes:
+        if not (isinstance(code, str) and re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*|code|multilingual", code)):
+            raise SettingError(f"language={code!r}: expected a code such as 'en', 'de' or 'zh', as the Hub has them")
+    return tuple(dict.fromkeys(codes))
 
 
 def _anchors(folder: Path, corpus: Any) -> Anchors | None:

@@ -32,7 +32,10 @@ class Decision:
 
     def facts(self) -> dict[str, Any]:
         """For the card's YAML."""
-        sources = [{**asdict(source), "licences": list(source.licences)} for source in self.sources]
+        lists = ("licences", "languages")
+        sources = [
+            {**asdict(source), **{name: list(getattr(source, name)) for name in lists}} for source in self.sources
+        ]
         return {"sources": sources, "accepted": list(self.accepted)}
 
 
