@@ -20,9 +20,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import columns, store
+from hfneg.base import html
 from hfneg.batches import Lists, lists_of, offsets, texts_of
 from hfneg.corpus import Corpus
 from hfneg.data.building import Said, build
+from hfneg.data.frames import as_dataset
 from hfneg.data.resolving import PositivesAre
 from hfneg.errors import ColumnError, InputError, PositiveError, SettingError
 from hfneg.hashing import Hashes, HashIndex, normal_form
@@ -87,10 +89,12 @@ class Anchors:
         symmetric: bool = False,
         label: Literal[False] | None = None,
     ) -> None:
+        if not isinstance(pairs, list | tuple):  # whose rows are read one by one
+            pairs = as_dataset(pairs, "pairs")
         if not isinstance(pairs, Iterable) or isinstance(pairs, str):
             raise InputError(
-                f"pairs is {pairs!r}, a {type(pairs).__name__}; expected a Dataset, an IterableDataset, a DatasetDict "
-                "or a list of rows"
+                f"pairs is {pairs!r}, a {type(pairs).__name__}; expected a Dataset, an IterableDataset, a DatasetDict, "
+                "a frame of pandas or polars, or a list of rows"
             )
         if corpus is not None and not isinstance(corpus, Corpus):
             raise InputError(
@@ -121,6 +125,11 @@ class Anchors:
 
     def __repr__(self) -> str:
         return f"Anchors({len(self)} anchors of {self.rows} rows, {anchor_columns(self)}, digest={self.digest[:12]})"
+
+    def _repr_html_(self) -> str:
+        facts = {"anchors": len(self), "of rows": self.rows, "anchor": self.anchor, "positive": self.positive}
+        first = self.texts(np.arange(min(len(self), 3))).to_pylist()
+        return html.facts("Anchors", {**facts, "corpus": self.corpus, "digest": self.digest, "the first": first})
 
     @classmethod
     def reopen(cls, digest: str, *, anchor: str, positive: str) -> Anchors:

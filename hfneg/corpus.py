@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import json_lines, store
-from hfneg.base import disk
-from hfneg.documents import Document, read_documents, refuse_surrogates
+from hfneg.base import disk, html
+from hfneg.documents import Document, batched, read_documents, refuse_surrogates
 from hfneg.documents import document_text as document_text
 from hfneg.errors import DocumentError, EmptyInputError, InputError
 from hfneg.hashing import Hashes, HashIndex, first_occurrences, hash_normal_forms, hash_texts
@@ -60,6 +60,10 @@ class Corpus:
 
     def __repr__(self) -> str:
         return f"Corpus({len(self)} documents, digest={self.digest[:12]})"
+
+    def _repr_html_(self) -> str:
+        first = self.texts(np.arange(min(len(self), 3))).to_pylist()
+        return html.facts("Corpus", {"documents": len(self), "digest": self.digest, "the first": first})
 
     def __getstate__(self) -> dict[str, str]:
         return {"digest": self.digest}
@@ -255,7 +259,7 @@ def _write_documents(scratch: Path, documents: Iterable[Document]) -> tuple[Hash
     """All ids and texts as given, into `scratch`; returns their hashes."""
     id_hashes, text_hashes, normal = [], [], []
     with StringsWriter(scratch, "ids") as ids, StringsWriter(scratch, "texts") as texts:
-        for batch in _batched(documents):
+        for batch in batched(documents, BATCH):
             names, contents = [name for name, _ in batch], [content for _, content in batch]
             refuse_surrogates(names, contents)
             ids.append(names)
@@ -276,17 +280,6 @@ def _with_aliases(id_hashes: Hashes, text_hashes: Hashes, known: HashIndex) -> t
     new = first_occurrences(ids) == np.arange(len(ids))
     new[: len(id_hashes)] = True
     return ids[new], texts[new]
-
-
-def _batched(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    for document in documents:
-        batch.append(document)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _refuse_ambiguous_ids(scratch: Path, id_hashes: Hashes, first_text: Rows) -> None:

@@ -87,3 +87,15 @@ def refuse_surrogates(ids: list[str], texts: list[str]) -> None:
                 f"document {ids[wrong]!r}: its {what} {values[wrong][:80]!r} is no valid Unicode (a lone surrogate): "
                 "remove the row, or clean it with text.encode('utf-8', 'replace').decode()"
             )
+
+
+def batched(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:
+    """Lists of `size` documents, the last one shorter."""
+    batch: list[Document] = []
+    for document in documents:
+        batch.append(document)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -19,6 +19,7 @@ from hfneg.filters import Hubs
 from hfneg.hubs import Cuts, write_cuts
 from hfneg.identity import folder_in_store, identity_of, refuse_streams
 from hfneg.models import require_models
+from hfneg.notebook import InNotebook
 from hfneg.pipeline import Mine
 from hfneg.recipe import Recipe
 from hfneg.run_folder import RunFolder, clear, taken
@@ -131,7 +132,9 @@ def mine(
                 run.leave_if_idle()
         statistics_of.leave(run.out)
         closing.say(run.out)
-        return mined_folder.open_rows(Path(out), several=isinstance(found.rows, Mapping))
+        opened = mined_folder.open_rows(Path(out), several=isinstance(found.rows, Mapping))
+        opened._repr_html_ = InNotebook(Path(out))
+        return opened
 
 
 class _Run:

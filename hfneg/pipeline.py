@@ -62,6 +62,10 @@ class Mine(Transform):
         return f"Mine({self.retrieve!r}, {self.select!r}, deeper={self.deeper}, short={self.short!r})"
 
     @property
+    def settings(self) -> dict[str, Any]:
+        return {**self.retrieve.settings, **self.select.settings, "deeper": self.deeper, "short": self.short}
+
+    @property
     def needs(self) -> dict[str, str]:
         return {self.anchors.anchor: "anchor", self.anchors.positive: "positive"}
 

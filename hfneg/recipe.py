@@ -30,6 +30,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, field_validator
 
 from hfneg.anchors import Anchors
+from hfneg.base import html
 from hfneg.errors import RecipeError, near_miss
 from hfneg.filters import Filter
 from hfneg.fusion import RRF, Fusion
@@ -114,6 +115,9 @@ class Recipe(BaseModel):
     @classmethod
     def _one_or_several(cls, given: Any) -> Any:
         return _as_tuple(given)
+
+    def _repr_html_(self) -> str:
+        return html.facts("Recipe", {slot: getattr(self, slot) for slot in SLOTS})
 
     # From and to text.
 

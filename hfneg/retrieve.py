@@ -76,6 +76,10 @@ class Retrieve(Transform):
         return f"Retrieve({list(self.retrievers)!r}, k={self.k}, fusion={self.fusion!r})"
 
     @property
+    def settings(self) -> dict[str, Any]:
+        return {"anchors": self.anchors, "retrievers": self.retrievers, "k": self.k, "fusion": self.fusion}
+
+    @property
     def needs(self) -> dict[str, str]:
         return {self.anchors.anchor: "anchor"}
 

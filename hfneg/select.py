@@ -88,6 +88,11 @@ class Select(Transform):
         return f"Select({self.policy!r})"
 
     @property
+    def settings(self) -> dict[str, Any]:
+        slots = ("teacher", "guard", "filters", "promote", "sampler")
+        return {slot: getattr(self.policy, slot) for slot in slots}
+
+    @property
     def needs(self) -> dict[str, str]:
         retrieved = "result of hfneg.Retrieve, which comes before Select"
         return {

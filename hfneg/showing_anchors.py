@@ -8,9 +8,7 @@ from rich.text import Text
 
 from hfneg.filters import meaning_of
 from hfneg.plain_text import plain
-from hfneg.reporting.browsing import Browsed, Document, ShownAnchor
-
-CHOSEN = ("selected", "relaxed", "filled", "given")
+from hfneg.reporting.browsing import CHOSEN, Browsed, Document, ShownAnchor
 
 
 def show(console: Console, found: Browsed) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg import columns, store
+from hfneg.base import html
 from hfneg.batches import Lists
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ class Transform:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({name: value for name, value in state.items() if name != "version"})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it was made with, by name."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        return html.facts(type(self).__name__, self.settings)
 
     @property
     def needs(self) -> dict[str, str]:

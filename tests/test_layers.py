@@ -55,7 +55,9 @@ closing
 reselecting diffing
 examining
 shortcuts identity
-mining showing reporting previewing
+showing reporting previewing
+notebook
+mining
 auditing
 calibrating
 calibration

@@ -18,6 +18,9 @@ from hfneg.reporting.choosing import Chosen, Rows, choose
 from hfneg.reporting.documents import Documents, open_documents
 from hfneg.statistics_of import group_of
 
+CHOSEN = ("selected", "relaxed", "filled", "given")
+"""Verdicts on negatives."""
+
 FEW = 4
 """Rejected candidates that are shown of an anchor, where none are asked for."""
 

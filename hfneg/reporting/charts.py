@@ -25,7 +25,7 @@ GROUP_WORDS = {
     "negative": "Negatives",
     "rejected": "Rejected",
     "promoted": "Promoted to positives",
-    "left_over": "Left over",
+    "left_over": "Spare or not examined",
 }
 GUARD = ("known_positive", "own_text", "near_positive", "repeat", "contained", "empty")
 LAST = ("promoted", "not_examined")
