@@ -29,6 +29,11 @@ def cuda() -> None:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has 79 GiB")
 
 
+def device() -> None:
+    """A device that is full in earnest."""
+    torch.empty(1 << 45, dtype=torch.uint8, device="cuda")
+
+
 def numpy() -> None:
     np.empty(ENOUGH, dtype=np.uint8)
 
@@ -38,7 +43,8 @@ def plain() -> None:
 
 
 Full = Callable[[], None]
-WAYS = pytest.mark.parametrize("full", [cpu, cuda, numpy, plain])
+A_DEVICE = pytest.param(device, marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
+WAYS = pytest.mark.parametrize("full", [cpu, cuda, A_DEVICE, numpy, plain])
 
 
 @pytest.fixture(scope="module")

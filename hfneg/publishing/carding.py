@@ -84,6 +84,7 @@ def write_card(
     what there is. Whatever else the README holds is kept.
     """
     rounds, newest = place.known.rounds, max(place.known.rounds)
+    check_clean({"the YAML": dict(rounds[number].facts)}, place.token)
     ours: dict[str, Any] = {"configs": configs.merged(place.theirs, place.known)}
     ours[KEY] = {**_told(rounds[newest].facts), "rounds": [_line(there.facts) for there in rounds.values()]}
     added = {
@@ -105,7 +106,6 @@ def write_card(
     if decision.head:  # name and link of another licence go with it
         card.head = {key: value for key, value in card.head.items() if key not in KEYS or key in decision.head}
         card.head.update(decision.head)
-    check_clean({"the YAML": dict(rounds[number].facts)}, place.token)
     if number == newest:
         card = card.with_ours(_body(place, folder, summary, rounds[newest].facts, card.head))
     return card.text()
