@@ -38,7 +38,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from hfneg.scrubbing import scrub
+from hfneg.base.scrubbing import scrub
 
 __all__ = [
     "AccessError",
@@ -75,7 +75,8 @@ __all__ = [
 class HfnegError(Exception):
     """The root: ``except hfneg.HfnegError`` catches everything raised on purpose.
 
-    No message holds a token, a password or the query of a web address, whatever it was made of: see `hfneg.scrubbing`.
+    No message holds a token, a password or the query of a web address, whatever it was made of: see
+    `hfneg.base.scrubbing`.
     """
 
     def __init__(self, *said: object) -> None:

@@ -23,15 +23,15 @@ import numpy as np
 import small_collection as small
 
 import hfneg
-from hfneg.base import checksums
-from hfneg.clusters import cluster_labels
-from hfneg.co_positives import similarity_quantile
-from hfneg.encoding import Encoder
-from hfneg.hashing import hash_texts
-from hfneg.near_anchors import NearAnchors
-from hfneg.retrievers.dense import Dense
-from hfneg.scores import ScoreStore, pair_keys
-from hfneg.vectors import Vectors
+from hfneg.base.files import checksums
+from hfneg.base.hashing import hash_texts
+from hfneg.base.store.scores import ScoreStore, pair_keys
+from hfneg.models.clusters import cluster_labels
+from hfneg.models.encoder import Encoder
+from hfneg.models.neighbours import NearAnchors
+from hfneg.models.positive_pairs import similarity_quantile
+from hfneg.models.vectors import Vectors
+from hfneg.steps.retrievers.dense import Dense
 
 TEXTS = small.documents(60)
 PAIRS = [{"q": f"{TEXTS[i - i % 3].split()[0]} {i // 3}", "a": text} for i, text in enumerate(TEXTS[:48])]

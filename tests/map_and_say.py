@@ -12,7 +12,7 @@ from small_collection import documents
 from test_same_values import RECIPES
 
 import hfneg
-from hfneg.transform import Transform
+from hfneg.pipeline.transform import Transform
 
 
 def main(pairs_file: str, changes: str) -> None:

@@ -18,8 +18,10 @@ from typing import Any
 from small_collection import HashEncoder, documents, pairs
 
 import hfneg
-from hfneg import encoding, hubs, ledger, mining, rows, stages, vectors
-from hfneg.run_folder import RunFolder
+from hfneg.models import encoder as encoding, vectors
+from hfneg.runs import hub_counts as hubs, mine as mining, units as stages
+from hfneg.runs.folder import ledger, rows
+from hfneg.runs.folder.work_area import RunFolder
 
 JOB = json.loads(os.environ["HFNEG_JOB"])
 

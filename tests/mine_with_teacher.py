@@ -12,7 +12,8 @@ from small_collection import documents, pairs
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import scoring, stages
+from hfneg.runs import units as stages
+from hfneg.steps import scorer as scoring
 
 if __name__ in ("__main__", "__mp_main__"):  # run as a script, or in its workers; not where a test imports the recipe
     stages.PART = 8

@@ -15,7 +15,7 @@ if __name__ == "__main__":
     from training_small import PAIRS, TEXTS, static_model, trainer_of
 
     import hfneg
-    from hfneg import encoding, vectors
+    from hfneg.models import encoder as encoding, vectors
 
     vectors.PART_ROWS.update(document=16, query=8)
     folder = Path(sys.argv[1])

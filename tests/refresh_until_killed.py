@@ -18,7 +18,7 @@ from test_refresh import PAIRS, TEXTS, train
 from transformers import TrainerCallback
 
 import hfneg
-from hfneg.looping import refresh
+from hfneg.training import refresh
 
 OUT, STEP, SAVE = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 

@@ -18,7 +18,8 @@ from sentence_transformers import SentenceTransformer
 from test_rounds import run, trained
 
 import hfneg
-from hfneg import stages, store
+from hfneg.base import store
+from hfneg.runs import units as stages
 
 BASE, OUT, MOMENT = sys.argv[1:]
 TRAINED: list[int] = []

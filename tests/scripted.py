@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hfneg.anchors import Anchors
-from hfneg.corpus import Corpus
+from hfneg.data.anchors import Anchors
+from hfneg.data.corpus import Corpus
 
 Hits = list[tuple[int, float]]
 

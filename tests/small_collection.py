@@ -14,8 +14,8 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from hfneg import columns
-from hfneg.hashing import hash_texts, normal_form
+from hfneg.base import columns
+from hfneg.base.hashing import hash_texts, normal_form
 
 WORDS = "fault slip wave rock melt crust plate mantle tremor shock magma vent ridge basin strain slab".split()  # noqa: SIM905
 

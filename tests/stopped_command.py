@@ -2,7 +2,7 @@
 
     stopped_command.py SIGNAL PLACE WHOM COMMAND...
 
-PLACE: a function, as ``hfneg.stages:Choose.__call__``; when it is called, SIGNAL is sent to this process (WHOM
+PLACE: a function, as ``hfneg.runs.units:Choose.__call__``; when it is called, SIGNAL is sent to this process (WHOM
 "itself"), to all of its group, as a terminal does ("all"), or twice ("twice"). In a worker process the parent is meant.
 """
 

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 
-from hfneg import store
-from hfneg.anchors import Anchors
-from hfneg.corpus import Corpus
+from hfneg.base import store
+from hfneg.base.hashing import normal_form
+from hfneg.data.anchors import Anchors
+from hfneg.data.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, PositiveError, SettingError
-from hfneg.hashing import normal_form
 
 DOCUMENTS = ["Faults slip.", "Waves travel.", "Rocks melt.", "Plates move.", "Faults slip", "0", "Ж"]
 few = examples(30)

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 import hfneg
 from hfneg import cli
-from hfneg.auditing import AuditReport, audit, measures, truth
-from hfneg.data.beir import load_beir
+from hfneg.base.hashing import normal_form
+from hfneg.data.files.beir import load_beir
 from hfneg.data.layouts import Given, recognise
-from hfneg.hashing import normal_form
+from hfneg.review.audit import AuditReport, audit, measures, truth
 from tests.small_collection import HashEncoder, documents, pairs
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -260,10 +260,10 @@ def test_a_stream_gives_the_same_report(layout: str, monkeypatch: pytest.MonkeyP
     """A stream, in batches of seven rows, one that does not know its columns too: equal in every value."""
     ds = datasets.Dataset.from_dict(LAYOUTS[layout](planted(5))[0])
     expected = plain(audit(ds))
-    monkeypatch.setattr("hfneg.auditing.opening.BATCH", 7)
+    monkeypatch.setattr("hfneg.review.audit.opening.BATCH", 7)
     assert plain(audit(ds)) == expected
     assert plain(audit(ds.to_iterable_dataset(num_shards=3))) == expected
-    monkeypatch.setattr("hfneg.auditing.opening.BATCH", 100)
+    monkeypatch.setattr("hfneg.review.audit.opening.BATCH", 100)
     unknown = datasets.IterableDataset.from_generator(lambda: iter(ds.to_list()))
     assert unknown.features is None
     assert plain(audit(unknown)) == expected
@@ -733,7 +733,7 @@ def test_hfneg_s_own_output_is_clean(mined: Path) -> None:
 
 def test_the_reference_must_not_be_the_miner(mined: Path, tmp_path: Path) -> None:
     """A model that the recipe names is refused as the reference."""
-    from hfneg.auditing import hardness
+    from hfneg.review import hardness
 
     with pytest.raises(hfneg.SettingError, match="neither miner nor teacher"):
         hardness.reference("org/model", "retrievers:\n- Dense(model='org/model', revision=None)\n")

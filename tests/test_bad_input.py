@@ -24,8 +24,7 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, Value, dis
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import store
-from hfneg.base import devices
+from hfneg.base import devices, store
 from hfneg.cli import app
 
 disable_progress_bars()
@@ -1716,7 +1715,7 @@ def test_the_command_line_ends_with_0_3_and_4(world: World, monkeypatch: pytest.
     def broken(*_: Any) -> Any:
         raise NonFinite("the model's vector of document 'd1' holds NaN")
 
-    monkeypatch.setattr("hfneg.retrieve.Retrieve.search", broken)
+    monkeypatch.setattr("hfneg.pipeline.retrieve.Retrieve.search", broken)
     failed = typed(world, sound + " --overwrite")
     assert failed.exit_code == 4
     assert "document 'd1' holds NaN" in read(failed)

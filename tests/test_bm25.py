@@ -17,16 +17,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 
-from hfneg import store
-from hfneg.base import checksums
-from hfneg.corpus import Corpus
+from hfneg.base import store
+from hfneg.base.files import checksums
+from hfneg.data.corpus import Corpus
 from hfneg.errors import SettingError, StoreError
-from hfneg.retrievers import bm25 as module
-from hfneg.retrievers.bm25 import BM25, METHODS, SHIFTED, BM25Index
+from hfneg.steps.retrievers import bm25 as module
+from hfneg.steps.retrievers.bm25 import BM25, METHODS, SHIFTED, BM25Index
 
 SCIFACT = Path(__file__).parents[2] / "shared/data/scifact"
 WORDS = r"(?u)\b\w\w+\b|(?<!\w')\b[^\W_]\b"
@@ -221,7 +220,7 @@ def test_batches_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_blocks_of_text_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An index built from many small blocks, postings in small pieces and in threads, is the same files."""
-    from hfneg.retrievers import bm25_building
+    from hfneg.steps.retrievers.bm25 import building as bm25_building
 
     corpus = Corpus.from_texts([f"{a} {b} word{a * b % 17} {b}" for a in range(30) for b in range(30)])
     whole = store.require("bm25", BM25().open(corpus).digest)
@@ -230,7 +229,7 @@ def test_blocks_of_text_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path
     for threads in (1, 3):
         parts = tmp_path / str(threads)
         parts.mkdir()
-        from hfneg.retrievers.bm25_tokenizing import open_tokenizer
+        from hfneg.steps.retrievers.bm25.tokens import open_tokenizer
 
         bm25_building.build(parts, corpus, BM25(), open_tokenizer("english", None), threads)
         built = [path for path in whole.iterdir() if path.name != checksums.MANIFEST]  # which the store adds
@@ -241,8 +240,8 @@ def test_blocks_of_text_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_vocabulary_grows() -> None:
     """Terms keep their numbers while the hash table grows, and hashes come back by number."""
-    from hfneg.hashing import hash_texts
-    from hfneg.retrievers.bm25_building import Vocabulary
+    from hfneg.base.hashing import hash_texts
+    from hfneg.steps.retrievers.bm25.building import Vocabulary
 
     vocabulary, terms = Vocabulary(), [f"term {i}" for i in range(20_000)]
     for start in range(0, len(terms), 999):
@@ -277,7 +276,7 @@ def _peer_words(text: str) -> list[str]:
 
 def test_words_are_those_of_bm25s() -> None:
     """Words equal bm25s.tokenize's and those of one letter, but that a combining mark stays with its word."""
-    from hfneg.retrievers.bm25_tokenizing import as_arrow, open_tokenizer
+    from hfneg.steps.retrievers.bm25.tokens import as_arrow, open_tokenizer
 
     def ours(text: str, language: str | None = None) -> list[str]:
         unique, codes, _ = open_tokenizer(language, None)(as_arrow([text]))
@@ -326,7 +325,7 @@ def test_queries_may_be_arrow() -> None:
 
 def test_an_index_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening again builds nothing; another setting or another corpus builds another index."""
-    from hfneg.retrievers import bm25_building
+    from hfneg.steps.retrievers.bm25 import building as bm25_building
 
     built, build = [], bm25_building.build
     monkeypatch.setattr(bm25_building, "build", lambda *given: (built.append(given), build(*given)))
@@ -470,8 +469,8 @@ def test_import_is_light() -> None:
     """Importing and building the settings loads no numba, bm25s, torch, transformers, faiss or datasets."""
     heavy = ("numba", "bm25s", "torch", "transformers", "faiss", "datasets")
     code = f"""
-        import sys, hfneg.retrievers.bm25
-        hfneg.retrievers.bm25.BM25()
+        import sys, hfneg.steps.retrievers.bm25
+        hfneg.steps.retrievers.bm25.BM25()
         print([name for name in {heavy} if name in sys.modules])
     """
     assert run_python(code).strip() == "[]"

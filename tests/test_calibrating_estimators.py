@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 
-from hfneg.calibrating import bounding, estimating, intervals, predicting, strata
-from hfneg.calibrating.frame import Frame
-from hfneg.calibrating.isotonic import Index, isotonic
+from hfneg.review import intervals
+from hfneg.review.calibrate import bounds as bounding, estimator as estimating, prediction as predicting, strata
+from hfneg.review.calibrate.frame import Frame
+from hfneg.review.calibrate.isotonic import Index, isotonic
 
 NONE: Any = np.empty(0)
 

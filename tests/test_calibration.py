@@ -20,7 +20,7 @@ from small_collection import HashEncoder
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import cli, mined_folder
+from hfneg import cli
 from hfneg.errors import (
     ColumnError,
     EmptyInputError,
@@ -32,6 +32,7 @@ from hfneg.errors import (
     RecipeError,
     SettingError,
 )
+from hfneg.runs.folder import mined as mined_folder
 
 ANCHORS, EACH = 120, 12
 LIMIT = "filters.belowpositives.quantile"
@@ -348,7 +349,7 @@ VALUES = [0.02, 0.05, 0.1, 0.25, 0.5]
 @pytest.fixture(scope="module")
 def curve(
     mined: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[dict[str, Any]], hfneg.calibration.Calibration]:
+) -> tuple[list[dict[str, Any]], hfneg.review.calibrate.calibrate.Calibration]:
     out = tmp_path_factory.mktemp("curve") / "sample.jsonl"
     hfneg.calibrate(mined, sample=400, out=out, vary=LIMIT, values=VALUES)
     rows = judged(out)

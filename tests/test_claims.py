@@ -19,10 +19,12 @@ from small_collection import bits, documents, pairs
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import claims, scoring, store
-from hfneg.claims import Claims
-from hfneg.scores import ScoreStore, pair_keys
-from hfneg.scoring import Scorer
+from hfneg.base import store
+from hfneg.base.store import claims
+from hfneg.base.store.claims import Claims
+from hfneg.base.store.scores import ScoreStore, pair_keys
+from hfneg.steps import scorer as scoring
+from hfneg.steps.scorer import Scorer
 
 SCRIPT = Path(__file__).with_name("mine_with_teacher.py")
 

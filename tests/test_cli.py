@@ -277,7 +277,7 @@ def test_wrong_settings_end_with_code_2(beir: Path, tmp_path: Path, setting: str
 
 def test_components_by_import_path_need_trust(beir: Path, tmp_path: Path) -> None:
     """Without --trust nothing of another module is loaded, and the message names the option once."""
-    setting = ["--set", "filters=hfneg.filters.RankWindow(skip=3)"]
+    setting = ["--set", "filters=hfneg.steps.filters.RankWindow(skip=3)"]
     output = one_line(hfneg("mine", beir, *SMALL, *setting, "--out", tmp_path / "mined", code=2))
     assert "allow it with --trust" in output
     assert output.count("--trust") == 1
@@ -309,7 +309,7 @@ def test_an_output_that_is_there(beir: Path, tmp_path: Path) -> None:
 
 def test_an_interrupted_run_says_how_to_go_on(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends with code 130 and one line, and --resume then gives what an uninterrupted run gives."""
-    from hfneg import mining
+    from hfneg.runs import mine as mining
 
     out, whole = tmp_path / "mined", tmp_path / "whole"
     with monkeypatch.context() as patch:
@@ -397,7 +397,7 @@ def test_exit_codes(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     def fail(*args: Any, **kwargs: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("hfneg.mining.mine", fail)
+    monkeypatch.setattr("hfneg.runs.mine.mine", fail)
     output = hfneg("mine", beir, "--out", tmp_path / "m", code=code)
     assert f"error ({type(error).__name__}): x" in output
     assert "Traceback" not in output
@@ -405,7 +405,7 @@ def test_exit_codes(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_a_bug_keeps_its_traceback(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no typed error is not dressed up as one."""
-    monkeypatch.setattr("hfneg.mining.mine", lambda *args, **kwargs: {}["bug"])
+    monkeypatch.setattr("hfneg.runs.mine.mine", lambda *args, **kwargs: {}["bug"])
     with pytest.raises(KeyError, match="bug"):
         hfneg("mine", beir, "--out", tmp_path / "m")
 
@@ -500,9 +500,9 @@ def test_the_last_line_of_mine(
 
 def test_large_counts_fit_too(tmp_path: Path) -> None:
     """A run of 200 million candidates, with every verdict and remark, still has one line each at 80 columns."""
-    from hfneg import showing
-    from hfneg.statistics_of import Collector
-    from hfneg.verdicts import names_of
+    from hfneg.cli import printing as showing
+    from hfneg.runs.folder.statistics import Collector
+    from hfneg.steps.block.verdicts import names_of
 
     names = names_of(["rank_window", "margin", "margin"]).values()
     facts = {

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import hfneg as library
 from hfneg import cli
-from hfneg.hashing import hash_texts
-from hfneg.scores import ScoreStore, pair_keys
+from hfneg.base.hashing import hash_texts
+from hfneg.base.store.scores import ScoreStore, pair_keys
 
 
 @pytest.fixture(autouse=True)

@@ -23,11 +23,13 @@ from typer.testing import CliRunner
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import cli, examining, stages, upkeep
-from hfneg.base import checksums, old_files
-from hfneg.looping import live, record
-from hfneg.run_folder import RunFolder
-from hfneg.scores import ScoreStore
+from hfneg import cli
+from hfneg.base.files import checksums
+from hfneg.base.store import old_files, whole as upkeep
+from hfneg.base.store.scores import ScoreStore
+from hfneg.runs import examine as examining, units as stages
+from hfneg.runs.folder.work_area import RunFolder
+from hfneg.training import live, round as record
 
 SCRIPT = Path(__file__).with_name("damage_the_store.py")
 KINDS = {"corpus", "anchors", "bm25", "vectors", "faiss", "clusters", "near_anchors", "co_positives", "candidates"}

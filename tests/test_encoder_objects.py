@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import hfneg
-from hfneg.encoding import Encoder
 from hfneg.errors import SettingError
+from hfneg.models.encoder import Encoder
 
 
 class Asked:

@@ -20,10 +20,11 @@ import pytest
 from datasets import Dataset
 
 import hfneg
-from hfneg import EndpointTeacher, reproducing
+from hfneg import EndpointTeacher
 from hfneg.errors import EndpointError, HfnegError, SettingError
-from hfneg.publishing import Provenance
-from hfneg.teachers import connection, requests
+from hfneg.hub import reproduce as reproducing
+from hfneg.hub.reading import Provenance
+from hfneg.steps.teachers import connection, server as requests
 
 TOKEN = "s3cr3t-token/of+somebody=1"  # no form by which it could be known
 SCORE = json.dumps([{"index": 0, "score": 1.0}]).encode()

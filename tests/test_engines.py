@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from test_teachers import WORDS, live, pairs, save_tokenizer
 
-from hfneg import store
+from hfneg.base import store
 from hfneg.errors import DiskFullError, MissingExtraError, SettingError
-from hfneg.teachers import CrossEncoderTeacher
-from hfneg.teachers.first_token import first_token_alone
-from hfneg.teachers.openvino_engine import _core, _openvino
-from hfneg.teachers.packed import packed_weights
+from hfneg.steps.teachers import CrossEncoderTeacher
+from hfneg.steps.teachers.cross_encoder.first_token import first_token_alone
+from hfneg.steps.teachers.cross_encoder.openvino import _core, _openvino
+from hfneg.steps.teachers.cross_encoder.packed import packed_weights
 
 needs_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed")
 

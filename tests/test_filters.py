@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 from scripted import Scripted, SearchOnly, ranked, world
 
 import hfneg
 from hfneg.errors import SettingError
-from hfneg.filters import Band, Filter, Margin, RankWindow
-from hfneg.pool import Pool
-from hfneg.recipe import Recipe
-from hfneg.retrieve import Retrieve
-from hfneg.retrievers import BM25, RandomDocuments
-from hfneg.sampling import TakeTop
-from hfneg.select import Policy
+from hfneg.pipeline.recipe import Recipe
+from hfneg.pipeline.retrieve import Retrieve
+from hfneg.pipeline.select import Policy
+from hfneg.steps.block.pool import Pool
+from hfneg.steps.filters import Band, Filter, Margin, RankWindow
+from hfneg.steps.retrievers import BM25, RandomDocuments
+from hfneg.steps.samplers import TakeTop
 
 DOCUMENTS = [f"document {i} is here" for i in range(12)]
 POSITIVES = {"one": [0], "two": [1, 2], "three": [0, 5, 11]}

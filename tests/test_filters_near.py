@@ -22,14 +22,15 @@ from small_collection import HashEncoder, documents, ours, pairs
 from test_near import jaccard, lengths_agree, variants
 
 import hfneg
-from hfneg import co_positives, near, near_anchors, similarity
-from hfneg.batches import Lists, offsets
-from hfneg.encoding import Encoder
-from hfneg.near_anchors import NearAnchors
-from hfneg.policy import Policy
-from hfneg.pool import Pool
-from hfneg.retrieve import Retrieve
-from hfneg.vectors import Vectors
+from hfneg.base.lists import Lists, offsets
+from hfneg.data import near_duplicates as near
+from hfneg.models import cosines as similarity, neighbours as near_anchors, positive_pairs as co_positives
+from hfneg.models.encoder import Encoder
+from hfneg.models.neighbours import NearAnchors
+from hfneg.models.vectors import Vectors
+from hfneg.pipeline.policy import Policy
+from hfneg.pipeline.retrieve import Retrieve
+from hfneg.steps.block.pool import Pool
 
 names = (f"near-{i}" for i in itertools.count())
 

@@ -17,8 +17,9 @@ from small_models import DEMO, save_encoder, save_teacher
 from typer.testing import CliRunner
 
 import hfneg as library
-from hfneg import cli, store
-from hfneg.base import disk
+from hfneg import cli
+from hfneg.base import store
+from hfneg.base.files import disk
 from hfneg.errors import DiskFullError, OutputError, SettingError, StoreError
 from hfneg.formats import export
 
@@ -316,7 +317,7 @@ def test_what_no_function_expected_is_said_by_the_commands(world: Path, monkeypa
     def full(*given: object, **named: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/a/cache")
 
-    monkeypatch.setattr("hfneg.mined_folder.open_split", full)
+    monkeypatch.setattr("hfneg.runs.folder.mined.open_split", full)
     done = CliRunner().invoke(cli.app, ["export", str(world / "mined"), "--out", "x.parquet"])
     assert done.exit_code == 3
     assert "no space is left on the disk (No space left on device), in /a/cache" in done.output

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 from scripted import Scripted, SearchOnly, ranked, world
 
-from hfneg.candidates import Candidates
 from hfneg.errors import SettingError
-from hfneg.fusion import RRF, Fusion, RoundRobin, WeightedSum
-from hfneg.retrieve import Retrieve
+from hfneg.pipeline.retrieve import Retrieve
+from hfneg.steps.block.candidates import Candidates
+from hfneg.steps.fusion import RRF, Fusion, RoundRobin, WeightedSum
 
 DOCUMENTS = [f"document {i}" for i in range(9)]
 POSITIVES = {"one": [0], "two": [1, 2], "three": [8]}

@@ -7,21 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 from scripted import SearchOnly
 
-from hfneg import verdicts
-from hfneg.anchors import Anchors
-from hfneg.corpus import Corpus
+from hfneg.base.hashing import normal_form
+from hfneg.data.anchors import Anchors
+from hfneg.data.corpus import Corpus
 from hfneg.errors import SettingError
-from hfneg.guard import Guard
-from hfneg.hashing import normal_form
-from hfneg.pool import Pool
-from hfneg.retrieve import Retrieve
-from hfneg.sampling import TakeRandom, TakeTop
-from hfneg.select import Policy, Selection
+from hfneg.pipeline.retrieve import Retrieve
+from hfneg.pipeline.select import Policy, Selection
+from hfneg.steps.block import verdicts
+from hfneg.steps.block.pool import Pool
+from hfneg.steps.guard import Guard
+from hfneg.steps.samplers import TakeRandom, TakeTop
 
 few = examples(40)
 
@@ -173,7 +172,7 @@ def test_verdicts_equal_brute_force(given_world: Any, share: float | None, conta
 def test_verdicts_do_not_depend_on_how_much_is_read_at_a_time(given_world: Any, share: float) -> None:
     """Texts are read in blocks of anchors; blocks of one anchor each give the same verdicts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hfneg.guard.READ", 1)
+        patch.setattr("hfneg.steps.guard.READ", 1)
         check_all(*given_world, share, share)
 
 

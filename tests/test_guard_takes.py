@@ -13,7 +13,8 @@ from scripted import SearchOnly
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import cli, verdicts
+from hfneg import cli
+from hfneg.steps.block import verdicts
 
 NAMES = {"anchor": "q", "positive": "a"}
 COLOURS = ("red", "blue", "green", "grey")

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Dataset, load_dataset
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 from scripted import Scripted, ranked
 from small_collection import documents, ours, pairs
 from test_resume import Run, nth, result
 
 import hfneg
-from hfneg import columns, deepening, hubs, stages
+from hfneg.base import columns
 from hfneg.errors import SettingError
-from hfneg.hubs import ENTRY, Cuts, save_array, write_cuts
+from hfneg.pipeline import deeper as deepening
+from hfneg.runs import hub_counts as hubs, units as stages
+from hfneg.runs.hub_counts import ENTRY, Cuts, save_array, write_cuts
 
 TEXTS = [f"document{i} word{i * 7} term{i * 13} name{i * 29}" for i in range(20)]
 
@@ -49,7 +50,7 @@ def mined(
 
 
 def hashes_of(questions: list[str]) -> list[int]:
-    from hfneg.hashing import hash_normal_forms
+    from hfneg.base.hashing import hash_normal_forms
 
     return hash_normal_forms(questions).tolist()
 

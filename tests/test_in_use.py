@@ -19,9 +19,9 @@ from small_collection import documents, pairs
 from test_resume import result
 
 import hfneg
-from hfneg import mining
-from hfneg.base import holding
+from hfneg.base.files import holding
 from hfneg.errors import OutputError
+from hfneg.runs import mine as mining
 
 NAMES = {"anchor": "query", "positive": "answer"}
 HOLD = """

@@ -13,7 +13,7 @@ import pytest
 
 import hfneg
 from hfneg.data import judgments
-from hfneg.data.qrels import read_qrels
+from hfneg.data.files.qrels import read_qrels
 from hfneg.errors import EmptyInputError, InputError, PositiveError
 
 ROWS = [("t1", "p-9", 1), ("t1", "p-3", 0), ("t2", "p-4", 2)]

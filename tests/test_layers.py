@@ -18,64 +18,17 @@ from hfneg import errors
 
 ROOT = Path(hfneg.__file__).parent
 
-LAYERS = """
-scrubbing
-errors
-base recipes
-columns progress histograms difference memory returned json_lines sources step store strings hashing verdicts compiling
-part_files readable asking data_file small plain_text
-selecting_kernels
-batches documents live_digest models encoded yaml_text near_kernels dense_products run_folder segments
-model_kinds
-near_plain dense_kernels
-near dense_plain corpus encoding transform scores claims
-stored artefacts
-data vectors model_step
-anchors clusters near_anchors similarity upkeep
-candidates splits co_positives
-pool
-outcome
-retrievers teachers filters sampling promotion formats fusion
-flat_scores
-guard searching scoring hubs unfound
-short guard_takes
-reach
-retrieve policy step_text
-deepening select selections ledger
-pipeline
-recipe executors stages
-bars
-cards provenance
-mined_folder rows
-summary
-mined_ledger
-reopening replaying statistics_of ledger_texts
-contrast judgement
-closing
-reselecting diffing
-examining
-shortcuts identity
-showing reporting previewing
-notebook
-mining
-auditing
-calibrating
-calibration
-publishing
-looping reproducing
-showing_audit showing_diff showing_calibration showing_preview showing_anchors
-cli_last_resort cli_verbose
-cli_ending
-cli_reading cli_recipes
-cli_audit cli_push cli_report cli_calibrate cli_select cli_rounds cli_reproduce
-cli_store
-cli
-__main__
-"""
-"""From the bottom up. A module imports modules of lines above its own; a package's modules also one another."""
+ROOMS = ("base", "data", "models", "steps", "pipeline", "runs", "formats", "review", "hub", "training", "cli")
+"""From the bottom up. A room imports rooms below it, never one above; `errors` is under the floor."""
+
+PLACE = {room: number for number, room in enumerate(ROOMS)}
+UNDER_THE_FLOOR = {"errors", "base.scrubbing"}
+"""What everybody may import: the errors, and what keeps secrets out of their messages."""
+
+APART = ({"steps.retrievers", "steps.teachers", "steps.filters"}, {"review.audit", "review.leak", "review.diff"})
+"""Parts of a room that do not import one another."""
 
 MODEL_LIBRARIES = {"torch", "faiss", "numba", "transformers", "sentence_transformers"}
-PLACE = {name: i for i, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 
 
 @cache
@@ -109,70 +62,83 @@ def imports(tree: ast.AST, *, lazy: bool) -> Iterator[str]:
         yield from imports(node, lazy=lazy)
 
 
-def layer(module: str) -> str:
+def room(module: str) -> str:
     return module.split(".")[0]
 
 
-def test_every_module_has_a_place() -> None:
-    """A new module is put into LAYERS, and nothing stands there that is gone."""
-    modules = {layer(name) for name in trees() if name}
-    assert modules - set(PLACE) == set(), "give these modules a place in LAYERS"
-    assert set(PLACE) - modules == set(), "these modules are gone: take them out of LAYERS"
+def part(module: str) -> str:
+    return ".".join(module.split(".")[:2])
 
 
-@pytest.mark.parametrize("module", [name for name in trees() if name])
-def test_imports_point_one_way(module: str) -> None:
-    """Also those inside functions: only to lower layers, so that no sibling imports another and there is no cycle."""
-    for target in imports(trees()[module], lazy=True):
-        if layer(target) != layer(module):
-            assert PLACE[layer(target)] < PLACE[layer(module)], f"{module} imports {target}, which is not below it"
+def test_the_house_has_eleven_rooms() -> None:
+    """Beside them lie only the package itself, ``python -m hfneg``, and the errors."""
+    assert {room(name) for name in trees()} - {"", "errors", "__main__"} == set(ROOMS)
+    assert {path.name for path in ROOT.iterdir() if path.suffix == ".py"} == {"__init__.py", "__main__.py", "errors.py"}
 
 
-def test_no_cycle_when_modules_are_loaded() -> None:
-    """Inside a package too: what modules import at their top has an order."""
-    graph = {name: set(imports(tree, lazy=False)) for name, tree in trees().items() if name}
+@pytest.mark.parametrize("module", [name for name in trees() if room(name) in PLACE])
+def test_a_room_imports_only_rooms_below_it(module: str) -> None:
+    """Also inside functions."""
+    for target in set(imports(trees()[module], lazy=True)) - UNDER_THE_FLOOR - {""}:
+        assert PLACE[room(target)] <= PLACE[room(module)], f"{module} imports {target}, of a room above"
+        for parts in APART:
+            apart = {part(module), part(target)}
+            assert not (len(apart) == 2 and apart <= parts), f"{module} imports {target}, and the two stand apart"
+
+
+@pytest.mark.parametrize("module", sorted(UNDER_THE_FLOOR))
+def test_what_lies_under_the_floor_stands_on_nothing(module: str) -> None:
+    assert set(imports(trees()[module], lazy=True)) <= UNDER_THE_FLOOR
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions counted."""
+    graph = {name: set(imports(tree, lazy=True)) - {""} for name, tree in trees().items() if name}
+    assert (names := in_a_circle(graph)) == set(), f"these import one another: {sorted(names)}"
+
+
+def in_a_circle(graph: dict[str, set[str]]) -> set[str]:
+    """What is left when whatever needs nothing of the rest is taken away, again and again."""
     done: set[str] = set()
-    while graph:
-        free = {name for name, needed in graph.items() if needed - {name} <= done}
-        assert free, f"these import one another: {sorted(graph)}"
+    while free := {name for name, needed in graph.items() if needed - {name} <= done} - done:
         done |= free
-        graph = {name: needed for name, needed in graph.items() if name not in free}
+    return set(graph) - done
 
 
 def test_the_package_loads_nothing_at_its_top() -> None:
-    """hfneg/__init__.py imports modules of hfneg for type checkers only."""
+    """hfneg/__init__.py imports no module of hfneg."""
     assert list(imports(trees()[""], lazy=False)) == []
 
 
-def test_no_module_has_the_name_of_something_public() -> None:
+def test_no_room_has_the_name_of_something_public() -> None:
     """`hfneg.mine` is the function wherever it is imported from, never a module of that name."""
-    names = {part for name in trees() for part in name.split(".")}
-    assert names & (set(hfneg.__all__) - {"formats"}) == set()
+    assert {room(name) for name in trees()} & (set(hfneg.__all__) - {"formats"}) == set()
+
+
+def test_rooms_and_folders_are_of_a_size_to_look_through() -> None:
+    """A folder has at most 18 files, a room at most 7,000 lines."""
+    for folder in {path.parent for path in ROOT.rglob("*.py")}:
+        assert len(list(folder.glob("*.py"))) <= 18, folder
+    for name in ROOMS:
+        assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / name).rglob("*.py")) <= 7_000
 
 
 def test_all_is_the_truth() -> None:
     """Every name of __all__ resolves, to what its home defines; dir() says the same; others are refused."""
     for name in hfneg.__all__:
         assert getattr(hfneg, name) is not None
-    for home, names in hfneg._HOMES.items():
-        for name in names:
-            assert getattr(hfneg, name) is getattr(importlib.import_module(home), name)
+    for name, home in hfneg._HOMES.items():
+        assert getattr(hfneg, name) is getattr(importlib.import_module(home), name)
     assert dir(hfneg) == hfneg.__all__ == sorted(set(hfneg.__all__))
     with pytest.raises(AttributeError, match="no attribute 'mien'"):
         _ = hfneg.mien
 
 
-def test_type_checkers_see_the_same_names() -> None:
-    """The TYPE_CHECKING block imports exactly what _HOMES names, each from its home."""
-    (block,) = (node for node in trees()[""].body if only_for_types(node))
-    seen = {
-        (node.module, alias.name, alias.asname)
-        for node in ast.walk(block)
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    expected = {(home, name, name) for home, names in hfneg._HOMES.items() for name in names}
-    assert seen == expected | {("hfneg", "formats", "formats")}
+def test_every_step_of_a_slot_is_public() -> None:
+    """What a recipe can name can be imported from hfneg."""
+    from hfneg.pipeline.recipe_text import STEPS
+
+    assert {name for name, step in STEPS.items() if getattr(hfneg, name, None) is not step} == set()
 
 
 def test_every_error_is_public_and_drawn_in_the_tree() -> None:
@@ -238,5 +204,5 @@ def test_house_rules(module: str) -> None:
     path = ROOT / Path(*module.split(".")) if module else ROOT
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 320
-    small = module.startswith("filters.") or not tree.body
+    small = module.startswith("steps.filters.") or not tree.body
     assert small or ast.get_docstring(tree), f"{module} has no docstring"

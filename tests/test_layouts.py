@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 import hfneg
-from hfneg.data import corpora, files, layouts, names
-from hfneg.data.layouts import Given
+from hfneg.data import corpora, files, layouts
+from hfneg.data.layouts import Given, names
 from hfneg.errors import ColumnError, EmptyInputError, InputError
 
 TEXT, LIST, NUMBER, NUMBERS = pa.string(), pa.list_(pa.string()), pa.int64(), pa.list_(pa.float32())

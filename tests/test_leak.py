@@ -11,25 +11,24 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Dataset
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scripted import Scripted, ranked
 from small_collection import HashEncoder, documents, pairs
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg.anchors import Anchors
-from hfneg.batches import Lists
-from hfneg.calibrating import components as kernels
-from hfneg.calibrating.components import components, first_half, share
-from hfneg.calibrating.leak import LeakRate
-from hfneg.calibrating.replicating import Hiding, Outcomes, _Listed, normal_quantile, normal_share
-from hfneg.calibrating.thresholds import chosen, leak_curve
-from hfneg.corpus import Corpus
+from hfneg.base.lists import Lists
+from hfneg.data.anchors import Anchors
+from hfneg.data.corpus import Corpus
 from hfneg.errors import NeedsTeacher, SettingError
-from hfneg.mined_ledger import MinedLedger
-from hfneg.reopening import reopen_anchors
-from hfneg.reselecting import policy_recipe
+from hfneg.review import components as kernels
+from hfneg.review.components import components, first_half, share
+from hfneg.review.leak.curve import chosen, leak_curve
+from hfneg.review.leak.leak import LeakRate
+from hfneg.review.leak.replicas import Hiding, Outcomes, _Listed, normal_quantile, normal_share
+from hfneg.runs.folder.ledger_files import MinedLedger
+from hfneg.runs.folder.reopen import reopen_anchors
+from hfneg.runs.reselect import policy_recipe
 
 TEXTS = documents()
 STEPS: dict[str, dict[str, Any]] = {
@@ -217,7 +216,7 @@ def leaks_below(folder: Path, quantile: float, n: int) -> int:
 def guarded(guard: hfneg.Guard, anchors: Anchors, block: Any, number: int) -> list[int]:
     from dataclasses import replace
 
-    from hfneg.pool import Pool
+    from hfneg.steps.block.pool import Pool
 
     codes: list[int] = guard.verdicts(Pool(anchors, replace(block.candidates, numbers=np.array([number])))).tolist()
     return codes

@@ -12,9 +12,10 @@ from typing import Any
 import datasets
 import pytest
 
-from hfneg.corpus import Corpus
-from hfneg.data import beir as beir_folders
-from hfneg.data import corpora, files, guessing
+from hfneg.data import corpora, files
+from hfneg.data.corpus import Corpus
+from hfneg.data.files import beir as beir_folders
+from hfneg.data.layouts import guessing
 from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError
 
 ROWS = [

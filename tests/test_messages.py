@@ -113,7 +113,7 @@ def test_a_missing_cell(tmp_path: Path) -> None:
     done = command(*typed, "--skip-missing")
     assert done.exit_code == 0, done.output
     assert "3 of 5 rows were left out: 2 without 'question', 1 without 'answer'" in " ".join(done.output.split())
-    assert [row["question"] for row in hfneg.mined_folder.open_rows(tmp_path / "mined", several=False)] == [
+    assert [row["question"] for row in hfneg.runs.folder.mined.open_rows(tmp_path / "mined", several=False)] == [
         "What slips?",
         "What travels?",
     ]

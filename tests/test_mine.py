@@ -17,7 +17,7 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDa
 from small_collection import FEATURES, documents, ours, pairs, values
 
 import hfneg
-from hfneg.hashing import normal_form
+from hfneg.base.hashing import normal_form
 
 RECIPE = hfneg.Recipe(
     retrievers=[hfneg.BM25(), hfneg.RandomDocuments()],
@@ -326,7 +326,7 @@ def test_mined_rows_are_mined_again_only_when_asked(mined: Dataset, tmp_path: Pa
 
 def test_shards(mined: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large results come in several shards, whose rows follow each other in the order of the pairs."""
-    monkeypatch.setattr("hfneg.rows.SHARD_BYTES", 5_000)
+    monkeypatch.setattr("hfneg.runs.folder.rows.SHARD_BYTES", 5_000)
     out = hfneg.mine(pairs(), documents(), RECIPE, out=tmp_path / "mined", hidden="relevant", **NAMES)
     assert len(list((tmp_path / "mined" / "data").iterdir())) > 2
     assert values(out) == values(mined)
@@ -369,10 +369,10 @@ def test_one_progress_bar_per_stage(bars: str, tmp_path: Path) -> None:
 
 
 TAUGHT = """
-import sys, hfneg, hfneg.bars
+import sys, hfneg, hfneg.runs.bars
 from small_collection import documents, pairs
 from word_teacher import WordTeacher
-hfneg.bars.REDRAWN_SECONDS = 0
+hfneg.runs.bars.REDRAWN_SECONDS = 0
 recipe = hfneg.Recipe(k=8, deeper=20, teacher=WordTeacher(), filters=[hfneg.Margin(relative=0.3)])
 hfneg.mine(pairs(), [*documents(), "a positive that is in no corpus"], recipe, anchor="query", positive="answer",
            out=sys.argv[1])

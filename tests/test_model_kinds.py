@@ -168,8 +168,8 @@ def test_models_in_memory(kind: str, folder: str, folders: dict[str, Path], tmp_
 
 def test_hub_ids_are_checked_before_work(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """When the commit is first asked for, as every digest does."""
-    from hfneg import encoding, model_kinds, models
-    from hfneg.teachers import held_model
+    from hfneg.models import encoder as encoding, kinds as model_kinds, weights as models
+    from hfneg.steps.teachers import model_teacher as held_model
 
     def saved(name: str, revision: Any, file: str) -> Any:
         path = folders[name.split("/")[1]] / file

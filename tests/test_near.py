@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hfneg.batches import Lists, offsets
-from hfneg.hashing import normal_form
-from hfneg.near import LEAST, LIKE, contained, near_duplicates, shingle_sets, similar_pairs
+from hfneg.base.hashing import normal_form
+from hfneg.base.lists import Lists, offsets
+from hfneg.data.near_duplicates import LEAST, LIKE, contained, near_duplicates, shingle_sets, similar_pairs
 
 PIECES = ("a", "ab", "the cat ", "ß", "ﬁ", "é", "  ", "xyz", "İ", "ﷺ")
 

@@ -15,10 +15,13 @@ from small_models import DEMO, save_encoder, save_teacher
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import artefacts, mining, recipes, stages, store
-from hfneg.base import holding
+from hfneg.base import store
+from hfneg.base.files import holding
+from hfneg.base.store import artefacts
 from hfneg.cli import app
-from hfneg.shortcuts import recipe_of
+from hfneg.pipeline import recipes
+from hfneg.pipeline.shortcuts import recipe_of
+from hfneg.runs import mine as mining, units as stages
 
 N = 20
 ROWS = [

@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import yaml_text
+from hfneg.base.hashing import mix
 from hfneg.cli import app
-from hfneg.hashing import mix
+from hfneg.pipeline import yaml_text
 
 PAIRS = [{"query": f"what is topic {i}", "answer": f"topic {i} is thing number {i}"} for i in range(6)]
 DEEP = "[" * 20_000 + "]" * 20_000

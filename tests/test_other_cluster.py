@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset
 
 import hfneg
-from hfneg.clusters import cluster_labels
+from hfneg.models.clusters import cluster_labels
 
 TOPICS = ("fault", "wave", "magma", "ice")
 

@@ -13,8 +13,8 @@ import torch
 from small_models import save_encoder, save_teacher
 
 import hfneg
-from hfneg.encoding import Encoder
-from hfneg.memory import Halving, is_out_of_memory
+from hfneg.base.memory import Halving, is_out_of_memory
+from hfneg.models.encoder import Encoder
 
 TEXTS = [f"a fault slips when stress number {i} exceeds friction" for i in range(48)]
 ENOUGH = 1 << 60  # bytes that no machine has

@@ -11,7 +11,7 @@ import pytest
 from test_way_in import ASKED, BODIES, TITLES, N, as_lines, rows_of, run
 
 import hfneg
-from hfneg import store
+from hfneg.base import store
 
 
 def everything_below(*folders: Path) -> set[str]:

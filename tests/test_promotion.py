@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, Value
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 from scripted import Scripted, ranked, world
 from small_collection import documents, ours, pairs
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import columns, scoring
+from hfneg.base import columns
 from hfneg.errors import RecipeError, SettingError
+from hfneg.steps import scorer as scoring
 
 TEXTS = [f"document{i} word{i * 7} term{i * 13} name{i * 29}" for i in range(12)]
 POSITIVES = {"first question": [0], "second question": [1, 2]}

@@ -13,9 +13,10 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 import hfneg
-from hfneg import columns, formats
-from hfneg.recipe import Recipe
-from hfneg.step_text import STEPS
+from hfneg import formats
+from hfneg.base import columns
+from hfneg.pipeline.recipe import Recipe
+from hfneg.pipeline.recipe_text import STEPS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").is_file() else ""
@@ -147,7 +148,7 @@ def test_the_readme_s_recipes_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every ```yaml block is a recipe. (Models are not loaded: no network.)"""
     if not blocks("yaml"):
         pytest.skip("README.md has no yaml block yet")
-    monkeypatch.setattr("hfneg.retrievers.dense.Dense.__post_init__", lambda self: None)
+    monkeypatch.setattr("hfneg.steps.retrievers.dense.Dense.__post_init__", lambda self: None)
     for code in blocks("yaml"):
         assert Recipe.from_yaml(code).retrievers
 

@@ -23,13 +23,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from hub_fixtures import BERT, READER, STRANGER
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from loopback_hub import Fault, Hub
 from small_collection import documents, pairs, values
 
 import hfneg
-from hfneg.publishing import Published
+from hfneg.hub.push import Published
 
 FIRST = hfneg.Recipe(
     retrievers=[hfneg.BM25(), hfneg.RandomDocuments()],
@@ -965,7 +964,7 @@ def test_named_against_a_dictionary(tmp_path: Path) -> None:
     """Ids in any blocks, repeated or known before: each new one is written once, in order of appearance."""
     import random
 
-    from hfneg.publishing import named
+    from hfneg.hub import id_texts as named
 
     draw = random.Random(3)
     known = {f"d{i}": f"text {i}" for i in range(0, 300, 3)}
@@ -990,8 +989,8 @@ def test_the_picture_shows_the_counts() -> None:
     """Groups of other ranges share one axis; each is drawn as shares of its own, and a group without values is not."""
     import numpy as np
 
-    from hfneg.cards import histogram_svg
-    from hfneg.histograms import Histogram
+    from hfneg.runs.folder.card import histogram_svg
+    from hfneg.runs.folder.histogram import Histogram
 
     groups = {"negatives": Histogram(), "positives": Histogram(), "rejected": Histogram()}
     groups["negatives"].add(np.repeat([0.0, 0.5], [3, 1]))
@@ -1027,7 +1026,7 @@ body
 
 def test_comments_in_their_head_stay() -> None:
     """What is not changed stays as it was written, byte by byte; comments above and inside of what is changed too."""
-    from hfneg.cards import Readme
+    from hfneg.runs.folder.card import Readme
 
     theirs = Readme.parse(HEAD)
     assert theirs.text() == HEAD
@@ -1062,7 +1061,7 @@ configs:
 
 def test_comments_inside_of_lists_stay() -> None:
     """Where lists become longer or one entry changes, the others stay byte by byte, in either style."""
-    from hfneg.cards import Readme
+    from hfneg.runs.folder.card import Readme
 
     own = {"config_name": "own", "data_files": "own.csv"}
     new = {"configs": [own, {"config_name": "ours", "data_files": "new"}]}
@@ -1074,7 +1073,7 @@ def test_comments_inside_of_lists_stay() -> None:
 def test_windows_lines_and_what_stands_before_the_head() -> None:
     """A README of CRLF stays one, ours included; blank lines and a byte order mark hide no head, nor does a line that
     ends in dashes close one."""
-    from hfneg.cards import Readme
+    from hfneg.runs.folder.card import Readme
 
     crlf = LISTS.replace("\n", "\r\n") + "words\r\n"
     theirs = Readme.parse(crlf)
@@ -1094,8 +1093,8 @@ def test_windows_lines_and_what_stands_before_the_head() -> None:
 @pytest.mark.parametrize("body", ["", "words\n", "# A\r\n\r\nwords", "<!-- hfneg:begin -->\nhalf", "---\nno head\n"])
 def test_our_part_replaces_only_itself(body: str) -> None:
     """Put in, and put in again with something after it: the rest of the body stays to the letter."""
-    from hfneg.cards import Readme
-    from hfneg.cards.readme import END
+    from hfneg.runs.folder.card import Readme
+    from hfneg.runs.folder.card.readme import END
 
     assert Readme({}, "").with_ours(f"one {END}").with_ours("two").body.count("hfneg:end") == 1, "no mark inside"
     once = Readme({}, body).with_ours("one").body
@@ -1150,7 +1149,7 @@ def test_each_character_is_escaped_once(text: str) -> None:
 
     from markdown_it import MarkdownIt
 
-    from hfneg.cards.markdown import escaped, in_code_cell, one_line
+    from hfneg.runs.folder.card.markdown import escaped, in_code_cell, one_line
 
     line = one_line(text)
     if line:
@@ -1194,7 +1193,7 @@ def test_what_to_give_to_make_it_again(rounds: tuple[Path, Path], tmp_path: Path
 
 def test_a_model_whose_name_a_shell_would_run() -> None:
     """What is to be copied from the card into a shell is quoted."""
-    from hfneg.publishing.carding import _again
+    from hfneg.hub.card import _again
 
     facts = {"models": [{"model": "my model; rm -rf $HOME", "local": True}, {"model": "plain", "local": True}]}
     assert _again(facts) == ["--model 'my model; rm -rf $HOME=PATH'", "--model plain=PATH"]

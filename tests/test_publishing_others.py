@@ -18,7 +18,7 @@ from small_collection import documents, pairs
 from test_publishing import NAMES, as_list, body_of, head_of, provenance_of, rows_at, table
 
 import hfneg
-from hfneg import mined_folder
+from hfneg.runs.folder import mined as mined_folder
 
 Client = Callable[..., Any]
 
@@ -441,7 +441,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def pushing(folder: Path, name: str, **options: Any) -> str:
     """What went wrong, or "done"; with little patience."""
-    from hfneg.publishing import hub
+    from hfneg.hub import repository as hub
 
     before, hub.PATIENCE = hub.PATIENCE, 0.15
     try:

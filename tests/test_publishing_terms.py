@@ -18,8 +18,8 @@ from small_collection import documents, pairs
 from test_publishing import NAMES, body_of, head_of, provenance_of, said_while, source_of_pairs
 
 import hfneg
-from hfneg import mined_folder
-from hfneg.publishing.licences import KNOWN, check_licence, forbidden
+from hfneg.hub.licences import KNOWN, check_licence, forbidden
+from hfneg.runs.folder import mined as mined_folder
 
 Client = Callable[..., Any]
 

@@ -17,8 +17,8 @@ import datasets
 import pytest
 
 import hfneg
-from hfneg.data.beir import load_beir
-from hfneg.hashing import normal_form
+from hfneg.base.hashing import normal_form
+from hfneg.data.files.beir import load_beir
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 BM25 = "bm25"

@@ -13,26 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 
 import hfneg
-from hfneg import recipes
-from hfneg.data_file import DataFile
+from hfneg.base.settings import Step
 from hfneg.errors import RecipeError, SettingError
-from hfneg.filters import Agreement, Band, BelowPositives, Filter, FirstOfDuplicates, Hubs, Margin, RankWindow
-from hfneg.fusion import RRF, RoundRobin, WeightedSum
-from hfneg.guard import Guard
-from hfneg.promotion import Promote
-from hfneg.recipe import SLOTS, Recipe
-from hfneg.retrievers import BM25, RandomDocuments
-from hfneg.retrievers.bm25 import METHODS
-from hfneg.sampling import TakeRandom, TakeSimANS, TakeTop
-from hfneg.short import Fill, Keep, Relax
-from hfneg.step import Step
-from hfneg.step_text import STEPS, parse_step
-from hfneg.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
+from hfneg.pipeline import recipes
+from hfneg.pipeline.recipe import SLOTS, Recipe
+from hfneg.pipeline.recipe_text import STEPS, parse_step
+from hfneg.steps.data_file import DataFile
+from hfneg.steps.filters import Agreement, Band, BelowPositives, Filter, FirstOfDuplicates, Hubs, Margin, RankWindow
+from hfneg.steps.fusion import RRF, RoundRobin, WeightedSum
+from hfneg.steps.guard import Guard
+from hfneg.steps.promote import Promote
+from hfneg.steps.retrievers import BM25, RandomDocuments
+from hfneg.steps.retrievers.bm25 import METHODS
+from hfneg.steps.samplers import TakeRandom, TakeSimANS, TakeTop
+from hfneg.steps.short import Fill, Keep, Relax
+from hfneg.steps.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
 
 RECIPES = sorted(recipes.FOLDER.glob("*.yaml"))
 few = examples(60)
@@ -231,8 +230,8 @@ def test_numbers_of_numpy_are_written_as_numbers() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_that_is_shipped_loads(path: Path, monkeypatch: Any) -> None:
-    """hfneg/recipes/*.yaml are read, and written again mean the same. (Their models are not loaded: no network.)"""
-    monkeypatch.setattr("hfneg.retrievers.dense.Dense.__post_init__", lambda self: None)
+    """The YAML files are read, and written again mean the same. (Their models are not loaded: no network.)"""
+    monkeypatch.setattr("hfneg.steps.retrievers.dense.Dense.__post_init__", lambda self: None)
     recipe = Recipe.load(path)
     assert Recipe.from_yaml(recipe.to_yaml()) == recipe
 

@@ -12,8 +12,8 @@ import pytest
 from small_models import save_encoder, save_teacher
 
 import hfneg
-from hfneg import recipes
-from hfneg.step_text import STEPS
+from hfneg.pipeline import recipes
+from hfneg.pipeline.recipe_text import STEPS
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(recipes.FOLDER.glob("*.yaml"))
@@ -88,7 +88,7 @@ def test_a_recipe_loads_and_says_where_it_comes_from(path: Path) -> None:
 @each
 def test_a_recipe_is_in_the_readme_with_its_steps(path: Path) -> None:
     """Its row links to the file and names each of its retrievers, filters, teacher and sampler; and no other filter."""
-    (row,) = [line for line in README.splitlines() if f"](../hfneg/recipes/{path.name})" in line]
+    (row,) = [line for line in README.splitlines() if f"](../hfneg/pipeline/recipes/{path.name})" in line]
     recipe = hfneg.Recipe.load(path)
     steps = [*recipe.retrievers, *recipe.filters, recipe.sampler, recipe.teacher, recipe.promote]
     used = {type(step).__name__ for step in steps if step is not None}

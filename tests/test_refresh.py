@@ -16,9 +16,10 @@ from sentence_transformers import SentenceTransformerTrainingArguments
 from training_small import PAIRS, TEXTS, static_model, trainer_of
 
 import hfneg
-from hfneg import encoding, hashing
+from hfneg.base import hashing
 from hfneg.errors import ColumnError, DamagedError, OutputExistsError, SettingError
-from hfneg.looping import live
+from hfneg.models import encoder as encoding
+from hfneg.training import live
 
 N = 3
 

@@ -17,16 +17,15 @@ import pytest
 from browser import Browser, browser  # noqa: F401
 from datasets import Dataset
 from small_collection import documents, pairs
-from test_cli import hfneg as command
-from test_cli import one_line
+from test_cli import hfneg as command, one_line
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import mined_folder, statistics_of
-from hfneg.judgement import judge
-from hfneg.mined_ledger import MinedLedger
-from hfneg.reporting import entries
-from hfneg.reporting.drawing import share
+from hfneg.review.report.drawing import share
+from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of
+from hfneg.runs.folder.browse import entries
+from hfneg.runs.folder.judgement import judge
+from hfneg.runs.folder.ledger_files import MinedLedger
 
 NAMES = {"anchor": "query", "positive": "answer"}
 HOSTILE = [

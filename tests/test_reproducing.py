@@ -170,7 +170,7 @@ def nudged(repo: str, out: Path, by: float) -> Any:
     """Reproduce on a machine whose BM25 differs a little."""
     from unittest import mock
 
-    from hfneg.retrievers.bm25 import BM25Index
+    from hfneg.steps.retrievers.bm25 import BM25Index
 
     real = BM25Index.search
 

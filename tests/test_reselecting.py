@@ -21,12 +21,16 @@ from typer.testing import CliRunner
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import cli, cli_ending, columns, ledger, verdicts
-from hfneg.anchors import Anchors
+from hfneg import cli
+from hfneg.base import columns
+from hfneg.cli import ending as cli_ending
+from hfneg.data.anchors import Anchors
 from hfneg.errors import InputError, NeedsTeacher, RecipeError, SettingError
-from hfneg.mined_ledger import MinedLedger
-from hfneg.reopening import reopen_anchors
-from hfneg.reselecting import guard_of
+from hfneg.runs.folder import ledger
+from hfneg.runs.folder.ledger_files import MinedLedger
+from hfneg.runs.folder.reopen import reopen_anchors
+from hfneg.runs.reselect import guard_of
+from hfneg.steps.block import verdicts
 
 TEXTS = documents()
 ids = (f"reselecting-{i}" for i in itertools.count())
@@ -284,8 +288,8 @@ def test_missing_scores_are_counted_before_anything_is_written(lazy: Mined, tmp_
 
 def test_only_anchors_that_lack_scores_are_counted(lazy: Mined) -> None:
     """Each anchor by itself can be decided or not, and the sum is what the block says."""
-    from hfneg.replaying import Replay
-    from hfneg.reselecting import policy_recipe, replayed_transform
+    from hfneg.runs.replay import Replay
+    from hfneg.runs.reselect import policy_recipe, replayed_transform
 
     source = MinedLedger(lazy.folder)
     anchors = reopen_anchors(source)
@@ -341,7 +345,7 @@ def test_an_examination_that_was_cut_off_goes_on(lazy: Mined, tmp_path: Path, mo
     mine(tmp_path / "own", steps)
     folder = tmp_path / "own"
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    monkeypatch.setattr("hfneg.scoring.BLOCK", 16)
+    monkeypatch.setattr("hfneg.steps.scorer.BLOCK", 16)
     original, limit = Judge.__call__, judge.asked + 40
 
     def failing(self: Judge, anchors: list[str], texts: list[str]) -> list[float]:
@@ -372,7 +376,12 @@ def test_another_teacher_is_refused(lazy: Mined, untaught: Mined) -> None:
 
 
 @pytest.mark.parametrize(
-    "cut", ["hfneg.ledger.compact", "hfneg.rows.RowWriter.write", "hfneg.run_folder.RunFolder.finish"]
+    "cut",
+    [
+        "hfneg.runs.folder.ledger.compact",
+        "hfneg.runs.folder.rows.RowWriter.write",
+        "hfneg.runs.folder.work_area.RunFolder.finish",
+    ],
 )
 def test_a_selection_that_was_cut_off_goes_on(
     cut: str, untaught: Mined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -20,8 +20,9 @@ from datasets import load_dataset
 from small_collection import bits, documents, pairs
 
 import hfneg
-from hfneg import mining, run_folder, stages, store
-from hfneg import rows as row_stage
+from hfneg.base import store
+from hfneg.runs import mine as mining, units as stages
+from hfneg.runs.folder import rows as row_stage, work_area as run_folder
 
 SCRIPT = Path(__file__).with_name("mine_in_parts.py")
 PAUSE = 0.01

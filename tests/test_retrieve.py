@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 from scripted import Scripted, SearchOnly, ranked, world
 
-from hfneg.anchors import Anchors
-from hfneg.candidates import Candidates, is_positive
-from hfneg.corpus import Corpus
+from hfneg.base.hashing import hash_normal_forms
+from hfneg.data.anchors import Anchors
+from hfneg.data.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, NonFiniteError, RetrieverError, SettingError
-from hfneg.hashing import hash_normal_forms
-from hfneg.retrieve import Retrieve
-from hfneg.retrievers import BM25, RandomDocuments, candidates_from
-from hfneg.retrievers.random_documents import permuted
+from hfneg.pipeline.retrieve import Retrieve
+from hfneg.steps.block.candidates import Candidates, is_positive
+from hfneg.steps.retrievers import BM25, RandomDocuments, candidates_from
+from hfneg.steps.retrievers.random_documents import permuted
 
 DOCUMENTS = [f"document {i} about faults" for i in range(30)]
 few = examples(25)

@@ -17,7 +17,8 @@ from training_small import PAIRS, TEXTS, static_model
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import cli, columns, encoding, store
+from hfneg import cli
+from hfneg.base import columns, store
 from hfneg.errors import (
     ColumnError,
     InputError,
@@ -28,6 +29,7 @@ from hfneg.errors import (
     SettingError,
     TrainingError,
 )
+from hfneg.models import encoder as encoding
 
 NAMES = {"anchor": "query", "positive": "answer"}
 
@@ -162,7 +164,7 @@ def test_cut_off_in_round_two_and_gone_on(at: str, base: str, tmp_path: Path, mo
         raise KeyboardInterrupt
 
     if at == "mining":
-        from hfneg import stages
+        from hfneg.runs import units as stages
 
         real = stages.Choose.__call__
 
@@ -474,7 +476,7 @@ def test_each_round_trains_in_an_order_of_its_own(base: str, tmp_path: Path) -> 
 )
 def test_a_training_section_that_makes_no_sense(training: Any, message: str, base: str, tmp_path: Path) -> None:
     """A typed error before any work, with the near miss."""
-    from hfneg.looping.training import load_training_recipe
+    from hfneg.training.trainer import load_training_recipe
 
     with pytest.raises(RecipeError, match=message):
         load_training_recipe(written(tmp_path, base, **training))
@@ -484,7 +486,7 @@ def test_a_training_section_that_makes_no_sense(training: Any, message: str, bas
 
 def test_numbers_as_people_write_them(base: str, tmp_path: Path) -> None:
     """2e-5, a text to PyYAML, is a number here; --set changes the training as it changes the recipe."""
-    from hfneg.looping.training import load_training_recipe
+    from hfneg.training.trainer import load_training_recipe
 
     path = written(tmp_path, base)
     path.write_text(path.read_text().replace("learning_rate: 0.05", "learning_rate: 2e-5"))

@@ -18,7 +18,7 @@ from test_rounds_in_one_run import SETTINGS, SameRows, undisturbed, weights  # n
 
 import hfneg
 from hfneg.errors import InUseError, OutputExistsError, SettingError, TrainingError
-from hfneg.looping import one_run
+from hfneg.training import parts as one_run
 
 
 def killed(base: str, out: Path, at: str, count: int) -> bool:  # noqa: F811

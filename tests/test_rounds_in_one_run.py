@@ -20,7 +20,7 @@ from training_small import PAIRS, TEXTS
 
 import hfneg
 from hfneg.errors import RecipeError, ResumeError, SettingError, TrainingError
-from hfneg.looping.training import load_training_recipe
+from hfneg.training.trainer import load_training_recipe
 
 ROWS = PAIRS.add_column("negative", [TEXTS[i] for i in range(len(PAIRS))])
 SETTINGS: dict[str, Any] = {"rounds": 3, "epochs": 1.5, "batch_size": 8, "learning_rate": 0.05}

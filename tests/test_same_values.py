@@ -19,8 +19,9 @@ from datasets.fingerprint import Hasher
 from small_collection import FEATURES, HashEncoder, documents, ours, pairs, values
 
 import hfneg
-from hfneg import columns, stages
-from hfneg.transform import Transform
+from hfneg.base import columns
+from hfneg.pipeline.transform import Transform
+from hfneg.runs import units as stages
 
 HERE = Path(__file__).parent
 

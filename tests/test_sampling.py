@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 from scripted import Scripted, SearchOnly, world
 
-from hfneg.anchors import Anchors
+from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
-from hfneg.guard import Guard
-from hfneg.pool import Pool
-from hfneg.retrieve import Retrieve
-from hfneg.sampling import Sampler, TakeRandom, TakeSimANS, TakeTop
-from hfneg.select import Policy, Selection
+from hfneg.pipeline.retrieve import Retrieve
+from hfneg.pipeline.select import Policy, Selection
+from hfneg.steps.block.pool import Pool
+from hfneg.steps.guard import Guard
+from hfneg.steps.samplers import Sampler, TakeRandom, TakeSimANS, TakeTop
 
 MANY = 4_000
 PLAIN = Guard(near_duplicate=None)

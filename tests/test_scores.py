@@ -21,17 +21,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 
-from hfneg import scores as scores_module
-from hfneg import segments, store
-from hfneg.base import checksums
+from hfneg.base import store
+from hfneg.base.files import checksums
+from hfneg.base.hashing import HASH, hash_texts
+from hfneg.base.store import score_files as segments, scores as scores_module
+from hfneg.base.store.scores import ScoreStore, pair_keys
+from hfneg.base.store.stored import prune, stored_teachers
 from hfneg.errors import DiskFullError, NonFiniteError, SettingError, StoreError
-from hfneg.hashing import HASH, hash_texts
-from hfneg.scores import ScoreStore, pair_keys
-from hfneg.stored import prune, stored_teachers
 
 TEACHER = "a" * 32
 

@@ -25,14 +25,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import cli_last_resort, scrubbing
+from hfneg.base import scrubbing
 from hfneg.base.addresses import is_internal
 from hfneg.base.credentials import usable_token
-from hfneg.cards import without_paths
+from hfneg.base.scrubbing import form_of, masked_example, scrub, scrubbed
+from hfneg.cli import last_resort as cli_last_resort
 from hfneg.errors import HfnegError, PublishError, SettingError
-from hfneg.publishing.hub import HubRepository, errors
-from hfneg.publishing.secrets import check_clean, check_files
-from hfneg.scrubbing import form_of, masked_example, scrub, scrubbed
+from hfneg.hub.repository import HubRepository, errors
+from hfneg.hub.secrets import check_clean, check_files
+from hfneg.runs.folder.card import without_paths
 
 DRAW = random.Random(0)
 
@@ -432,10 +433,10 @@ def test_the_command_line_of_it(tmp_path: Path) -> None:
 
 def test_a_round_that_is_not_the_newest_is_looked_at_too(tmp_path: Path) -> None:
     """Its provenance is no part of the card, and is published all the same."""
-    from hfneg.cards import Readme
-    from hfneg.publishing.carding import Place, write_card
-    from hfneg.publishing.known import Known, Round
-    from hfneg.publishing.terms import Decision
+    from hfneg.hub.card import Place, write_card
+    from hfneg.hub.known import Known, Round
+    from hfneg.hub.terms import Decision
+    from hfneg.runs.folder.card import Readme
 
     def found(number: int) -> Round:
         facts = {"round": number, "tag": f"round-{number:03d}", "content": "0", "configs": [], "counts": {}}

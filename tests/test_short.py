@@ -16,7 +16,8 @@ from small_collection import documents, ours, pairs
 from test_teaching import Judge
 
 import hfneg
-from hfneg import columns, formats
+from hfneg import formats
+from hfneg.base import columns
 from hfneg.errors import RecipeError, SettingError
 
 ids = (f"short-{i}" for i in itertools.count())

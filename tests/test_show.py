@@ -13,10 +13,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import hfneg
-from hfneg import cli, showing_anchors
+from hfneg import cli
+from hfneg.base.plain_text import plain
+from hfneg.cli.printing import anchors as showing_anchors
 from hfneg.errors import InputError, SettingError
-from hfneg.plain_text import plain
-from hfneg.reporting.browsing import browse
+from hfneg.runs.folder.browse import browse
 
 TEXTS = [f"Page {i}\nThe fault number {i} slips along a plane, wave {i % 7} [bold]{i}[/bold]." for i in range(60)]
 ASKED = [f"Which fault is number {i}?" for i in range(20)]

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 
 import hfneg
-from hfneg import dense_kernels, dense_plain, near, near_plain, small
-from hfneg.batches import Lists
-from hfneg.retrievers import bm25_plain
-from hfneg.small import Allowance
+from hfneg.base import small
+from hfneg.base.lists import Lists
+from hfneg.base.small import Allowance
+from hfneg.data import near_duplicates as near
+from hfneg.data.near_duplicates import plain as near_plain
+from hfneg.models import exact_search as dense_kernels, exact_search_plain as dense_plain
+from hfneg.steps.retrievers.bm25 import plain as bm25_plain
 
 few = examples(40)
 
@@ -156,7 +158,7 @@ def test_a_first_example_compiles_little(tmp_path: Path) -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "['hfneg.retrievers.bm25_counting']"
+    assert done.stdout.splitlines()[-1] == "['hfneg.steps.retrievers.bm25.counting']"
 
 
 def test_that_kernels_are_compiled_is_said_once(tmp_path: Path) -> None:

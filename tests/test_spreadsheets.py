@@ -9,12 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from small_collection import documents, pairs
 
 import hfneg
-from hfneg.data import spreadsheets
+from hfneg.data.files import spreadsheets
 from hfneg.errors import InputError
 
 FORMULAS = [

@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 from small_collection import documents, pairs
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import statistics_of
-from hfneg.histograms import BINS, Histogram
-from hfneg.mined_ledger import MinedLedger
-from hfneg.short import Fill
-from hfneg.statistics_of import Statistics
+from hfneg.runs.folder import statistics as statistics_of
+from hfneg.runs.folder.histogram import BINS, Histogram
+from hfneg.runs.folder.ledger_files import MinedLedger
+from hfneg.runs.folder.statistics import Statistics
+from hfneg.steps.short import Fill
 
 NAMES = {"anchor": "query", "positive": "answer"}
 RECIPE = hfneg.Recipe(

@@ -64,7 +64,7 @@ def mine(files: tuple[Path, Path], out: Path, *more: object) -> tuple[object, ..
 def test_mine_is_stopped_and_gone_on_with(name: str, files: tuple[Path, Path], mined: Path, tmp_path: Path) -> None:
     """In the middle of its work: its code, one line, no traceback; what it says to type gives the finished folder."""
     out = tmp_path / "mined"
-    code, said = stopped(name, "hfneg.rows:RowWriter.write", *mine(files, out, "-q"))
+    code, said = stopped(name, "hfneg.runs.folder.rows:RowWriter.write", *mine(files, out, "-q"))
     assert (code, said.splitlines()) == (CODES[name], [f"stopped; the same command with --resume goes on in {out}"])
     assert not list(tmp_path.rglob(".*.partial"))
     assert not list(tmp_path.rglob(".hfneg.lock"))
@@ -103,7 +103,7 @@ def test_overwriting_is_gone_on_with_by_resume(files: tuple[Path, Path], tmp_pat
         positive="answer",
         out=out,
     )
-    _, said = stopped("SIGTERM", "hfneg.rows:RowWriter.write", *mine(files, out, "-q", "--overwrite"))
+    _, said = stopped("SIGTERM", "hfneg.runs.folder.rows:RowWriter.write", *mine(files, out, "-q", "--overwrite"))
     assert said.strip() == f"stopped; the same command with --resume in place of --overwrite goes on in {out}"
 
 
@@ -112,29 +112,39 @@ def test_workers_end_too(name: str, whom: str, files: tuple[Path, Path], tmp_pat
     """Two worker processes that would work for ever: they end with their parent (which else never closes its pipe), and
     say nothing, also where the terminal sends the signal to all."""
     given = mine(files, tmp_path / "mined", "-q", "--device", "cpu", "--device", "cpu")
-    code, said = stopped(name, "hfneg.stages:Search.__call__", *given, whom=whom)
+    code, said = stopped(name, "hfneg.runs.units:Search.__call__", *given, whom=whom)
     assert (code, len(said.splitlines())) == (CODES[name], 1), said
     assert said.startswith("stopped; ")
 
 
 def test_a_second_signal_kills(files: tuple[Path, Path], tmp_path: Path) -> None:
     """At once, without a word."""
-    code, said = stopped("SIGTERM", "hfneg.rows:RowWriter.write", *mine(files, tmp_path / "m", "-q"), whom="twice")
+    code, said = stopped(
+        "SIGTERM", "hfneg.runs.folder.rows:RowWriter.write", *mine(files, tmp_path / "m", "-q"), whom="twice"
+    )
     assert (code, said) == (-signal.SIGTERM, "")
 
 
 COMMANDS = {
-    "audit": (("audit", "MINED"), "hfneg.auditing:audit", "run the same command again"),
-    "report": (("report", "MINED", "--out", "OUT"), "hfneg.store:replace_file", "run the same command again"),
+    "audit": (("audit", "MINED"), "hfneg.review.audit:audit", "run the same command again"),
+    "report": (("report", "MINED", "--out", "OUT"), "hfneg.base.store:replace_file", "run the same command again"),
     "export": (("export", "MINED", "--out", "OUT.parquet"), "hfneg.formats:export", "run the same command again"),
-    "diff": (("diff", "MINED", "MINED"), "hfneg.diffing:diff", "run the same command again"),
-    "select": (("select", "MINED", "--out", "OUT"), "hfneg.rows:RowWriter.write", "--resume goes on in OUT"),
-    "examine": (("examine", "MINED"), "hfneg.examining:examine", "run the same command again"),
-    "calibrate": (("calibrate", "MINED"), "hfneg.calibration:calibrate", "run the same command again"),
-    "push": (("push", "MINED", "org/name"), "hfneg.publishing:publish", "run the same command again"),
-    "reproduce": (("reproduce", "org/name", "--out", "OUT"), "hfneg.reproducing:reproduce", "nothing is begun in OUT"),
-    "rounds": (("rounds", "R", "P", "--out", "OUT"), "hfneg.looping.training:load_training_recipe", "nothing is begun"),
-    "store": (("store", "size"), "hfneg.stored:stored_teachers", "run the same command again"),
+    "diff": (("diff", "MINED", "MINED"), "hfneg.review.diff.diff:diff", "run the same command again"),
+    "select": (
+        ("select", "MINED", "--out", "OUT"),
+        "hfneg.runs.folder.rows:RowWriter.write",
+        "--resume goes on in OUT",
+    ),
+    "examine": (("examine", "MINED"), "hfneg.runs.examine:examine", "run the same command again"),
+    "calibrate": (("calibrate", "MINED"), "hfneg.review.calibrate.calibrate:calibrate", "run the same command again"),
+    "push": (("push", "MINED", "org/name"), "hfneg.hub.publish:publish", "run the same command again"),
+    "reproduce": (
+        ("reproduce", "org/name", "--out", "OUT"),
+        "hfneg.hub.reproduce:reproduce",
+        "nothing is begun in OUT",
+    ),
+    "rounds": (("rounds", "R", "P", "--out", "OUT"), "hfneg.training.trainer:load_training_recipe", "nothing is begun"),
+    "store": (("store", "size"), "hfneg.base.store.stored:stored_teachers", "run the same command again"),
 }
 
 

@@ -19,13 +19,15 @@ import pytest
 from typer.testing import CliRunner
 
 import hfneg as library
-from hfneg import artefacts, cli, store
-from hfneg.base import owners, store_layout, temporary
+from hfneg import cli
+from hfneg.base import store
+from hfneg.base.files import owners, temporary
+from hfneg.base.hashing import hash_texts
+from hfneg.base.store import artefacts, layout as store_layout
+from hfneg.base.store.scores import ScoreStore, pair_keys
+from hfneg.base.store.stored import prune
 from hfneg.errors import SettingError, StoreError
 from hfneg.formats import export
-from hfneg.hashing import hash_texts
-from hfneg.scores import ScoreStore, pair_keys
-from hfneg.stored import prune
 
 DIGEST = "0123456789abcdef" * 2
 TEXTS = [f"a fault number {i}" for i in range(20)]
@@ -565,7 +567,7 @@ def test_an_exported_folder_that_got_other_files_meanwhile_is_kept(tmp_path: Pat
 
 def dead_owner() -> str:
     """A process of this machine that has ended."""
-    return python("from hfneg.base.owners import new_owner; print(new_owner())").stdout.strip()
+    return python("from hfneg.base.files.owners import new_owner; print(new_owner())").stdout.strip()
 
 
 LEAVE = """
@@ -584,7 +586,7 @@ WORKS = {
     "scratch": "with store.scratch_folder() as folder: (folder / 'half').write_text('x'); end()",
     "artefact": f"store.build('bm25', '{DIGEST}', lambda folder: ((folder / 'half').write_text('x'), end()))",
     "file": "store.replace_file(store.root() / 'bm25' / 'x.json', lambda path: (path.write_text('x'), end()))",
-    "segment": "import numpy as np; from hfneg import segments; from hfneg.hashing import hash_texts; "
+    "segment": "import numpy as np; from hfneg import segments; from hfneg.base.hashing import hash_texts; "
     "segments.fsync_folder, keep = (lambda f: None), segments.write; "
     "segments.write = lambda path, *rest: (keep(path, *rest), end()); "
     "ScoreStore('t' * 32).put(hash_texts(['a']), [1.0])",

@@ -21,7 +21,7 @@ import pytest
 
 import hfneg
 from hfneg.errors import EndpointError, InputError, NonFiniteError, ProcessError, SettingError, TeacherError
-from hfneg.teachers import (
+from hfneg.steps.teachers import (
     TEACHERS,
     BiEncoderTeacher,
     CrossEncoderTeacher,
@@ -30,9 +30,9 @@ from hfneg.teachers import (
     MeanOfTeachers,
     MinOfTeachers,
     Teacher,
-    requests,
+    server as requests,
 )
-from hfneg.teachers.cross_encoder_batches import rows_for, widths_up_to
+from hfneg.steps.teachers.cross_encoder.batches import rows_for, widths_up_to
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(200))]
 TEACHER = Path(__file__).resolve().parents[2] / "shared/models/teacher"
@@ -482,7 +482,7 @@ def test_pickles_follow_the_weights(models: dict[str, Path], tmp_path: Path) -> 
 def test_imports_and_digests_are_light(models: dict[str, Path]) -> None:
     """Importing the teachers, a digest and a scale load no torch."""
     code = (
-        "import sys; from hfneg.teachers import *; t = CrossEncoderTeacher(sys.argv[1]); "
+        "import sys; from hfneg.steps.teachers import *; t = CrossEncoderTeacher(sys.argv[1]); "
         "print(t.digest, t.resolved_scale); b = BiEncoderTeacher(sys.argv[2]); b.digest, b.resolved_scale; "
         "assert not {'torch', 'sentence_transformers'} & set(sys.modules)"
     )

@@ -23,8 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from datasets import Dataset, DatasetDict, load_dataset
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from mine_with_teacher import RECIPE
 from properties import examples
 from scripted import Scripted, ranked, world
@@ -33,11 +32,14 @@ from typer.testing import CliRunner
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg import cli, columns, formats, scoring, stages
+from hfneg import cli, formats
+from hfneg.base import columns
+from hfneg.base.hashing import hash_texts, uniform
+from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.errors import NonFiniteError, RecipeError, SettingError
-from hfneg.hashing import hash_texts, uniform
-from hfneg.policy import Policy
-from hfneg.scores import ScoreStore, pair_keys
+from hfneg.pipeline.policy import Policy
+from hfneg.runs import units as stages
+from hfneg.steps import scorer as scoring
 
 Pairs = list[tuple[str, str]]
 ids = (f"judge-{i}" for i in itertools.count())

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from properties import examples
 
 import hfneg
-from hfneg.retrievers.bm25_tokenizing import as_arrow, open_tokenizer, stop_words
+from hfneg.steps.retrievers.bm25.tokens import as_arrow, open_tokenizer, stop_words
 
 SPACELESS = (
     "CJK UNIFIED",

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import hfneg
-from hfneg import json_lines
+from hfneg.base.files import json_lines
 from hfneg.data import judgments
-from hfneg.encoding import Encoder
-from hfneg.scoring import Scorer
+from hfneg.models.encoder import Encoder
+from hfneg.steps.scorer import Scorer
 
 TEXTS = [f"document number {i} about topic {i % 3}" for i in range(40)]
 GOOD = np.array([[len(text) % 7 + 1, sum(map(ord, text)) % 11, 1.0] for text in TEXTS], dtype=np.float32)
@@ -167,7 +167,7 @@ def test_scores_that_are_no_numbers_are_refused(given: Any) -> None:
 
 
 def heard(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name == "hfneg.flat_scores"]
+    return [r.getMessage() for r in caplog.records if r.name == "hfneg.steps.flat_scores"]
 
 
 def test_a_teacher_that_says_the_same_of_all_is_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from small_collection import WORDS, documents, pairs
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from hfneg.looping import live
+from hfneg.training import live
 
 TEXTS = documents(120)
 PAIRS = pairs(40, texts=TEXTS).remove_columns(["topic", "level", "origin", "relevant"])

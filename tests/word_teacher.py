@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hfneg import store
-from hfneg.teachers.base import Received, Teacher
+from hfneg.base import store
+from hfneg.steps.teachers.base import Received, Teacher
 
 BATCH = 4
 

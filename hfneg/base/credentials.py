@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hfneg.base.scrubbing import remember
 from hfneg.errors import SettingError
-from hfneg.scrubbing import remember
 
 
 def usable_token(given: str | None, name: str) -> str | None:

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg import store
-from hfneg.base import disk
-from hfneg.batches import Lists
-from hfneg.corpus import Corpus
+from hfneg.base import store
+from hfneg.base.files import disk
+from hfneg.base.files.strings import StringsWriter, open_strings
+from hfneg.base.hashing import HashIndex, first_occurrences, hash_texts
+from hfneg.base.lists import Lists
 from hfneg.data import grouping, reading
-from hfneg.data.beir import Missing
+from hfneg.data.corpus import Corpus
+from hfneg.data.files.beir import Missing
 from hfneg.data.reading import Read
 from hfneg.data.resolving import ID, TEXT, PositivesAre, Resolved, kind_of
 from hfneg.errors import PositiveError
-from hfneg.hashing import HashIndex, first_occurrences, hash_texts
-from hfneg.strings import StringsWriter, open_strings
 
 FORMAT = 2
 EXACT = (ID, TEXT)
@@ -30,7 +30,7 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Said:
-    """What was said of the pairs; see `hfneg.anchors.Anchors`."""
+    """What was said of the pairs; see `hfneg.data.anchors.Anchors`."""
 
     anchor: str
     positive: str

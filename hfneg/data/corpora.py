@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hfneg import store
-from hfneg.corpus import Corpus
-from hfneg.data import files, names
-from hfneg.data.frames import as_dataset
+from hfneg.base import store
+from hfneg.data import files
+from hfneg.data.corpus import Corpus
+from hfneg.data.files.frames import as_dataset
+from hfneg.data.files.readable import check_name
+from hfneg.data.layouts import names
 from hfneg.errors import ColumnError, InputError
-from hfneg.readable import check_name
 
 
 @store.disk_full_is_said()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hfneg.data.guessing import is_list
+from hfneg.data.layouts.guessing import is_list
 from hfneg.errors import EmptyInputError, InputError
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg.batches import Lists
-from hfneg.corpus import Corpus
-from hfneg.data.beir import Missing
+from hfneg.base.hashing import first_occurrences, hash_texts
+from hfneg.base.lists import Lists
+from hfneg.data.corpus import Corpus
+from hfneg.data.files.beir import Missing
+from hfneg.data.layouts.tables import id_like
 from hfneg.data.resolving import PositivesAre, Resolved, explain, look_up
-from hfneg.data.tables import id_like
 from hfneg.errors import InputError, PositiveError
-from hfneg.hashing import first_occurrences, hash_texts
 
 BATCH = 2_000
 FEW = 0.1

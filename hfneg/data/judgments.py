@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfneg import json_lines
-from hfneg.corpus import Corpus
-from hfneg.data import beir, files, names, spreadsheets
-from hfneg.data.qrels import must_be_qrels, read_qrels
+from hfneg.base.files import json_lines
+from hfneg.data import files
+from hfneg.data.corpus import Corpus
+from hfneg.data.files import beir, spreadsheets
+from hfneg.data.files.qrels import must_be_qrels, read_qrels
+from hfneg.data.layouts import names
 from hfneg.errors import ColumnError, InputError, SettingError
 
 WORDS = {"true": 1.0, "yes": 1.0, "relevant": 1.0, "false": 0.0, "no": 0.0, "not relevant": 0.0, "irrelevant": 0.0}

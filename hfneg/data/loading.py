@@ -25,17 +25,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hfneg import columns as columns_of
-from hfneg import store
-from hfneg.corpus import Corpus
-from hfneg.data import beir, by_ids, files, gaps, guessing, judged_rows, labels, layouts, mixed, names, passages
-from hfneg.data.beir import Missing
+from hfneg.base import columns as columns_of, store
+from hfneg.data import files, gaps, layouts
 from hfneg.data.corpora import as_corpus
-from hfneg.data.frames import as_dataset
-from hfneg.data.layouts import Given, Layout
+from hfneg.data.corpus import Corpus
+from hfneg.data.files import beir, mixed
+from hfneg.data.files.beir import Missing
+from hfneg.data.files.frames import as_dataset
+from hfneg.data.files.readable import check_name, refuse_half_beir
+from hfneg.data.layouts import Given, Layout, by_ids, guessing, judged_rows, labels, names, passages
+from hfneg.data.origins import source_of
 from hfneg.errors import ColumnError, InputError, SettingError
-from hfneg.readable import check_name, refuse_half_beir
-from hfneg.sources import source_of
 
 log = logging.getLogger(__name__)
 

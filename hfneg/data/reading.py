@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfneg import columns, store
-from hfneg.batches import SKIP, Lists, lists_of, offsets, texts_of, values_of
+from hfneg.base import columns, store
+from hfneg.base.files.strings import StringsWriter
+from hfneg.base.hashing import hash_normal_forms, hash_texts, normal_form
+from hfneg.base.lists import SKIP, Lists, lists_of, offsets, texts_of, values_of
 from hfneg.data import layouts
 from hfneg.data.judgments import number_of
 from hfneg.data.layouts import Given
 from hfneg.errors import ColumnError, EmptyInputError, PositiveError
-from hfneg.hashing import hash_normal_forms, hash_texts, normal_form
-from hfneg.strings import StringsWriter
 
 BATCH = 2_000
 

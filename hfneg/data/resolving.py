@@ -1,9 +1,9 @@
 """Which document of the corpus a positive or a given negative is: by id, by whole text, without title, by normal form.
 
 A text is looked up as it is first. What is left is compared with the documents without their first line (a title is
-one, see `hfneg.documents.document_text`), then in its normal form (NFKC, case folded, white space collapsed), then in
-its normal form without the first line. The first of several documents is the one meant; all that equal it but for their
-title are known, too.
+one, see `hfneg.data.documents.document_text`), then in its normal form (NFKC, case folded, white space collapsed), then
+in its normal form without the first line. The first of several documents is the one meant; all that equal it but for
+their title are known, too.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hfneg.corpus import Corpus
+from hfneg.base.hashing import hash_normal_forms, normal_form
+from hfneg.data.corpus import Corpus
 from hfneg.errors import PositiveError
-from hfneg.hashing import hash_normal_forms, normal_form
 
 BATCH = 2_000
 BLOCK = 20_000

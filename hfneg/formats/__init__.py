@@ -25,15 +25,7 @@ from hfneg.formats.files import write_flagembedding, write_tevatron
 from hfneg.formats.identifying import ids, lookups
 from hfneg.formats.pylate import write_pylate
 from hfneg.formats.registry import FILE_FORMATS, FORMATS, TRAINER_FORMATS, export
-from hfneg.formats.training import (
-    distillation,
-    labelled_pairs,
-    listwise,
-    margin_mse,
-    scored_pairs,
-    triplets,
-    tuples,
-)
+from hfneg.formats.training import distillation, labelled_pairs, listwise, margin_mse, scored_pairs, triplets, tuples
 
 __all__ = [
     "FILE_FORMATS",

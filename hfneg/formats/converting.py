@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
-from hfneg import store
+from hfneg.base import store
 from hfneg.errors import ColumnError, EmptyInputError, InputError, SettingError
 from hfneg.formats.layout import Kind, Layout, column_kinds
 from hfneg.formats.rows import Ints, read_rows

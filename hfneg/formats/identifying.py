@@ -11,18 +11,10 @@ from typing import cast
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
-from hfneg.columns import NEGATIVE_IDS, NEGATIVES
+from hfneg.base.columns import NEGATIVE_IDS, NEGATIVES
 from hfneg.errors import SettingError
 from hfneg.formats.converting import Data, open_mined, tables
-from hfneg.formats.layout import (
-    Kind,
-    Layout,
-    Positives,
-    id_columns,
-    ids_layout,
-    require_mined,
-    text_columns,
-)
+from hfneg.formats.layout import Kind, Layout, Positives, id_columns, ids_layout, require_mined, text_columns
 from hfneg.formats.rows import Rows, read_rows
 from hfneg.formats.shapes import IdTuples
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from datasets import Dataset, IterableDataset
 
-from hfneg.columns import (
+from hfneg.base.columns import (
     NEGATIVE_IDS,
     NEGATIVE_SCORES,
     NEGATIVE_TEACHER_SCORES,
@@ -21,7 +21,7 @@ from hfneg.columns import (
     require,
     roles_in,
 )
-from hfneg.data import names
+from hfneg.data.layouts import names
 from hfneg.errors import ColumnError, EmptyInputError, SettingError, near_miss
 
 Positives = Literal["all", "first"]

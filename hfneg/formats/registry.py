@@ -13,15 +13,7 @@ from hfneg.formats import writing
 from hfneg.formats.files import write_flagembedding, write_tevatron
 from hfneg.formats.identifying import ids
 from hfneg.formats.pylate import write_pylate
-from hfneg.formats.training import (
-    distillation,
-    labelled_pairs,
-    listwise,
-    margin_mse,
-    scored_pairs,
-    triplets,
-    tuples,
-)
+from hfneg.formats.training import distillation, labelled_pairs, listwise, margin_mse, scored_pairs, triplets, tuples
 
 #: Dataset -> dataset of the same kind, for the trainers of sentence-transformers.
 TRAINER_FORMATS: dict[str, Callable[..., Any]] = {

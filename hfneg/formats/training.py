@@ -10,18 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
-from hfneg.columns import NEGATIVES
+from hfneg.base.columns import NEGATIVES
 from hfneg.errors import SettingError
 from hfneg.formats.converting import Data, Mined, open_mined
-from hfneg.formats.layout import (
-    Kind,
-    Layout,
-    Positives,
-    Scores,
-    require_mined,
-    score_columns,
-    text_columns,
-)
+from hfneg.formats.layout import Kind, Layout, Positives, Scores, require_mined, score_columns, text_columns
 from hfneg.formats.shapes import Lists, Pairs, Triplets, Tuples
 
 

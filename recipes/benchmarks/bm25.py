@@ -73,8 +73,8 @@ def peer_words(texts: Texts) -> Any:
 
 def compare_build(documents: Texts, method: str, rounds: int) -> tuple[float, float]:
     """Seconds from texts to an index; ours lies on disk afterwards."""
-    from hfneg.corpus import Corpus
-    from hfneg.retrievers.bm25 import BM25
+    from hfneg.data.corpus import Corpus
+    from hfneg.steps.retrievers.bm25 import BM25
 
     corpus = Corpus.from_texts(documents)
 
@@ -93,9 +93,9 @@ def compare_search(
     documents: Texts, queries: Texts, k: int, method: str, rounds: int, threads: int
 ) -> tuple[float, float, float]:
     """Seconds from query texts to the top k; and the share of equal scores."""
-    from hfneg import small
-    from hfneg.corpus import Corpus
-    from hfneg.retrievers.bm25 import BM25
+    from hfneg.base import small
+    from hfneg.data.corpus import Corpus
+    from hfneg.steps.retrievers.bm25 import BM25
 
     small.ENABLED = False  # the kernels are what is compared
     index = BM25(method=method).open(Corpus.from_texts(documents))

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from hfneg import store
-from hfneg.base import checksums
-from hfneg.base.old_files import part_fault
-from hfneg.hashing import HASH
-from hfneg.scores import ScoreStore
-from hfneg.segments import Segment
+from hfneg.base import store
+from hfneg.base.files import checksums
+from hfneg.base.hashing import HASH
+from hfneg.base.store.old_files import part_fault
+from hfneg.base.store.score_files import Segment
+from hfneg.base.store.scores import ScoreStore
 
 DIMENSIONS = 384
 

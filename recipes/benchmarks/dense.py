@@ -18,7 +18,7 @@ import faiss
 import numpy as np
 import torch  # as where an encoder is loaded: then bfloat16 products are used if the CPU has them
 
-from hfneg import dense_kernels, dense_products
+from hfneg.models import exact_search as dense_kernels, products as dense_products
 
 
 def vectors(rng: np.random.Generator, n: int, d: int, duplicates: float = 0.0) -> np.ndarray:

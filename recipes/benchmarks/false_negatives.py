@@ -30,8 +30,8 @@ class Collection:
         import datasets
         from sentence_transformers import SentenceTransformer
 
-        from hfneg.data.beir import load_beir
-        from hfneg.data.qrels import must_be_qrels
+        from hfneg.data.files.beir import load_beir
+        from hfneg.data.files.qrels import must_be_qrels
 
         rows, self.corpus = load_beir(chosen.folder, chosen.split, None if chosen.truth else 1)
         if isinstance(rows, dict):

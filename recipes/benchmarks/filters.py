@@ -43,7 +43,7 @@ class Words:
         self.total = len(texts)
 
     def _slots(self, text: str) -> list[int]:
-        from hfneg.hashing import hash_texts
+        from hfneg.base.hashing import hash_texts
 
         words = "".join(mark if mark.isalnum() else " " for mark in text.lower()).split()
         return (hash_texts(words)["low"] % 16_384).tolist() if words else []
@@ -67,7 +67,7 @@ class Collection:
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         import hfneg
-        from hfneg.encoding import Encoder
+        from hfneg.models.encoder import Encoder
 
         rows, corpus = hfneg.load_beir(chosen.folder)
         relevant = relevance(rows, corpus, chosen)
@@ -122,7 +122,7 @@ def relevance(rows: Any, corpus: Any, chosen: argparse.Namespace) -> dict[str, s
     """Corpus rows of all relevant documents of each query id, also by the further judgments."""
     from pathlib import Path
 
-    from hfneg.data.qrels import must_be_qrels
+    from hfneg.data.files.qrels import must_be_qrels
 
     ids = {row["query_id"]: set(row["positive_ids"]) for row in rows}
     for split in chosen.truth:
@@ -159,7 +159,7 @@ def settings(kind: type, chosen: argparse.Namespace) -> list[dict[str, Any]]:
 def filters(chosen: argparse.Namespace) -> Iterator[Any]:
     """Every filter of the package that these arguments allow."""
     import hfneg
-    from hfneg.filters import FILTERS
+    from hfneg.steps.filters import FILTERS
 
     for kind in FILTERS:
         for tried in settings(kind, chosen):

@@ -33,7 +33,7 @@ class Simulated:
         self.rate, self.asked = rate, 0
 
     def __call__(self, anchors: Sequence[str], documents: Sequence[str]) -> list[float]:
-        from hfneg.hashing import hash_texts, uniform
+        from hfneg.base.hashing import hash_texts, uniform
 
         self.asked += len(anchors)
         drawn = uniform(hash_texts([a + d for a, d in zip(anchors, documents, strict=True)])["low"])
@@ -77,7 +77,7 @@ def asked(rate: float, n: int, candidates: int, anchors: Any, batch: Any) -> tup
 
 def compare(ask: Callable[..., tuple[int, list[Any]]], rate: float, n: int, candidates: int) -> str:
     """One line of the table."""
-    from hfneg.policy import Policy
+    from hfneg.pipeline.policy import Policy
 
     lazily, chosen = ask(rate, n)
     with mock.patch.object(Policy, "why_not_lazy", "the benchmark"):

@@ -69,7 +69,7 @@ def judge(anchors: list[str], texts: list[str]) -> Any:
 
 def mine_by_vectors(rows: Any, corpus: Any, given: argparse.Namespace, out: str, watch: Watch) -> None:
     import hfneg
-    from hfneg import vectors
+    from hfneg.models import vectors
 
     reads = {"document": 0, "query": 0}
     part = vectors.Vectors.part
@@ -92,7 +92,7 @@ def mine_by_vectors(rows: Any, corpus: Any, given: argparse.Namespace, out: str,
 
 def mine_with_teacher(rows: Any, corpus: Any, given: argparse.Namespace, out: str, watch: Watch) -> None:
     import hfneg
-    from hfneg.scores import ScoreStore
+    from hfneg.base.store.scores import ScoreStore
 
     teacher = hfneg.FunctionTeacher(judge, id="stub", scale="from_zero")
     recipe = hfneg.Recipe(

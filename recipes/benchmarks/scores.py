@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from watching import Watch
 
-from hfneg.hashing import HASH, mix
-from hfneg.scores import ScoreStore
+from hfneg.base.hashing import HASH, mix
+from hfneg.base.store.scores import ScoreStore
 
 TEACHER = "benchmark"
 

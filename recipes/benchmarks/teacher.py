@@ -29,8 +29,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 from sentence_transformers import CrossEncoder
 
-from hfneg.teachers import CrossEncoderTeacher
-from hfneg.teachers.base import sigmoid
+from hfneg.steps.teachers import CrossEncoderTeacher
+from hfneg.steps.teachers.base import sigmoid
 
 WARM_UP = 64  # pairs
 

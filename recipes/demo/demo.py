@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 import hfneg
-from hfneg.reporting.browsing import browse
-from hfneg.showing_anchors import table
+from hfneg.cli.printing.anchors import table
+from hfneg.runs.folder.browse import browse
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / ".demo" / "earthquakes"

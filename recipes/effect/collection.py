@@ -10,9 +10,9 @@ import numpy as np
 from datasets import Dataset
 
 import hfneg
-from hfneg import json_lines
-from hfneg.data.beir import load_beir
-from hfneg.data.qrels import must_be_qrels
+from hfneg.base.files import json_lines
+from hfneg.data.files.beir import load_beir
+from hfneg.data.files.qrels import must_be_qrels
 
 
 @dataclass

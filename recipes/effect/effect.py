@@ -102,7 +102,7 @@ class Run:
             chosen.anchors,
             arm,
         )
-        from hfneg.store import digest_of
+        from hfneg.base.store import digest_of
 
         self.folder = chosen.work / f"{data.name}-{name}-{digest_of(*map(str, settings))[:8]}"
         self.folder.mkdir(exist_ok=True)
@@ -177,7 +177,7 @@ class Run:
         """Mined by `mine_hard_negatives`, once for all seeds."""
         from datasets import Dataset
 
-        from hfneg.store import digest_of
+        from hfneg.base.store import digest_of
 
         path = self.folder / "peer.parquet"
         if not path.is_file():

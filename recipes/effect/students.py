@@ -98,8 +98,8 @@ def train(
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import MarginMSELoss, MultipleNegativesRankingLoss
 
-    from hfneg.looping.one_run import last_checkpoint
-    from hfneg.looping.stopping import StopAt
+    from hfneg.training.parts import last_checkpoint
+    from hfneg.training.stopping import StopAt
 
     model = load(start)
     arguments = SentenceTransformerTrainingArguments(

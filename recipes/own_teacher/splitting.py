@@ -10,7 +10,7 @@ import numpy.typing as npt
 from quality import Ints
 
 import hfneg
-from hfneg.calibrating.components import components as connected
+from hfneg.review.components import components as connected
 
 
 def components(anchors: hfneg.Anchors) -> Ints:

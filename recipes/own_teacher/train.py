@@ -38,10 +38,10 @@ from quality import Floats, Ints, Judged, measured
 from splitting import components, held_out
 
 import hfneg
-from hfneg.data.beir import is_beir
 from hfneg.data.corpora import as_corpus
 from hfneg.data.files import load_any
-from hfneg.data.guessing import guess
+from hfneg.data.files.beir import is_beir
+from hfneg.data.layouts.guessing import guess
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:

@@ -1,0 +1,154 @@
+"""Where judgments are given: how many of the mined negatives are relevant after all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfneg.data.files import beir
+from hfneg.data.judgments import Judgments, relevant
+from hfneg.data.layouts import Given, pairs
+from hfneg.data.layouts.tables import read
+from hfneg.errors import InputError
+from hfneg.review.audit.checks import TestSet
+from hfneg.review.audit.facts import Facts, among
+from hfneg.review.audit.findings import FalseNegatives
+from hfneg.review.audit.opening import Source, open_source
+
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+RESAMPLES = 2_000
+BLOCK = 100_000
+
+
+def judge(facts: Facts, qrels: Judgments) -> tuple[FalseNegatives, Mask]:
+    """(the rate, bool [negatives]: those that are truly not relevant, of judged anchors or given as such)."""
+    keys, judged = judged_keys(facts, qrels)
+    rate = false_negatives(facts, keys, judged)
+    anchors = facts.anchors[facts.owners()]
+    known = among(anchors, judged) | facts.given
+    return rate, known & ~relevant_negatives(facts, keys) & ~facts.empty_negative
+
+
+def judged_keys(facts: Facts, found: Judgments) -> tuple[Rows, Rows]:
+    """(`Facts.keys` of the relevant (anchor, text or id), the judged anchors), both ascending.
+
+    Raises InputError where none of the anchors is judged.
+    """
+    by_id = _anchors_by_id(facts)
+    keys: list[Rows] = []
+    judged: list[Rows] = []
+    labels = np.array(relevant(found.relevance, None), dtype=np.float64)
+    for start in range(0, len(found), BLOCK):
+        block = slice(start, start + BLOCK)
+        said = ~np.isnan(labels[block])
+        anchors = facts.numbering.of_texts(text or "" for text in found.anchors[block])
+        ids = facts.numbering.of_ids(name or "" for name in found.anchor_ids[block])
+        anchors = np.where(among(anchors, np.unique(facts.anchors)), anchors, by_id[ids])  # by_id[-1] is -1
+        judged.append(anchors[said & (anchors >= 0)])
+        texts = facts.numbering.of_texts(text or "" for text in found.documents[block])
+        for documents in (texts, facts.numbering.of_ids(name or "" for name in found.document_ids[block])):
+            good = (labels[block] > 0) & (anchors >= 0) & (documents >= 0)
+            keys.append(facts.keys(anchors, documents)[good])
+    if not sum(map(len, judged)):
+        raise InputError(
+            "none of the anchors is in the judgments, neither by text nor by id; are these the judgments of this "
+            "dataset, and of this split? Without texts they need a column of the anchors' ids (query_id)"
+        )
+    return np.unique(np.concatenate(keys)), np.unique(np.concatenate(judged))
+
+
+def _anchors_by_id(facts: Facts) -> Rows:
+    """int64 [numbers + 1]: the anchor with the id of this number, -1 where there is none."""
+    found = np.full(len(facts.numbering) + 1, -1, dtype=np.int64)
+    if len(facts.anchor_ids):
+        found[facts.anchor_ids] = facts.anchors
+    return found
+
+
+def relevant_negatives(facts: Facts, keys: Rows) -> Mask:
+    """bool [negatives]: judged relevant, by text or by id."""
+    anchors = facts.anchors[facts.owners()]
+    found = among(facts.keys(anchors, facts.negatives.flat), keys) & ~facts.empty_negative
+    if len(facts.negative_ids):
+        found |= among(facts.keys(anchors, facts.negative_ids), keys)
+    return found
+
+
+def false_negatives(facts: Facts, keys: Rows, judged: Rows) -> FalseNegatives:
+    """The rate over the negatives of the judged anchors, row by row as they would be trained on.
+
+    Raises InputError where the judgments know no text of theirs at all, which means that texts differ.
+    """
+    relevant = relevant_negatives(facts, keys)
+    anchors = facts.anchors[facts.owners()]
+    counted = among(anchors, judged) & ~facts.empty_negative
+    owners = facts.anchors[facts.positives.owners]
+    own = among(owners, judged) & ~facts.empty_positive
+    known = among(facts.keys(owners, facts.positives.flat), keys)[own]
+    if not relevant.any() and len(known) and not known.any():
+        raise InputError(
+            f"the judgments know {len(judged)} of the anchors, but none of their {len(known)} positives: the "
+            "documents' texts are written in another way there (a title before the text?); give judgments whose "
+            "texts or ids are those of this dataset"
+        )
+    names, place = np.unique(anchors[counted], return_inverse=True)
+    totals = np.bincount(place, minlength=len(names))
+    hits = np.bincount(place, weights=relevant[counted], minlength=len(names)).astype(np.int64)
+    low, high = rate_interval(hits, totals)
+    return FalseNegatives(
+        rate=float(hits.sum() / max(totals.sum(), 1)),
+        low=low,
+        high=high,
+        relevant=int(hits.sum()),
+        negatives=int(totals.sum()),
+        anchors=len(names),
+        unjudged_anchors=len(np.unique(facts.anchors)) - len(judged),
+        positives_found=float(known.mean()) if len(known) else None,
+    )
+
+
+def rate_interval(hits: Rows, totals: Rows) -> tuple[float, float]:
+    """95% percentile bootstrap over anchors of sum(hits) / sum(totals).
+
+    Anchors of equal (hits, total) are drawn together, by a multinomial over such cells: the same distribution,
+    at the cost of the few cells. Where nothing or everything was hit, no resample would differ; then the far
+    end is what 95% of the samples of so many anchors would have shown (0.05 ** (1 / anchors)).
+    """
+    if not len(totals):
+        return 0.0, 1.0
+    cells, counts = np.unique(np.stack([hits, totals]), axis=1, return_counts=True)
+    beyond = float(1 - 0.05 ** (1 / len(totals)))
+    if not hits.any():
+        return 0.0, beyond
+    if np.array_equal(hits, totals):
+        return 1.0 - beyond, 1.0
+    drawn = np.random.default_rng(0).multinomial(len(totals), counts / len(totals), size=RESAMPLES)
+    rates = (drawn @ cells[0]) / np.maximum(drawn @ cells[1], 1)
+    low, high = np.quantile(rates, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def load_test_set(facts: Facts, given: Any, split: str | None = None) -> TestSet:
+    """The training texts that a test set has: a BEIR folder ("test" where there is one), or pairs of any kind."""
+    source = _open_test(given, split)
+    layout = pairs(source.features.arrow_schema, Given(source.anchor, source.positive))
+    anchors, positives = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for table in source.tables(layout.columns):
+        batch = read(table, layout)
+        anchors.append(facts.numbering.of_texts(batch.anchors.fill_null("").to_pylist()))
+        positives.append(facts.numbering.of_texts(batch.positives.flat.fill_null("").to_pylist()))
+    found = (np.unique(np.concatenate(numbers)) for numbers in (anchors, positives))
+    return TestSet(*(numbers[numbers >= 0] for numbers in found))
+
+
+def _open_test(given: Any, split: str | None) -> Source:
+    if not beir.is_beir(given):
+        return open_source(given, split)
+    if split is None and (Path(given) / "qrels" / "test.tsv").is_file():
+        split = "test"
+    rows, _ = beir.load_beir(given, split)
+    return Source(str(given), rows, beir.ANCHOR, beir.POSITIVE)

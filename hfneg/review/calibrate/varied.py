@@ -1,0 +1,105 @@
+"""One setting of a folder's policy with several values: the recipes, and their replays over the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from hfneg.data.anchors import Anchors
+from hfneg.errors import InputError, SettingError
+from hfneg.pipeline.recipe import Recipe
+from hfneg.runs.folder.ledger_files import MinedLedger
+from hfneg.runs.replay import Replay
+from hfneg.runs.reselect import guard_of, policy_recipe, replayed_transform
+from hfneg.steps.filters import Band, BelowPositives, Margin
+from hfneg.steps.short import Fill, Keep
+
+Floats = npt.NDArray[np.floating]
+
+QUANTILES = (0.02, 0.05, 0.1, 0.25, 0.5)
+SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+
+
+@dataclass(frozen=True)
+class Varied:
+    """`setting` is None, and there are no values, where nothing is varied."""
+
+    setting: str | None = None
+    values: tuple[Any, ...] = ()
+    recipes: tuple[Recipe, ...] = ()
+    replays: tuple[Replay, ...] = ()
+
+    @classmethod
+    def of(cls, ledger: MinedLedger, anchors: Anchors, setting: str | None, values: Any, trust: bool) -> Varied:
+        """`setting` None: of the last filter with a limit; `values` None: usual ones of that.
+
+        Raises SettingError, RecipeError where there is no such setting, or no usual values.
+        """
+        own = policy_recipe(ledger, {}, (), trust=trust)
+        usual = default(own, positives_of(ledger))
+        if setting is None:
+            if usual is None:
+                raise SettingError(
+                    "no filter of the folder's recipe has a limit to choose: say which setting, and its values, as in "
+                    "vary='filters.margin.relative', values=[0.05, 0.1] (--vary, --values)"
+                )
+            setting, values = usual
+        elif values is None:
+            if usual is None or not _same(own, setting, usual[0]):
+                raise SettingError(f"vary={setting!r} needs values=[...] (--values): there are no usual ones for it")
+            values = usual[1]
+        recipes = tuple(policy_recipe(ledger, {}, (f"{setting}={value!r}",), trust=trust) for value in values)
+        return cls(setting, tuple(values), recipes, tuple(_replay(ledger, anchors, recipe) for recipe in recipes))
+
+    def fragment(self, value: Any) -> str:
+        """YAML of the slot that is varied, with this value, to paste into a recipe."""
+        slots = yaml.safe_load(self.recipes[self.values.index(value)].to_yaml())
+        slot = str(self.setting).split(".")[0]
+        text: str = yaml.safe_dump({slot: slots[slot]}, sort_keys=False, allow_unicode=True, width=1_000_000)
+        return text
+
+
+def _replay(ledger: MinedLedger, anchors: Anchors, recipe: Recipe) -> Replay:
+    """Random documents for short anchors are not in the ledger, so those stay short."""
+    policy = replayed_transform(ledger, recipe, anchors).select.policy
+    short = Keep() if isinstance(recipe.short, Fill) else recipe.short
+    return Replay(ledger, policy, anchors, short=short, same_guard=recipe.guard == guard_of(ledger))
+
+
+def positives_of(ledger: MinedLedger) -> Floats:
+    """The known positives' scores, by the teacher where there is one."""
+    known = ledger.known_positives
+    scores = known.scores[:, 0] if known.teacher_scores is None else known.teacher_scores
+    return scores[~np.isnan(scores)]
+
+
+def default(recipe: Recipe, positives: Floats) -> tuple[str, Sequence[Any]] | None:
+    """(setting, values) of the last filter that compares with positives; None where there is none."""
+    quantiles = [round(float(q), 6) for q in np.quantile(positives, QUANTILES)] if len(positives) else []
+    for i, step in reversed(list(enumerate(recipe.filters))):
+        at = f"filters.{i}"
+        if isinstance(step, BelowPositives):
+            return f"{at}.quantile", QUANTILES
+        if isinstance(step, Margin):
+            spread = 2 * float(np.std(positives)) if len(positives) else 1.0
+            relative = step.relative is not None
+            return (
+                (f"{at}.relative", SHARES) if relative else (f"{at}.absolute", [round(s * spread, 6) for s in SHARES])
+            )
+        if isinstance(step, Band) and step.high is not None and quantiles:
+            return f"{at}.high", sorted({value for value in quantiles if step.low is None or value >= step.low})
+    return None
+
+
+def _same(recipe: Recipe, one: str, other: str) -> bool:
+    """Whether two names mean one setting: "filters.margin.relative" and "filters.0.relative"."""
+    try:
+        changed = [recipe.with_settings([f"{name}=0.123"]) for name in (one, other)]
+    except InputError:
+        return False
+    return changed[0] == changed[1]

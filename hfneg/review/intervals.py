@@ -1,0 +1,110 @@
+"""95% intervals of a rate that hold at small counts: one unseen unit at the far end is always reckoned with.
+
+Both are Bayesian bootstraps (Rubin 1981) with one pseudo-unit: for the upper end one more unit that is relevant
+throughout, for the lower end one more that is not. With single pairs and one stratum that is exactly the interval of
+Clopper and Pearson (1934): the weights of x relevant among n are Beta(x + 1, n - x) and Beta(x, n - x + 1). So nothing
+seen never means a width of zero. With whole components of correlated pairs the unseen unit is a component.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
+Span = tuple[float, float]
+
+LEVEL = 0.95
+TAIL = (1 - LEVEL) / 2
+DRAWS = 4_000
+CELLS = 4_000_000
+"""Random numbers held at once."""
+
+
+def stratified(relevant: Rows, judged: Rows, sizes: Rows) -> tuple[float, float, float]:
+    """(rate, low, high) of a population from independent samples of its strata.
+
+    Args:
+        relevant, judged: int64 [h], of each stratum's sample.
+        sizes: int64 [h], the pairs of each stratum in the population.
+
+    The rate is the mean of the strata's shares, weighted by size. The pseudo-unit lies in the stratum where it moves
+    the end furthest; where nothing, or everything, was relevant, that end is exact instead (see `_spotless`). Of a
+    stratum without a judged pair nothing is known: it counts as a half, 0 and 1.
+    """
+    weights = sizes / max(int(sizes.sum()), 1)
+    blind = judged == 0
+    unknown = float(weights[blind].sum())
+    x, n, weights = relevant[~blind], judged[~blind], weights[~blind]
+    rate = float(weights @ (x / n)) if len(n) else 0.0
+    if not len(n):
+        return 0.5, 0.0, 1.0
+    draw = np.random.default_rng(0)
+    plain = weights[:, None] * _betas(draw, x, n - x)
+    up = weights[:, None] * _betas(draw, x + 1, n - x) - plain
+    down = weights[:, None] * _betas(draw, x, n - x + 1) - plain
+    total = plain.sum(axis=0)
+    high = max(float(np.quantile(total + one, 1 - TAIL)) for one in up)
+    low = min(float(np.quantile(total + one, TAIL)) for one in down)
+    if not x.any():
+        low, high = 0.0, _spotless(n, weights)
+    if np.array_equal(x, n):
+        low, high = float(weights.sum()) - _spotless(n, weights), float(weights.sum())
+    return rate + unknown / 2, max(low, 0.0), min(high + unknown, 1.0)
+
+
+def _spotless(judged: Rows, weights: Numbers) -> float:
+    """The largest rate with which a sample without a single relevant pair has a chance of 2.5%.
+
+    The largest sum of w p over strata with sum of n log(1 - p) = log 0.025: there 1 - p is proportional to n / w,
+    and at most 1. By bisection.
+    """
+    per_weight = judged / weights
+    low, high = 0.0, 1.0 / float(per_weight.min())
+    for _ in range(60):
+        middle = (low + high) / 2
+        chance = float(judged @ np.log(np.minimum(middle * per_weight, 1.0)))
+        low, high = (middle, high) if chance < math.log(TAIL) else (low, middle)
+    return float(weights @ (1 - np.minimum(high * per_weight, 1.0)))
+
+
+def _betas(draw: np.random.Generator, a: Rows, b: Rows) -> Numbers:
+    """float64 [h, DRAWS]; Beta(0, b) is 0 and Beta(a, 0) is 1."""
+    drawn = draw.beta(np.maximum(a, 1)[:, None], np.maximum(b, 1)[:, None], size=(len(a), DRAWS))
+    drawn[a == 0], drawn[b == 0] = 0.0, 1.0
+    return drawn
+
+
+def clustered(sums: Any, counts: Any, shift: float = 0.0, unseen: float = 0.0) -> Span:
+    """(low, high) of sum(sums) / sum(counts) + shift over components that are drawn independently.
+
+    Args:
+        sums, counts: float64 [c], of each component: what is averaged, and over how many pairs.
+        shift: added to the mean; `unseen` is subtracted from the pseudo-component's mean of 1 or 0. Both are 0 for a
+            plain rate; see `hfneg.review.calibrate.prediction`.
+    """
+    sums, counts = np.asarray(sums, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+    size, width = float(counts.mean()), len(sums)
+    draw = np.random.default_rng(0)
+    low, high = np.empty(DRAWS), np.empty(DRAWS)
+    step = max(CELLS // max(width, 1), 1)
+    for start in range(0, DRAWS, step):
+        weights = draw.standard_exponential((min(step, DRAWS - start), width))
+        extra = draw.standard_exponential(len(weights)) * size
+        top, bottom = weights @ sums, weights @ counts + extra
+        high[start : start + step] = (top + extra * (1 - unseen)) / bottom
+        low[start : start + step] = (top - extra * unseen) / bottom
+    ends = float(np.quantile(low, TAIL)) + shift, float(np.quantile(high, 1 - TAIL)) + shift
+    return max(min(ends[0], 1.0), 0.0), min(max(ends[1], 0.0), 1.0)
+
+
+def needed(below: float) -> int:
+    """The least number of independent units with which an upper end can be `below`, should none be relevant.
+
+    From Clopper and Pearson's upper end 1 - 0.025 ** (1 / n).
+    """
+    return math.ceil(math.log(TAIL) / math.log1p(-below)) if 0 < below < 1 else 1

@@ -1,0 +1,173 @@
+"""`examine`: the teacher's scores of candidates that a run on demand did not need, added to its ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hfneg.base import store
+from hfneg.base.files import checksums, part_files
+from hfneg.base.lists import Lists
+from hfneg.data.anchors import Anchors
+from hfneg.errors import SettingError
+from hfneg.pipeline.recipe_text import parse_step
+from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of, work_area as run_folder
+from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.reopen import reopen_anchors
+from hfneg.runs.replay import LedgerScorer, LedgerTeacher
+from hfneg.runs.reselect import policy_recipe, replayed_transform, slots_of
+from hfneg.steps.block import verdicts
+from hfneg.steps.block.pool import TEACHER, Mask, Pool
+from hfneg.steps.scorer import Scorer
+from hfneg.steps.teachers.base import Teacher
+
+Codes = npt.NDArray[np.uint8]
+
+
+@store.disk_full_is_said()
+def examine(
+    mined: str | Path,
+    teacher: Teacher | None = None,
+    *,
+    dropped: bool = False,
+    corpus: Any = None,
+    trust: bool = False,
+    wait: bool = False,
+) -> dict[str, Any]:
+    """Have the teacher score the candidates of a mined folder that were not examined, and keep that in its ledger.
+
+    ::
+
+        hfneg.examine("mined/")                     # then reselect, leak_rate and calibrate have what they need
+        hfneg.examine("mined/", dropped=True)       # also what the other filters dropped unseen
+
+    The negatives do not change. What the score store has is not asked again; a run that is cut off loses no score, and
+    is gone on with by the same call. Each file of the ledger is replaced when its successor is whole.
+
+    Args:
+        mined: a folder that `mine` or `reselect` wrote.
+        teacher: the one that it was mined with; None: as the folder's recipe says.
+        dropped: also candidates that filters dropped without the teacher, which then keep their verdicts.
+        corpus: what `mine` was given; needed only where the store no longer has it.
+        trust: load a teacher that the folder's recipe imports.
+        wait: for the end of another process that writes into the folder, which is refused else.
+
+    Returns:
+        The new summary.
+
+    Raises:
+        SettingError: the folder was mined without a teacher, or with another one.
+        InputError: no mined folder, or without a ledger.
+    """
+    with mined_folder.writing(mined, wait=wait):
+        source = MinedLedger(mined)
+        mined_folder.refuse_damaged(source.folder)
+        asked = _teacher(source, teacher, trust)
+        anchors = reopen_anchors(source, corpus)
+        work = _Examination(source, anchors, asked, dropped, trust)
+        counts = sum((work.file(path, first) for path, first in source.files()), np.zeros(256, dtype=np.int64))
+        return _summarize(source, counts, work.scorer)
+
+
+def _teacher(source: MinedLedger, given: Teacher | None, trust: bool) -> Teacher:
+    if not source.taught:
+        raise SettingError(f"{source.folder} was mined without a teacher; mine again with one (teacher=)")
+    teacher = parse_step(slots_of(source)["teacher"], trust=trust) if given is None else given
+    if not isinstance(teacher, Teacher):
+        raise SettingError(f"{teacher!r} is no teacher: expected a teacher such as CrossEncoderTeacher(model)")
+    known = source.summary["teacher"]
+    if (teacher.digest, teacher.resolved_scale) != (known["digest"], known["scale"]):
+        raise SettingError(
+            f"{teacher!r} (digest {teacher.digest[:12]}, scale {teacher.resolved_scale!r}) is not the teacher of "
+            f"{source.folder}: {known['teacher']} (digest {known['digest'][:12]}, scale {known['scale']!r}); scores of "
+            "two teachers cannot be compared"
+        )
+    return teacher
+
+
+class _Examination:
+    """The work, file by file."""
+
+    def __init__(self, source: MinedLedger, anchors: Anchors, teacher: Teacher, dropped: bool, trust: bool) -> None:
+        self.source, self.anchors, self.dropped = source, anchors, dropped
+        self.scorer = Scorer(anchors, teacher)
+        self.policy = replayed_transform(source, policy_recipe(source, {}, (), trust=trust), anchors).select.policy
+        kept = LedgerTeacher.of_summary(source.summary["teacher"])
+        single = any(step.least_teachers > 1 for step in self.policy.filters)
+        self.stored = LedgerScorer(anchors, kept, source, single)
+
+    def file(self, path: Path, first: int) -> npt.NDArray[np.int64]:
+        """Score and replace one file; int64 [256], its candidates per verdict."""
+        counts = np.zeros(256, dtype=np.int64)
+
+        def write(partial: Path) -> None:
+            writer = None
+            for table, block in self.source.tables_of(path, first):
+                examined = self._examined(block)
+                np.add(counts, np.bincount(examined.verdicts, minlength=256), out=counts)
+                table = _with(table, examined)
+                writer = writer or pq.ParquetWriter(partial, table.schema)
+                writer.write_table(table)
+            if writer is not None:
+                writer.close()
+            checksums.allow(self.source.folder / checksums.MANIFEST, f"ledger/{path.name}", partial)
+
+        store.replace_file(path, write)
+        return counts
+
+    def _examined(self, block: LedgerBlock) -> LedgerBlock:
+        """With scores of what is wanted, and verdicts on what was not examined."""
+        assert block.teacher_scores is not None
+        new = block.verdicts == verdicts.NOT_EXAMINED
+        wanted = np.isnan(block.teacher_scores) & (new | (self.dropped & (block.verdicts >= verdicts.FIRST_FILTER)))
+        scores = block.teacher_scores.copy()
+        owners = block.candidates.owners[wanted]
+        scores[wanted] = self.scorer.score(block.numbers[owners], block.candidates.rows[wanted])
+        scored = dataclasses.replace(block, teacher_scores=scores)
+        return dataclasses.replace(scored, verdicts=np.where(new, self._judged(scored, new), block.verdicts))
+
+    def _judged(self, block: LedgerBlock, new: Mask) -> Codes:
+        """uint8 [m]: what the filters that look at the teacher say of what is new; `SPARE` where they keep it."""
+        pool = Pool(self.anchors, block.candidates)
+        self.stored.block = block
+        self.stored.open(pool)
+        self.stored.examine(pool, new)
+        codes = np.full(len(new), verdicts.SPARE, dtype=np.uint8)
+        for i, step in enumerate(self.policy.filters):
+            if step.needs_teacher or getattr(step, "by", None) == TEACHER:
+                codes[(codes == verdicts.SPARE) & ~step.keep(pool)] = verdicts.FIRST_FILTER + i
+        return codes
+
+
+def _with(table: pa.Table, block: LedgerBlock) -> pa.Table:
+    """The rows with the block's teacher scores and verdicts."""
+    new = {
+        "verdicts": Lists(block.candidates.indptr, block.verdicts).arrow(),
+        "teacher_scores": Lists(block.candidates.indptr, pa.array(block.teacher_scores, from_pandas=True)).arrow(),
+    }
+    for name, values in new.items():
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table
+
+
+def _summarize(source: MinedLedger, counts: npt.NDArray[np.int64], scorer: Scorer) -> dict[str, Any]:
+    """The summary and the card with the new counts; the summary last."""
+    before = source.summary
+    found = {name: int(counts[code]) for code, name in source.verdict_names.items()}
+    asked = {**before["teacher"], "candidates_not_examined": found["not_examined"]}
+    asked["pairs_asked"] += scorer.asked
+    asked["pairs_from_store"] += scorer.stored
+    summary = {**before, "verdicts": found, "teacher": asked}
+    digest = mined_folder.content_digest(source.folder)
+    text = mined_folder.card(summary, list(summary["rows"]), digest, source.folder)
+    store.replace_file(source.folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
+    part_files.save_facts(source.folder / run_folder.SUMMARY, summary)
+    checksums.settle(source.folder / checksums.MANIFEST, source.folder)
+    statistics_of.write(source.folder)
+    return summary

@@ -1,0 +1,311 @@
+"""`reselect`: another policy over the ledger of a finished run, without a retriever and without a teacher."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from hfneg.base import columns, store
+from hfneg.base.files.part_files import save_arrays, save_table, whole
+from hfneg.errors import RecipeError, SettingError, near_miss
+from hfneg.pipeline.mine import Mine
+from hfneg.pipeline.recipe import SLOTS, Recipe, as_mined
+from hfneg.pipeline.select import Select
+from hfneg.pipeline.unfound import unfound
+from hfneg.runs.folder import ledger, mined as mined_folder, rows, statistics as statistics_of
+from hfneg.runs.folder.ledger_files import MinedLedger
+from hfneg.runs.folder.provenance import models_of
+from hfneg.runs.folder.reopen import reopen_anchors
+from hfneg.runs.folder.selections import Selections, are_gathered, arrays_of, mark_gathered
+from hfneg.runs.folder.summary import summarize
+from hfneg.runs.folder.work_area import RunFolder, clear, taken
+from hfneg.runs.replay import LedgerRetrieve, LedgerTeacher, Replay, needs_teacher, with_all_scores
+from hfneg.steps.block import verdicts
+from hfneg.steps.filters import FILTERS, Filter
+from hfneg.steps.guard import Guard
+from hfneg.steps.samplers import Sampler
+from hfneg.steps.short import Fill, Short
+
+if TYPE_CHECKING:
+    import datasets
+
+POLICY = ("guard", "filters", "promote", "sampler", "short")
+"""Slots of a recipe that say what becomes of the candidates; the others say where those come from."""
+
+KEPT = ("columns", "positives_are", "reading", "rows", "anchors", "documents", "added_positives", "sources", "exact",
+        "corpus", "datasets")  # fmt: skip
+"""Of the first run's summary: what does not depend on the policy."""
+
+
+@store.disk_full_is_said()
+def reselect(
+    mined: str | Path,
+    *,
+    out: str | Path,
+    filters: Sequence[Filter] | Filter | None = None,
+    sampler: Sampler | None = None,
+    guard: Guard | None = None,
+    short: Short | None = None,
+    settings: Sequence[str] = (),
+    corpus: Any = None,
+    trust: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    wait: bool = False,
+) -> datasets.Dataset | datasets.DatasetDict:
+    """Choose negatives anew from the candidates in a mined folder's ledger; nothing is searched or scored again.
+
+    ::
+
+        hfneg.reselect("mined/", filters=[hfneg.Margin(relative=0.1)], sampler=hfneg.TakeTop(5), out="stricter/")
+
+    What comes out is what `mine` gives with this policy, for the same candidates and teacher scores: a mined folder.
+    Nothing is searched: where the first run has searched deeper, candidates from there count for the anchors that it
+    did that for; of others that are short now the summary says how many.
+
+    Args:
+        mined: a folder that `mine` or `reselect` wrote. It is read only.
+        out: the folder to write.
+        filters, sampler, guard, short: of the new policy; what is left out stays as it was (`Fill` becomes `Keep`).
+        settings: changes on top of that, as on the command line: ``["sampler.n=5", "filters.margin.relative=0.1"]``.
+        corpus: what `mine` was given; needed only where the store no longer has it.
+        trust: load components that the folder's recipe imports.
+        resume, overwrite, wait: as for `mine`.
+
+    Raises:
+        NeedsTeacher: the policy asks for teacher scores that the ledger does not have; says how many. Nothing is
+            written then.
+        InputError and its kinds: no mined folder, or without a ledger; a policy that makes no sense here.
+    """
+    with taken(out, resume=resume, overwrite=overwrite, wait=wait):
+        source = MinedLedger(mined)
+        _refuse_itself(source, out)
+        given = {"filters": filters, "sampler": sampler, "guard": guard, "short": short}
+        policy = policy_recipe(source, given, settings, trust=trust)
+        policy = _without_fill(policy, said=short is not None or any(text.startswith("short") for text in settings))
+        anchors = reopen_anchors(source, corpus)
+        transform = replayed_transform(source, policy, anchors)
+        same = policy.guard == guard_of(source)
+        replay = Replay(source, transform.select.policy, anchors, short=policy.short, same_guard=same)
+        _check_scores(source, replay)
+        text = _recipe_text(source, policy)
+        splits = mined_folder.open_rows(source.folder, several=True)
+        run = RunFolder(out, _identity(source, text))
+        if overwrite:
+            clear(out)
+        run.begin()
+        if not run.complete:
+            try:
+                _Run(run, source, replay, transform, policy, text, dict(splits)).work()
+            finally:
+                run.leave_if_idle()
+        statistics_of.leave(run.out)
+        return mined_folder.open_rows(Path(out), several=len(splits) > 1)
+
+
+def policy_recipe(
+    source: MinedLedger, given: Mapping[str, Any], settings: Sequence[str], *, trust: bool = False
+) -> Recipe:
+    """The policy slots of the folder's own recipe, with what was given in its place, and how long its lists are as `k`.
+
+    Raises RecipeError for a setting of another slot, or a step of the folder's recipe that cannot be read.
+    """
+    for setting in settings:
+        slot = setting.partition("=")[0].strip().split(".")[0]
+        if slot in SLOTS and slot not in POLICY:
+            raise RecipeError(
+                f"{setting!r}: the candidates and their scores are those of {source.folder}; what can be changed is "
+                f"{', '.join(POLICY)}. For another {slot} mine again{near_miss(slot, POLICY)}"
+            )
+    own = {name: value for name, value in slots_of(source).items() if name in POLICY and given.get(name) is None}
+    try:
+        slots = Recipe.slots(yaml.safe_dump(own), trust=trust)
+    except RecipeError as error:
+        raise RecipeError(
+            f"the recipe of {source.folder} cannot be read ({error}); give that slot in Python, as in "
+            "hfneg.reselect(..., filters=[...])"
+        ) from error
+    slots |= {name: value for name, value in given.items() if value is not None}
+    searched = slots_of(source)  # how long lists can be, so that what cannot be had of them is refused
+    k = max(searched.get("k", 1), searched.get("deeper") or 0) * len(source.names)
+    return Recipe(**slots, k=k).with_settings(settings, trust=trust)
+
+
+def replayed_transform(source: MinedLedger, policy: Recipe, anchors: Any) -> Mine:
+    """The run's transform with another policy; it checks that every score that a step names is there."""
+    teacher = LedgerTeacher.of_summary(source.summary["teacher"]) if source.taught else None
+    select = Select(
+        anchors,
+        teacher=teacher,
+        filters=policy.filters,
+        sampler=policy.sampler,
+        guard=policy.guard,
+        promote=policy.promote,
+        remine=True,
+    )
+    return Mine(LedgerRetrieve(anchors, source), select)
+
+
+def slots_of(source: MinedLedger) -> dict[str, Any]:
+    """The folder's recipe as text, slot by slot."""
+    slots: dict[str, Any] = yaml.safe_load(as_mined(source.summary["recipe"]))
+    return slots
+
+
+def guard_of(source: MinedLedger) -> Guard:
+    """The guard whose verdicts stand in the ledger."""
+    return Recipe.from_yaml(yaml.safe_dump({"guard": slots_of(source)["guard"]})).guard
+
+
+def _recipe_text(source: MinedLedger, policy: Recipe) -> str:
+    """The folder's recipe with the policy's slots in place of its own."""
+    new: dict[str, Any] = yaml.safe_load(policy.to_yaml())
+    slots = {name: value for name, value in slots_of(source).items() if name not in POLICY}
+    slots |= {name: new[name] for name in POLICY if name in new}
+    ordered = {name: slots[name] for name in SLOTS if name in slots}
+    text: str = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True, width=1_000_000)
+    return text
+
+
+def _refuse_itself(source: MinedLedger, out: str | Path) -> None:
+    """To overwrite what is being read would be to lose it."""
+    if os.path.realpath(source.folder) == os.path.realpath(out):
+        raise SettingError(f"out={str(out)!r} is the mined folder itself, which is read; give another folder")
+
+
+def _without_fill(policy: Recipe, *, said: bool) -> Recipe:
+    """`Fill` draws what the ledger does not have: the first run's becomes `Keep`, one that was `said` is refused."""
+    if not isinstance(policy.short, Fill):
+        return policy
+    if said:
+        raise SettingError(
+            f"{policy.short!r} draws documents that the ledger does not have, so that they would have to be scored: "
+            "pass short=Keep() or Relax(), or mine again"
+        )
+    logging.getLogger(__name__).warning("%r of the first run is not replayed: short anchors stay short", policy.short)
+    return policy.with_settings(["short=Keep()"])
+
+
+def _identity(source: MinedLedger, recipe: str) -> dict[str, Any]:
+    """Everything the result depends on; `reopen_anchors` finds the digest of the anchors in it again."""
+    before = source.summary["identity"]
+    return {
+        "format": 1,
+        "recipe": recipe,
+        "anchors": before["anchors"],
+        "rows": before["rows"],
+        "hidden": before["hidden"],
+        "reselected": store.digest_of(source.summary),
+    }
+
+
+def _check_scores(source: MinedLedger, replay: Replay) -> None:
+    """Raise NeedsTeacher before anything is written, where scores will be missing."""
+    if not source.taught or not source.summary["verdicts"]["not_examined"]:
+        return
+    pairs = anchors = 0
+    for block in source.blocks():
+        at, lacking = replay.missing(block.retrieved())
+        anchors, pairs = anchors + len(at), pairs + lacking
+    if pairs:
+        raise needs_teacher(source.folder, pairs, anchors, len(source))
+
+
+class _Run:
+    """The stages of a re-selection in its folder; each does only what is not there yet."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        source: MinedLedger,
+        replay: Replay,
+        transform: Mine,
+        policy: Recipe,
+        recipe: str,
+        splits: dict[str, Any],
+    ) -> None:
+        self.folder, self.source, self.replay, self.transform = folder, source, replay, transform
+        self.policy, self.recipe, self.anchors = policy, recipe, transform.anchors
+        theirs = {
+            name: [one for one in split.column_names if one not in columns.OURS] for name, split in splits.items()
+        }
+        self.splits = {name: split.select_columns(theirs[name]) for name, split in splits.items()}
+
+    def work(self) -> None:
+        selections = self._choose()
+        counts = self._write_rows(selections)
+        finished = self.folder.folder("finished")
+        summary = self._summary(selections, counts)
+        (finished / "recipe.yaml").write_text(self.recipe, encoding="utf-8")
+        card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished), finished)
+        (finished / "README.md").write_text(card, encoding="utf-8")
+        self.folder.finish(summary)
+
+    def _choose(self) -> Selections:
+        """A part of ledger and selection per block, then both gathered."""
+        gathered = self.folder.folder("gathered")
+        if are_gathered(gathered):
+            return Selections(gathered, self.anchors)
+        from datasets.utils import tqdm
+
+        entries, selected = self.folder.folder("ledger"), self.folder.folder("selected")
+        part = -1
+        with tqdm(total=len(self.source), desc="Selecting", unit=" anchors", unit_scale=True) as bar:
+            for part, block in enumerate(self.source.blocks()):
+                if not all(whole([selected / f"{part:06d}.npz", entries / f"{part:06d}.parquet"])):
+                    self._choose_part(part, block, entries, selected)
+                bar.update(len(block.numbers))
+        selections = Selections.gather(selected, part + 1, gathered, self.anchors, taught=self.source.taught)
+        ledger.compact(sorted(entries.glob("*.parquet")), self.folder.folder("finished", "ledger"))
+        mark_gathered(gathered)
+        return selections
+
+    def _choose_part(self, part: int, block: Any, entries: Path, selected: Path) -> None:
+        block = block.retrieved()
+        chosen = self.replay.run(block)
+        deeper = block.candidates.deeper_positive_scores is not None
+        table = ledger.table(self.anchors, block.candidates, with_all_scores(chosen, block), deeper=deeper)
+        save_table(entries / f"{part:06d}.parquet", table)
+        missing = np.diff(chosen.negatives.indptr) < self.policy.sampler.n
+        relaxed = chosen.negatives.owners[chosen.negative_verdicts == verdicts.RELAXED]
+        short = np.union1d(np.flatnonzero(missing), relaxed)
+        arrays = arrays_of(chosen, np.zeros(2, dtype=np.int64))
+        arrays["unfound"] = unfound(block.candidates)
+        arrays["shortfall"] = np.array([0, 0, 0, 0, len(short), 0, 0])
+        save_arrays(selected / f"{part:06d}.npz", arrays)
+
+    def _write_rows(self, selections: Selections) -> rows.HiddenCount:
+        folder, counts = self.folder.folder("finished", "data"), self.folder.folder("counts")
+        hidden = self.source.summary["identity"]["hidden"]
+        for name, split in self.splits.items():
+            size = rows.row_bytes(split, self.anchors, self.policy.sampler.n)
+            writer = rows.RowWriter(self.transform, selections, split, hidden)
+            for shard in rows.shards_of(name, split.num_rows, size):
+                if not rows.is_written(shard, folder, counts):
+                    writer.write(shard, folder, counts)
+        return rows.load_counts(sorted(counts.glob("*.json")))
+
+    def _summary(self, selections: Selections, counts: rows.HiddenCount) -> dict[str, Any]:
+        before, teacher = self.source.summary, self.transform.select.policy.teacher
+        recipe = self.policy.model_copy(update={"teacher": teacher})
+        hidden = None if before["identity"]["hidden"] is None else counts
+        entries = self.folder.folder("finished", "ledger")
+        summary = summarize(self.transform, recipe, selections, before["rows"], hidden, entries)
+        summary |= {name: before[name] for name in KEPT if name in before}
+        filters = {step.__name__ for step in (*FILTERS, *map(type, self.policy.filters))}
+        kept = [model for model in before.get("models", []) if model["step"] not in filters]
+        summary["models"] = [*kept, *models_of(Recipe().model_copy(update={"filters": self.policy.filters}))]
+        if "deeper" in before:
+            searched = {name: before["deeper"][name] for name in ("k", "anchors", "candidates")}
+            summary["deeper"] = {**searched, "still_short": summary["short"]["anchors"]}
+        known = before.get("models", [])
+        summary["models"] = [*known, *(model for model in summary["models"] if model not in known)]
+        summary["datasets"] = before.get("datasets", [])
+        reselected = {"recipe": before["recipe"], "run": self.folder.identity["reselected"]}
+        return {**summary, "recipe": self.recipe, "reselected": reselected}

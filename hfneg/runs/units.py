@@ -1,0 +1,282 @@
+"""The units of a long run: encode parts, search parts of anchors, select parts of anchors.
+
+Where a recipe says `deeper`, the policy examines the first search's lists, the anchors that are short are searched
+again, all in one pass, and the choice comes last; where it has `Hubs`, each search is followed by a count.
+
+A unit's result is a file renamed into place. Anchors are cut into parts of fixed size, so that the files
+are the same whatever the number of workers; a unit of search may cover many parts, because a dense search
+reads all vectors once per unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfneg.base import progress
+from hfneg.base.files.part_files import load_arrays, save_array, save_arrays, save_table, whole
+from hfneg.base.lists import Lists
+from hfneg.data.anchors import Anchors
+from hfneg.pipeline.deeper import longer_lists
+from hfneg.pipeline.mine import Mine
+from hfneg.pipeline.search import SourceHits
+from hfneg.pipeline.unfound import unfound
+from hfneg.runs.folder import ledger
+from hfneg.runs.folder.selections import arrays_of
+from hfneg.runs.hub_counts import Cuts, tally
+from hfneg.steps.block.candidates import Candidates
+from hfneg.steps.block.outcome import Outcome
+from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.scorer import Scorer
+
+PART = 4096
+"""Anchors per part file."""
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive parts of anchors, first .. last - 1."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The anchors of a run, cut into parts; or of each part those that `Examine` has found short."""
+
+    anchors: int
+    short: Path | None = None
+
+    def __len__(self) -> int:
+        return -(-self.anchors // PART)
+
+    def numbers(self, part: int) -> Rows:
+        if self.short is not None:
+            numbers: Rows = load_arrays(self.short / f"{part:06d}.npz")["short"]
+            return numbers
+        return np.arange(part * PART, min((part + 1) * PART, self.anchors))
+
+    def size(self, span: Span) -> int:
+        if self.short is not None:
+            return sum(len(self.numbers(part)) for part in range(span.first, span.last))
+        return min(span.last * PART, self.anchors) - span.first * PART
+
+    def missing(self, folder: Path, suffix: str) -> list[int]:
+        """Parts without a whole file in the folder."""
+        there = whole([folder / f"{part:06d}{suffix}" for part in range(len(self))])
+        return [part for part in range(len(self)) if not there[part]]
+
+    def spans(self, missing: list[int], anchors: int, workers: int) -> list[Span]:
+        """Runs of missing parts, of no more than `anchors` (or one part), and shared out among the workers."""
+        longest, size = -(-len(missing) // workers), 0
+        spans: list[Span] = []
+        for part in missing:
+            own = self.size(Span(part, part + 1))
+            size += own
+            if spans and spans[-1].last == part and part - spans[-1].first < longest and size <= anchors:
+                spans[-1] = Span(spans[-1].first, part + 1)
+            else:
+                spans.append(Span(part, part + 1))
+                size = own
+        return spans
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Work on one part of stored vectors (documents or queries)."""
+
+    vectors: Any
+
+    def __call__(self, part: int) -> None:
+        with progress.by_texts():
+            self.vectors.build_part(part)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Work on a span of anchors: one source's lists, one file per part; with `k` a deeper search."""
+
+    transform: Mine
+    position: int
+    folder: Path
+    parts: Parts
+    k: int | None = None
+
+    def __call__(self, span: Span) -> None:
+        numbers = [self.parts.numbers(part) for part in range(span.first, span.last)]
+        together = np.concatenate(numbers)
+        hits = self.transform.retrieve.search(self.position, together, self.k)
+        positives = self.transform.anchors.positives(together)
+        ends = np.cumsum([len(some) for some in numbers])
+        for part, some, end in zip(range(span.first, span.last), numbers, ends.tolist(), strict=True):
+            own = hits.take(positives, np.arange(end - len(some), end))
+            arrays = {
+                "indptr": own.lists.indptr,
+                "rows": own.lists.flat,
+                "scores": own.scores,
+                "positive_scores": own.positive_scores,
+            }
+            save_arrays(self.folder / f"{part:06d}.npz", arrays)
+
+
+def load_hits(path: Path) -> SourceHits:
+    """One part of one source."""
+    arrays = load_arrays(path)
+    return SourceHits(Lists(arrays["indptr"], arrays["rows"]), arrays["scores"], arrays["positive_scores"])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search has left: each source's folder, and the cuts of hubs where they are asked for."""
+
+    transform: Mine
+    folders: tuple[Path, ...]
+    cuts: Path | None = None
+
+    def hits(self, part: int) -> list[SourceHits]:
+        return [load_hits(folder / f"{part:06d}.npz") for folder in self.folders]
+
+    def candidates(self, part: int) -> Candidates:
+        """The first search's lists, fused."""
+        numbers = Parts(len(self.transform.anchors)).numbers(part)
+        candidates = self.transform.retrieve.fuse(numbers, self.hits(part))
+        return candidates if self.cuts is None else replace(candidates, closed=self.closed(candidates))
+
+    def closed(self, candidates: Candidates) -> Mask:
+        """bool [m]: documents that are kept for other anchors."""
+        assert self.cuts is not None
+        return Cuts(self.cuts).closed(self.transform.anchors, candidates)
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Work on one part of anchors: the policy over the first search's lists, and which anchors are short."""
+
+    found: Found
+    folder: Path
+
+    def __call__(self, part: int) -> None:
+        select = self.found.transform.select
+        with _Calls(select.scorer) as calls:
+            outcome = select.outcome(self.found.candidates(part))
+        short = self.found.transform.short_anchors(outcome)
+        arrays = {
+            "short": outcome.pool.numbers[short],
+            "verdicts": outcome.verdicts,
+            "turns": outcome.turns.astype(np.int32),
+            "calls": calls.made,
+        }
+        if outcome.pool.teacher_scores is not None:
+            arrays["teacher_scores"] = outcome.pool.teacher_scores
+            arrays["positive_teacher_scores"] = outcome.pool.positive_teacher_scores
+        save_arrays(self.folder / f"{part:06d}.npz", arrays)
+
+
+@dataclass(frozen=True)
+class Deeper:
+    """What the deeper search has left, and what was decided before it."""
+
+    first: Found
+    examined: Path
+    found: Found
+
+    def outcome(self, part: int) -> tuple[Outcome, Rows]:
+        """As `Examine` has left it, and the calls of the teacher that it took."""
+        pool = Pool(self.first.transform.anchors, self.first.candidates(part))
+        arrays = load_arrays(self.examined / f"{part:06d}.npz")
+        if "teacher_scores" in arrays:
+            pool.teacher_scores = arrays["teacher_scores"]
+            pool.positive_teacher_scores = arrays["positive_teacher_scores"]
+        return Outcome(pool, arrays["verdicts"], arrays["turns"].astype(np.int64)), arrays["calls"]
+
+    def longer(self, part: int) -> Candidates:
+        """The lists of the short anchors with what the deeper search has found behind them."""
+        outcome, _ = self.outcome(part)
+        transform = self.first.transform
+        first = outcome.pool.candidates.take(transform.anchors, transform.short_anchors(outcome))
+        return longer_lists(transform.retrieve, first, self.found.hits(part))
+
+    def close(self, anchors: Anchors, candidates: Candidates) -> Mask:
+        """bool [m]: of the new documents those that are kept for other anchors."""
+        return self.found.closed(candidates)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Work on one part of anchors: which documents are in its lists (in what a deeper search has added), for `Hubs`."""
+
+    lists: Found | Deeper
+    folder: Path
+
+    def __call__(self, part: int) -> None:
+        if isinstance(self.lists, Found):
+            anchors, candidates = self.lists.transform.anchors, self.lists.candidates(part)
+            entries = tally(anchors, candidates)
+        else:
+            anchors, candidates = self.lists.first.transform.anchors, self.lists.longer(part)
+            entries = tally(anchors, candidates, candidates.appended)
+        save_array(self.folder / f"{part:06d}.npy", entries)
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Work on one part of anchors: fuse the sources' lists, apply the policy, write ledger and selection."""
+
+    found: Found
+    deeper: Deeper | None
+    ledger: Path
+    folder: Path
+
+    def missing(self, parts: Parts) -> list[int]:
+        """Parts that lack a whole file of either."""
+        return sorted({*parts.missing(self.folder, ".npz"), *parts.missing(self.ledger, ".parquet")})
+
+    def __call__(self, part: int) -> None:
+        transform = self.found.transform
+        scorer = transform.select.scorer
+        with _Calls(scorer) as calls:
+            if self.deeper is None:
+                outcome, before = transform.select.outcome(self.found.candidates(part)), np.zeros(2, dtype=np.int64)
+            else:
+                outcome, before = self.deeper.outcome(part)
+        with _Calls(scorer) as deepening:
+            deepened, outcome = len(transform.short_anchors(outcome)), self._deepened(outcome, part)
+        appended = int(outcome.pool.candidates.appended.sum())
+        with _Calls(scorer) as completing:
+            short, outcome = len(transform.short_anchors(outcome)), transform.complete(outcome)
+        chosen = transform.select.policy.selection(outcome)
+        entries = ledger.table(transform.anchors, outcome.pool.candidates, chosen, deeper=self.deeper is not None)
+        save_table(self.ledger / f"{part:06d}.parquet", entries)
+        arrays = arrays_of(chosen, before + calls.made + deepening.made + completing.made)
+        arrays["unfound"] = unfound(outcome.pool.candidates)
+        arrays["shortfall"] = np.array([deepened, appended, *deepening.made, short, *completing.made])
+        save_arrays(self.folder / f"{part:06d}.npz", arrays)
+
+    def _deepened(self, outcome: Outcome, part: int) -> Outcome:
+        if self.deeper is None:
+            return outcome
+        close = None if self.deeper.found.cuts is None else self.deeper.close
+        return self.found.transform.deepen(outcome, self.deeper.found.hits(part), close)
+
+
+class _Calls:
+    """Pairs that were asked of the teacher, and of the store, in a block of code."""
+
+    def __init__(self, scorer: Scorer | None) -> None:
+        self._scorer = scorer
+        self.made: Rows = np.zeros(2, dtype=np.int64)
+
+    def __enter__(self) -> _Calls:
+        self._before = self.made if self._scorer is None else self._scorer.calls
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._scorer is not None:
+            self.made = self._scorer.calls - self._before

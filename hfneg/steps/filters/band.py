@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hfneg.base.settings import check, is_number
+from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.filters.base import Filter
+
+
+@dataclass(frozen=True)
+class Band(Filter):
+    """Keeps scores from `low` to `high`, both included: too high may be an unlabelled positive, too low is easy.
+
+    `by` is "score" (what ranks the candidates), the name of a source, or "teacher"; None: the teacher's where there is
+    one, else "score". A candidate that this source did not retrieve is below every `low`, also one that equals the
+    least score of its list, and counts for `high` with that least score. Source: Zhan et al., SIGIR 2021, section 3
+    (static hard negatives of a middle difficulty).
+    """
+
+    low: float | None = None
+    high: float | None = None
+    by: str | None = None
+
+    verdict = "band"
+    meaning = "scores outside the band"
+
+    def __post_init__(self) -> None:
+        check(self.low is not None or self.high is not None, self, "low", self.low, "given, or high must be")
+        for setting, given in (("low", self.low), ("high", self.high)):
+            check(given is None or is_number(given), self, setting, given, "None or a number")
+        ordered = self.low is None or self.high is None or self.low <= self.high
+        check(ordered, self, "high", self.high, f"at least low ({self.low})")
+
+    def keep(self, pool: Pool) -> Mask:
+        kept: Mask = np.ones(len(pool), dtype=bool)
+        if self.low is not None:
+            kept &= pool.score(self.by) >= np.float32(self.low)
+        if self.high is not None:
+            kept &= pool.highest_possible(self.by) <= np.float32(self.high)
+        return kept

@@ -1,0 +1,245 @@
+"""`Scorer`: a teacher's scores of (anchor, document) pairs, each pair asked once in its life."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from hfneg.base import progress
+from hfneg.base.hashing import Halves, Hashes
+from hfneg.base.scrubbing import scrub
+from hfneg.base.store.claims import Claim, Claims
+from hfneg.base.store.scores import ScoreStore, pair_keys
+from hfneg.data.anchors import Anchors
+from hfneg.steps.block.pool import Mask, Pool, Taught
+from hfneg.steps.flat_scores import Watch
+from hfneg.steps.teachers.base import Positions, Scores, Teacher
+
+Rows = npt.NDArray[np.int64]
+
+BLOCK = 2_048
+"""Pairs scored and committed together, cut from the pairs in order of length."""
+
+PAIRS = 1 << 17
+"""Pairs looked up and sorted at once, so that memory grows by a score a pair, however many are asked for."""
+
+SAMPLE = 10_000
+"""Known positives whose scores stand for those of all."""
+
+
+class Scorer:
+    """Scaled scores of a teacher, from the score store where they are, else from the teacher.
+
+    The missing pairs of a call are sorted by length and cut into blocks; a block is scored whole and committed
+    whole. A run that was killed finds its committed blocks, and what is missing then are just the other blocks:
+    the same batches come out, and with them the same bits. Between calls with other pairs a score agrees to 1e-5.
+
+    A block is claimed while it is scored (hfneg/claims.py), so that of several processes each pair is asked about by
+    one. A process takes the blocks first in which nobody else is at a pair; then what others leave free of the rest;
+    then it waits for their scores. No lock is held while a teacher computes but that of its own claim.
+
+    Attributes:
+        asked: pairs that the teacher was asked about by this object.
+        stored: pairs that the store answered.
+    """
+
+    def __init__(self, anchors: Anchors, teacher: Teacher) -> None:
+        self.anchors, self.teacher = anchors, teacher
+        self.asked = self.stored = 0
+
+    @property
+    def calls(self) -> Rows:
+        """int64 [2]: `asked` and `stored` so far."""
+        return np.array([self.asked, self.stored], dtype=np.int64)
+
+    @cached_property
+    def _members(self) -> list[tuple[Teacher, ScoreStore]]:
+        return [(member, ScoreStore(member.digest, scrub(repr(member))[:200])) for member in self.teacher.members]
+
+    @cached_property
+    def _watches(self) -> list[Watch]:
+        return [Watch(member) for member in self.teacher.members]
+
+    def open(self, pool: Pool) -> None:
+        """Scores of the known positives of a pool; of its candidates none yet."""
+        positives = pool.positives
+        members = self.member_scores(pool.numbers[positives.owners], positives.flat)
+        none = np.full(len(pool), np.nan, dtype=np.float32)
+        pool.known = self.known_positives
+        pool.positive_teacher_scores, pool.teacher_scores = self.teacher.combine(members), none
+        pool.teachers = [Taught(none.copy(), scores) for scores in members] if len(members) > 1 else []
+
+    def examine(self, pool: Pool, wanted: Mask) -> None:
+        """Scores of these candidates of an open pool."""
+        assert pool.teacher_scores is not None
+        members = self.member_scores(pool.numbers[pool.owners[wanted]], pool.rows[wanted])
+        pool.teacher_scores[wanted] = self.teacher.combine(members)
+        for taught, scores in zip(pool.teachers, members, strict=bool(pool.teachers)):
+            taught.scores[wanted] = scores
+        for watch in self._watches:
+            watch.say()
+
+    def score(self, numbers: Rows, rows: Rows) -> Scores:
+        """float32 [n], scaled: of anchor ``numbers[i]`` and document ``rows[i]``."""
+        return self.teacher.combine(self.member_scores(numbers, rows))
+
+    def known_positives(self, member: int | None = None) -> Scores:
+        """Scaled scores of known positives, by the teacher or one member of it: what quantiles are taken of."""
+        return self.teacher.combine(self._known_positives) if member is None else self._known_positives[member]
+
+    @cached_property
+    def _known_positives(self) -> list[Scores]:
+        """One array per member.
+
+        Of all (anchor, positive) pairs, or, where there are more than SAMPLE, of those of the anchors with the lowest
+        hashes: the same pairs in every process, batch and order.
+        """
+        order = np.argsort(np.asarray(self.anchors.normal_hashes), kind="stable")[:SAMPLE]
+        positives = self.anchors.positives(order)
+        numbers, rows = order[positives.owners][:SAMPLE], positives.flat[:SAMPLE]
+        return self.member_scores(numbers, rows)
+
+    def member_scores(self, numbers: Rows, rows: Rows) -> list[Scores]:
+        """As `score`, one array per member of the teacher, in the order of `Teacher.members`."""
+        starts = range(0, max(len(numbers), 1), PAIRS)
+        parts = [self._members_of(numbers[start : start + PAIRS], rows[start : start + PAIRS]) for start in starts]
+        return [np.concatenate(scores) for scores in zip(*parts, strict=True)]
+
+    def _members_of(self, numbers: Rows, rows: Rows) -> list[Scores]:
+        keys = pair_keys(
+            np.asarray(self.anchors.text_hashes[numbers]), np.asarray(self.anchors.corpus.text_hashes[rows])
+        )
+        scaled = []
+        for (member, kept), watch in zip(self._members, self._watches, strict=True):
+            raw = kept.get(keys)
+            missing = np.flatnonzero(np.isnan(raw))
+            self.stored += len(raw) - len(missing)
+            if len(missing):
+                self._ask(member, kept, keys[missing], numbers[missing], rows[missing])
+                raw = kept.get(keys)  # read back: another process may have been first, and the first one counts
+            scaled.append(member.scaled(raw))
+            watch.see(raw, scaled[-1])
+        return scaled
+
+    def _ask(self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Rows, rows: Rows) -> None:
+        """Have pairs scored, here block by block or by other processes that are at them already."""
+        _, first = np.unique(keys, return_index=True)
+        keys, numbers, rows = keys[first], numbers[first], rows[first]
+        agenda = _Agenda(keys, self._by_length(keys, numbers, rows), kept)
+        while len(agenda):
+            if (taken := agenda.take()) is None:
+                agenda.wait()
+                continue
+            at, claim = taken
+            with claim:
+                self._score_block(teacher, kept, keys[at], numbers[at], rows[at], claim)
+        self.asked += agenda.taken
+        self.stored += len(keys) - agenda.taken
+
+    def _by_length(self, keys: Hashes, numbers: Rows, rows: Rows) -> Positions:
+        """The order in which pairs are scored: the longest first."""
+        anchors, corpus = self.anchors, self.anchors.corpus
+        distinct, places = np.unique(numbers, return_inverse=True)
+        of_anchors = pc.utf8_length(anchors.texts(distinct)).to_numpy()[places]
+        lengths = corpus.lengths[rows + 1] - corpus.lengths[rows] + of_anchors
+        order: Positions = np.lexsort((keys["low"], keys["high"], -lengths))
+        return order
+
+    def _score_block(
+        self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Rows, rows: Rows, claim: Claim
+    ) -> None:
+        """Score pairs, and commit them when all are there (or what there is of them, on an error)."""
+        block = _Block(keys, kept, claim)
+        try:
+            teacher.score(
+                self.anchors.texts(numbers).to_pylist(),
+                self.anchors.corpus.texts(rows).to_pylist(),
+                on_scored=block,
+                expected=kept.teacher_digest,
+            )
+        finally:
+            block.commit()
+
+
+class _Agenda:
+    """The pairs of a call that have no score yet, in blocks; of these, one after another, what is free now.
+
+    Attributes:
+        taken: how many pairs were given out.
+    """
+
+    def __init__(self, keys: Hashes, order: Positions, kept: ScoreStore) -> None:
+        self._keys, self._kept, self._claims = keys, kept, Claims(kept.teacher_digest)
+        self._blocks = _cut(order)
+        self.taken = 0
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def take(self) -> tuple[Positions, Claim] | None:
+        """Positions of pairs to score, claimed; None where others are at all that is left, or nothing is."""
+        with self._claims.one_at_a_time():
+            # Claims before the store: who ends a claim has committed its scores.
+            others = self._claims.others()
+            at = self._whole(others)
+            if at is None:
+                at = self._remnant(others)
+            if at is None:
+                return None
+            self.taken += len(at)
+            return at, self._claims.make(self._keys[at])
+
+    def wait(self) -> None:
+        if self._blocks:
+            self._claims.wait()
+
+    def _whole(self, others: Halves) -> Positions | None:
+        """The first block of which nobody else has claimed a pair, without what has a score by now."""
+        for block in list(self._blocks):
+            if not self._among(others, block).any():
+                self._blocks = [other for other in self._blocks if other is not block]
+                if len(missing := self._missing(block)):
+                    return missing
+        return None
+
+    def _remnant(self, others: Halves) -> Positions | None:
+        """Up to a block of free pairs, from all that is left; the pairs of others stay for later."""
+        if not self._blocks:
+            return None
+        left = self._missing(np.concatenate(self._blocks))
+        claimed = self._among(others, left)
+        free = left[~claimed]
+        self._blocks = _cut(np.concatenate([free[BLOCK:], left[claimed]]))
+        return free[:BLOCK] if len(free) else None
+
+    def _missing(self, positions: Positions) -> Positions:
+        return positions[np.isnan(self._kept.get(self._keys[positions]))]
+
+    def _among(self, others: Halves, positions: Positions) -> Mask:
+        """bool: somebody else is at the pair. A half of its hash tells: that of another pair makes it wait in vain."""
+        return np.isin(self._keys["high"][positions], others)
+
+
+def _cut(order: Positions) -> list[Positions]:
+    return [order[start : start + BLOCK] for start in range(0, len(order), BLOCK)]
+
+
+class _Block:
+    """Collects what a teacher has scored of a block, so that an error in its middle loses nothing."""
+
+    def __init__(self, keys: Hashes, kept: ScoreStore, claim: Claim) -> None:
+        self._keys, self._kept, self._claim = keys, kept, claim
+        self._scores = np.full(len(keys), np.nan, dtype=np.float32)
+
+    def __call__(self, positions: Positions, scores: Scores) -> None:
+        self._scores[positions] = scores
+        progress.scored(len(scores))
+        self._claim.alive()
+
+    def commit(self) -> None:
+        done = ~np.isnan(self._scores)
+        if done.any():
+            self._kept.put(self._keys[done], self._scores[done])
