@@ -68,6 +68,7 @@ from hfneg.steps.filters import (
 )
 from hfneg.steps.fusion import RRF as RRF, RoundRobin as RoundRobin, WeightedSum as WeightedSum
 from hfneg.steps.guard import Guard as Guard
+from hfneg.steps.papers import Paper as Paper
 from hfneg.steps.promote import Promote as Promote
 from hfneg.steps.retrievers import (
     BM25 as BM25,

@@ -483,7 +483,7 @@ def test_kernels_run_where_no_cache_can_be_written() -> None:
         def refuse(self): raise OSError("read-only")
         caching._CacheLocator.ensure_cache_path = refuse
         import numpy as np
-        from hfneg.retrievers import bm25_kernels
+        from hfneg.steps.retrievers.bm25 import kernels as bm25_kernels
         values = np.arange(9)
         bm25_kernels.select_largest(values, 9, 2)
         print(sorted(values[:2].tolist()), type(bm25_kernels.select_largest._cache).__name__)

@@ -423,7 +423,7 @@ def test_pairs_that_are_nowhere(pairs: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_summary_fits_the_terminal(beir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """At 80 and at 120 columns every verdict is one line, no sentence is broken, and what to do next is there."""
-    monkeypatch.setattr(cli, "out", Console(width=width))
+    monkeypatch.setattr("hfneg.cli.mine.out", Console(width=width))
     monkeypatch.chdir(tmp_path)
     output = hfneg("mine", beir, "--out", "mined", *SMALL, "--set", "filters=RankWindow(skip=3)")
     lines = output[output.index("for 2 anchors from 7 documents") :].splitlines()
@@ -448,7 +448,7 @@ def test_the_summary_fits_the_terminal(beir: Path, tmp_path: Path, monkeypatch: 
 def test_what_is_printed_to_train_with_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, positives: str) -> None:
     """As it stands, for columns of the user's own and a folder with blanks and quotes; ids become texts."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "out", Console(width=200))
+    monkeypatch.setattr("hfneg.cli.mine.out", Console(width=200))
     texts = [f"The fault {i} slips." for i in range(12)]
     given: list[Any] = texts if positives == "text" else [f"d{i}" for i in range(12)]
     rows = [

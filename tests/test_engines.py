@@ -221,8 +221,8 @@ SIGNALLED = """
 import signal, sys
 import faulthandler
 faulthandler.enable()
-from hfneg.teachers import CrossEncoderTeacher
-from hfneg.teachers.openvino_engine import _request
+from hfneg.steps.teachers import CrossEncoderTeacher
+from hfneg.steps.teachers.cross_encoder.openvino import _request
 for model in sys.argv[1:]:
     CrossEncoderTeacher(model, engine="openvino").score(["w1 w2"], ["w3"])
 _request.cache_clear()

@@ -67,7 +67,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from hfneg.base import disk
+from hfneg.base.files import disk
 path, write = Path(sys.argv[1]), sys.argv[2]
 for limit in (100, 127, 500, 4000, 4096, 5000, 8000, 8191):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -181,8 +181,8 @@ def anchors():
 def bm25(): return hfneg.BM25().open(documents)
 def scores():
     import numpy as np
-    from hfneg.hashing import hash_texts
-    from hfneg.scores import ScoreStore
+    from hfneg.base.hashing import hash_texts
+    from hfneg.base.store.scores import ScoreStore
     ScoreStore("t" * 32).put(hash_texts(texts), np.ones(len(texts)))
 documents = corpus()
 globals()[work]()  # what it needs besides is loaded

@@ -27,7 +27,7 @@ NAMES = {"anchor": "query", "positive": "answer"}
 HOLD = """
 import sys
 from pathlib import Path
-from hfneg.base import holding
+from hfneg.base.files import holding
 from hfneg.errors import OutputError
 with holding.held(Path(sys.argv[1])):
     print("held", flush=True)

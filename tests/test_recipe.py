@@ -17,7 +17,6 @@ from hypothesis import given, strategies as st
 from properties import examples
 
 import hfneg
-from hfneg.base.settings import Step
 from hfneg.errors import RecipeError, SettingError
 from hfneg.pipeline import recipes
 from hfneg.pipeline.recipe import SLOTS, Recipe
@@ -31,6 +30,7 @@ from hfneg.steps.retrievers import BM25, RandomDocuments
 from hfneg.steps.retrievers.bm25 import METHODS
 from hfneg.steps.samplers import TakeRandom, TakeSimANS, TakeTop
 from hfneg.steps.short import Fill, Keep, Relax
+from hfneg.steps.step import Step
 from hfneg.steps.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
 
 RECIPES = sorted(recipes.FOLDER.glob("*.yaml"))

@@ -23,7 +23,7 @@ from word_teacher import WordTeacher
 import hfneg
 from hfneg import cli
 from hfneg.base import columns
-from hfneg.cli import ending as cli_ending
+from hfneg.cli.common import ending as cli_ending
 from hfneg.data.anchors import Anchors
 from hfneg.errors import InputError, NeedsTeacher, RecipeError, SettingError
 from hfneg.runs.folder import ledger

@@ -488,7 +488,7 @@ def test_a_damaged_segment_is_named_and_can_be_set_aside(
     path = files()[1]
     damage(path, how)
     scores = ScoreStore(TEACHER)
-    with pytest.raises(StoreError, match=r"is damaged .*Its scores are lost.*repair\(\)") as caught:
+    with pytest.raises(StoreError, match=r"is damaged .*Its scores are lost.*`hfneg store repair`") as caught:
         scores.get(numbered(0, 1))
     assert str(path) in str(caught.value)
     [aside] = scores.repair()

@@ -29,7 +29,7 @@ from hfneg.base import scrubbing
 from hfneg.base.addresses import is_internal
 from hfneg.base.credentials import usable_token
 from hfneg.base.scrubbing import form_of, masked_example, scrub, scrubbed
-from hfneg.cli import last_resort as cli_last_resort
+from hfneg.cli.common import last_resort as cli_last_resort
 from hfneg.errors import HfnegError, PublishError, SettingError
 from hfneg.hub.repository import HubRepository, errors
 from hfneg.hub.secrets import check_clean, check_files

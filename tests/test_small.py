@@ -167,7 +167,7 @@ def test_that_kernels_are_compiled_is_said_once(tmp_path: Path) -> None:
         import logging
         logging.basicConfig(format="%(message)s")
         logging.getLogger("hfneg").setLevel("INFO")
-        from hfneg import near, small
+        from hfneg.base import small; from hfneg.data import near_duplicates as near
         small.ENABLED = False
         near.shingle_sets(["a text of some letters"])
         near.shingle_sets(["another"])

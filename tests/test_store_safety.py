@@ -274,7 +274,7 @@ def test_a_cut_off_marker_is_a_marker(root: Path) -> None:
 
 def test_many_processes_make_one_store(root: Path) -> None:
     """They begin at the same moment; each finds it a store, whoever was first."""
-    code = "import sys; from hfneg import store; print(flush=True); sys.stdin.read(); store.lock('bm25', 'x' * 32)"
+    code = "import sys; from hfneg.base import store; print(flush=True); sys.stdin.read(); store.lock('bm25', 'x' * 32)"
     starting = [
         subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(6)
     ]
@@ -480,7 +480,7 @@ def test_clear_is_killed(n: int, root: Path) -> None:
     for i in range(3):
         index([*TEXTS, f"another {i}"])
     before = whole(root, "bm25")
-    was_killed = killed("os.unlink", n, "from hfneg import artefacts#artefacts.clear()")
+    was_killed = killed("os.unlink", n, "from hfneg.base.store import artefacts#artefacts.clear()")
     after = whole(root, "bm25")
     assert was_killed == bool(list((root / "bm25").glob(".*.removed")))
     assert all(before[name] == files for name, files in after.items())
@@ -498,7 +498,7 @@ def test_prune_is_killed(n: int, root: Path) -> None:
     for digest in ("a" * 32, "b" * 32):
         scores = score(digest)
         scores.put(pair_keys(hash_texts(TEXTS[5:8]), hash_texts(TEXTS[5:8])), [1.0, 2.0, 3.0])
-    work = "from hfneg import stored; from datetime import timedelta#stored.prune(older_than=timedelta(0))"
+    work = "from hfneg.base.store import stored; from datetime import timedelta#stored.prune(older_than=timedelta(0))"
     was_killed = killed("os.unlink", n, work)
     assert was_killed == (n < 4)
     assert {len(ScoreStore(digest)) for digest in ("a" * 32, "b" * 32)} <= {0, 6}
@@ -573,8 +573,8 @@ def dead_owner() -> str:
 LEAVE = """
 import os, signal, sys
 from pathlib import Path
-from hfneg import store
-from hfneg.scores import ScoreStore
+from hfneg.base import store
+from hfneg.base.store.scores import ScoreStore
 def end(*_):
     print(flush=True)
     sys.stdin.read()
@@ -586,7 +586,7 @@ WORKS = {
     "scratch": "with store.scratch_folder() as folder: (folder / 'half').write_text('x'); end()",
     "artefact": f"store.build('bm25', '{DIGEST}', lambda folder: ((folder / 'half').write_text('x'), end()))",
     "file": "store.replace_file(store.root() / 'bm25' / 'x.json', lambda path: (path.write_text('x'), end()))",
-    "segment": "import numpy as np; from hfneg import segments; from hfneg.base.hashing import hash_texts; "
+    "segment": "from hfneg.base.store import score_files as segments; from hfneg.base.hashing import hash_texts; "
     "segments.fsync_folder, keep = (lambda f: None), segments.write; "
     "segments.write = lambda path, *rest: (keep(path, *rest), end()); "
     "ScoreStore('t' * 32).put(hash_texts(['a']), [1.0])",

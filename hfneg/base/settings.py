@@ -1,15 +1,10 @@
-"""A step: small, immutable settings of one part of a recipe.
-
-Steps are frozen dataclasses: checked when they are built, equal when their settings are equal, and their
-``repr`` is valid recipe text (``TakeTop(n=7)``), so that a log line is the configuration.
-"""
+"""Settings that are checked when they are given: what was said, what was expected, and a way out."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import Any
 
 from hfneg.errors import SettingError, near_miss
 
@@ -18,25 +13,6 @@ MOST = 2**62
 
 SEED_BITS = 3_000
 SHOWN = 200  # characters of a value in a message
-
-
-class Step:
-    """Base of retrievers, fusions, filters and samplers; subclasses are frozen dataclasses."""
-
-    VERSION: ClassVar[int] = 1
-    """Raise it when the same settings begin to mean something else: cached rows are then made again."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.settings(), "version": type(self).VERSION}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            if name != "version":
-                object.__setattr__(self, name, value)
-
-    def settings(self) -> dict[str, Any]:
-        """The parameters by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
 
 def is_whole(given: Any, least: int = 0) -> bool:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from hfneg.cli import reading as cli_reading
+from hfneg.cli.common import reading as cli_reading
+from hfneg.cli.common.app import LOOK_BACK, Json, Quiet, command, option, out
 
-out = Console()
 EXIT_FOUND = 1
 WHAT, TRUTH, LIMITS, FIX = "What to audit", "Against what", "What counts as an error", "Repair"
 
 
-def _option(metavar: str, help: str, panel: str, name: str | None = None) -> Any:
-    names = (name,) if name else ()
-    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=help, show_default=False)
-
-
+@command(LOOK_BACK, output="--overwrite, --fix")
 def audit(
     dataset: Annotated[
         str,
@@ -32,25 +24,25 @@ def audit(
             "Hub id (org/name or org/name:config).",
         ),
     ],
-    split: Annotated[str | None, _option("NAME", "Which split, if there are several.", WHAT)] = None,
+    split: Annotated[str | None, option("NAME", "Which split, if there are several.", WHAT)] = None,
     columns: cli_reading.Columns = None,
-    anchor: Annotated[str | None, _option("COLUMN", "Of the anchors, where not recognised.", WHAT)] = None,
-    positive: Annotated[str | None, _option("COLUMN", "Of the positives, where not recognised.", WHAT)] = None,
+    anchor: Annotated[str | None, option("COLUMN", "Of the anchors, where not recognised.", WHAT)] = None,
+    positive: Annotated[str | None, option("COLUMN", "Of the positives, where not recognised.", WHAT)] = None,
     negative: Annotated[
-        list[str] | None, _option("COLUMN", "Of the negatives, where not recognised; may be repeated.", WHAT)
+        list[str] | None, option("COLUMN", "Of the negatives, where not recognised; may be repeated.", WHAT)
     ] = None,
     against: Annotated[
-        str | None, _option("TEST", "A test set (pairs of any kind, BEIR folder) to look for in DATASET.", TRUTH)
+        str | None, option("TEST", "A test set (pairs of any kind, BEIR folder) to look for in DATASET.", TRUTH)
     ] = None,
-    against_split: Annotated[str | None, _option("NAME", "Its split.", TRUTH)] = None,
+    against_split: Annotated[str | None, option("NAME", "Its split.", TRUTH)] = None,
     qrels: Annotated[
         str | None,
-        _option("PATH", "Judgments: a BEIR folder, qrels of BEIR or TREC, or a table (by ids or texts).", TRUTH),
+        option("PATH", "Judgments: a BEIR folder, qrels of BEIR or TREC, or a table (by ids or texts).", TRUTH),
     ] = None,
-    qrels_split: Annotated[str | None, _option("NAME", "Which qrels of a BEIR folder.", TRUTH)] = None,
+    qrels_split: Annotated[str | None, option("NAME", "Which qrels of a BEIR folder.", TRUTH)] = None,
     reference: Annotated[
         str | None,
-        _option("MODEL", "Measure hardness by it; neither the miner nor the teacher.", TRUTH),
+        option("MODEL", "Measure hardness by it; neither the miner nor the teacher.", TRUTH),
     ] = None,
     near_duplicate: Annotated[
         float, typer.Option(metavar="SHARE", rich_help_panel=LIMITS, help="How alike near-duplicates are.")
@@ -63,10 +55,10 @@ def audit(
         float, typer.Option(metavar="SHARE", rich_help_panel=LIMITS, help="Tolerated share of each error.")
     ] = 0.0,
     max_false_negatives: Annotated[
-        float | None, _option("SHARE", "A higher rate of false negatives is an error.", LIMITS)
+        float | None, option("SHARE", "A higher rate of false negatives is an error.", LIMITS)
     ] = None,
     fix: Annotated[
-        Path | None, _option("FILE", "Write a repaired copy (.parquet) and say what was removed.", FIX)
+        Path | None, option("FILE", "Write a repaired copy (.parquet) and say what was removed.", FIX)
     ] = None,
     emptied: Annotated[
         Literal["drop", "keep"],
@@ -75,10 +67,8 @@ def audit(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", rich_help_panel=FIX, help="Replace the file.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", metavar="", help="The report as JSON, and nothing else.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
-    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Check a dataset of hard negatives, anybody's, for what should not be trained on.
 
@@ -123,17 +113,3 @@ def audit(
         showing_audit.report(out, found)
     if not found.ok:
         raise typer.Exit(EXIT_FOUND)
-
-
-def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[[str], AbstractContextManager[None]]
-) -> None:
-    """Make it a command of `app`, with its way to log and to end on errors."""
-
-    @functools.wraps(audit)
-    def command(**options: Any) -> None:
-        with errors("--overwrite, --fix"):
-            speak(options["quiet"])
-            audit(**options)
-
-    app.command(name="audit")(command)

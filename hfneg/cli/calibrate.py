@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-out_console = Console()
+from hfneg.cli.common.app import LOOK_BACK, Json, Quiet, command, option, out as console
+
 JUDGED, VARIED, MEASURED = "What is judged", "Which setting to take", "What else is measured"
 
 
-def _option(metavar: str, help: str, panel: str, name: str | None = None) -> Any:
-    names = (name,) if name else ()
-    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, help=help, show_default=False)
-
-
+@command(LOOK_BACK, output="--overwrite, --out")
 def calibrate(
     mined: Annotated[str, typer.Argument(metavar="MINED", help="A folder that hfneg mine wrote.")],
     sample: Annotated[
-        int | None, _option("N", "Write N pairs to be judged to --out, more of them where the doubt is.", JUDGED)
+        int | None, option("N", "Write N pairs to be judged to --out, more of them where the doubt is.", JUDGED)
     ] = None,
-    out: Annotated[Path | None, _option("FILE", "Where to: .csv, .jsonl or .parquet.", JUDGED)] = None,
+    out: Annotated[Path | None, option("FILE", "Where to: .csv, .jsonl or .parquet.", JUDGED)] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar="", rich_help_panel=JUDGED, help="Replace that file.")
     ] = False,
     judge: Annotated[
         str | None,
-        _option(
+        option(
             "FILE",
             "Judgments: the sample with its column relevance filled in, any table of judged pairs (by ids or texts), "
             "qrels of BEIR or TREC, or a BEIR folder.",
             JUDGED,
         ),
     ] = None,
-    judge_split: Annotated[str | None, _option("NAME", "Which qrels of a BEIR folder.", JUDGED)] = None,
+    judge_split: Annotated[str | None, option("NAME", "Which qrels of a BEIR folder.", JUDGED)] = None,
     relevant_from: Annotated[
-        float | None, _option("GRADE", "The least grade that is relevant (1 unless said).", JUDGED)
+        float | None, option("GRADE", "The least grade that is relevant (1 unless said).", JUDGED)
     ] = None,
     complete: Annotated[
         bool | None,
@@ -52,19 +45,19 @@ def calibrate(
         ),
     ] = None,
     vary: Annotated[
-        str | None, _option("SETTING", "Such as filters.margin.relative; the last limit unless said.", VARIED)
+        str | None, option("SETTING", "Such as filters.margin.relative; the last limit unless said.", VARIED)
     ] = None,
-    values: Annotated[str | None, _option("LIST", "Its values, with commas between.", VARIED)] = None,
+    values: Annotated[str | None, option("LIST", "Its values, with commas between.", VARIED)] = None,
     target: Annotated[
         float | None,
-        _option("RATE", "Choose the hardest value whose upper end is below this (on half of the anchors).", VARIED),
+        option("RATE", "Choose the hardest value whose upper end is below this (on half of the anchors).", VARIED),
     ] = None,
     reference: Annotated[
-        str | None, _option("MODEL", "Measure hardness by it; neither the miner nor the teacher.", MEASURED)
+        str | None, option("MODEL", "Measure hardness by it; neither the miner nor the teacher.", MEASURED)
     ] = None,
-    plot: Annotated[Path | None, _option("FILE", "Write a picture (.png).", MEASURED)] = None,
+    plot: Annotated[Path | None, option("FILE", "Write a picture (.png).", MEASURED)] = None,
     corpus: Annotated[
-        str | None, _option("CORPUS", "What was mined from, where the store no longer has it.", MEASURED)
+        str | None, option("CORPUS", "What was mined from, where the store no longer has it.", MEASURED)
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", rich_help_panel=MEASURED, help="Draws the sample.")] = 0,
     trust: Annotated[
@@ -74,10 +67,8 @@ def calibrate(
     record: Annotated[
         bool, typer.Option("--record", metavar="", help="Write the rate into the folder's summary and card.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", metavar="", help="The result as JSON, and nothing else.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
-    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """How many of the mined negatives are relevant after all, with a 95% interval; and which setting to take.
 
@@ -120,7 +111,7 @@ def calibrate(
     if json:
         typer.echo(found.to_json())
     else:
-        showing_calibration.report(out_console, found)
+        showing_calibration.report(console, found)
 
 
 def parsed(values: str) -> list[Any]:
@@ -129,17 +120,3 @@ def parsed(values: str) -> list[Any]:
 
     found: list[Any] = [parse_yaml(word, repr(word)) for word in values.split(",") if word.strip()]
     return found
-
-
-def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[[str], AbstractContextManager[None]]
-) -> None:
-    """Make it a command of `app`, with its way to log and to end on errors."""
-
-    @functools.wraps(calibrate)
-    def command(**options: Any) -> None:
-        with errors("--overwrite, --out"):
-            speak(options["quiet"])
-            calibrate(**options)
-
-    app.command(name="calibrate")(command)

@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from hfneg.cli.ending import AGAIN
+from hfneg.cli.common.app import SHARE, Mined, Quiet, command, option, out, say
+from hfneg.cli.common.ending import AGAIN
 
 if TYPE_CHECKING:
     from hfneg.hub.push import Published
 
-out = Console()
+
+def _again(options: dict[str, Any], began: float) -> str:
+    return f"{AGAIN}: what is published already is not published twice"
 
 
-def _option(metavar: str, help: str, name: str | None = None) -> Any:
-    return typer.Option(*((name,) if name else ()), metavar=metavar, help=help, show_default=False)
-
-
+@command(SHARE, output="--dry-run", again=_again)
 def push(
-    mined: Annotated[Path, typer.Argument(metavar="MINED", help="A folder that hfneg mine wrote.")],
+    mined: Mined,
     repo: Annotated[str, typer.Argument(metavar="REPO", help="org/name on the Hub; made where it does not exist.")],
-    round: Annotated[int | None, _option("N", "Its number; else one after the newest.")] = None,
+    round: Annotated[int | None, option("N", "Its number; else one after the newest.")] = None,
     format: Annotated[
         list[str] | None,
-        _option("NAME", "Also publish texts: triplets, tuples, ..., or rows for all columns. May be repeated."),
+        option("NAME", "Also publish texts: triplets, tuples, ..., or rows for all columns. May be repeated."),
     ] = None,
     private: Annotated[bool, typer.Option("--private", metavar="", help="Make a new repository private.")] = False,
     license: Annotated[
-        str | None, _option("NAME", "As on the Hub (cc-by-4.0); else that of the README or of the sources.")
+        str | None, option("NAME", "As on the Hub (cc-by-4.0); else that of the README or of the sources.")
     ] = None,
     language: Annotated[
-        list[str] | None, _option("CODE", "Of the texts, such as en; else what the sources say. May be repeated.")
+        list[str] | None, option("CODE", "Of the texts, such as en; else what the sources say. May be repeated.")
     ] = None,
-    tag: Annotated[str | None, _option("NAME", "Of the commit; else round-001 and so on.")] = None,
-    branch: Annotated[str | None, _option("NAME", "To publish on; else main.")] = None,
+    tag: Annotated[str | None, option("NAME", "Of the commit; else round-001 and so on.")] = None,
+    branch: Annotated[str | None, option("NAME", "To publish on; else main.")] = None,
     corpus: Annotated[
-        str | None, _option("CORPUS", "What hfneg mine was given; needed only where the store has lost it.")
+        str | None, option("CORPUS", "What hfneg mine was given; needed only where the store has lost it.")
     ] = None,
     no_audit: Annotated[
         bool, typer.Option("--no-audit", metavar="", help="Do not look for leaks, and say nothing of it.")
@@ -64,11 +60,9 @@ def push(
         ),
     ] = False,
     dry_run: Annotated[
-        Path | None, _option("FOLDER", "Write the repository into a new folder to look at, and send nothing.")
+        Path | None, option("FOLDER", "Write the repository into a new folder to look at, and send nothing.")
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Publish MINED as a round of a dataset on the Hub: ids and scores, texts, ledger, and a card.
 
@@ -117,29 +111,11 @@ def _show(done: Published) -> None:
         table.add_row(config.name, f"{config.rows:,}", bytes_in_words(config.size))
     out.print(table)
     for line in done.ignored:
-        _say(f"ignored: {line}")
+        say(f"ignored: {line}")
     if done.folder is not None:
-        _say(f"\nround {done.round} as it would be, in {done.folder}; nothing was sent")
+        say(f"\nround {done.round} as it would be, in {done.folder}; nothing was sent")
         return
     changed = f"; changed: {', '.join(done.changes)}" if done.changes else ""
     what = f"published{changed}" if done.new else "was there already"
-    _say(f"\nround {done.round} {what}: {done.repo}, tag {done.tag}, commit {done.commit}")
-    _say(f'  load_dataset("{done.repo}", "{done.configs[0].name}", revision="{done.tag}")')
-
-
-def _say(line: str) -> None:
-    out.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
-def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[..., AbstractContextManager[None]]
-) -> None:
-    """Make it a command of `app`, with its way to log and to end on errors."""
-
-    @functools.wraps(push)
-    def command(**options: Any) -> None:
-        with errors("--dry-run", lambda: f"{AGAIN}: what is published already is not published twice"):
-            speak(options["quiet"])
-            push(**options)
-
-    app.command(name="push")(command)
+    say(f"\nround {done.round} {what}: {done.repo}, tag {done.tag}, commit {done.commit}")
+    say(f'  load_dataset("{done.repo}", "{done.configs[0].name}", revision="{done.tag}")')

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import json as json_module
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from hfneg.cli.ending import goes_on
+from hfneg.cli.common.app import SHARE, Json, Overwrite, Quiet, Resume, Trust, command, say
+from hfneg.cli.common.ending import goes_on
 
-console = Console()
 EXIT_DIFFERENT = 1
 
 
+def _again(options: dict[str, Any], began: float) -> str:
+    return goes_on(options["to"], overwrite=options["overwrite"])
+
+
+@command(SHARE, output="--resume, --overwrite, --out", again=_again, hushed_by=("quiet", "json"))
 def reproduce(
     repo: Annotated[str, typer.Argument(metavar="REPO", help="org/name@round-002; without @ the newest round.")],
     to: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="To mine into.")] = Path("reproduced"),
@@ -32,17 +33,11 @@ def reproduce(
         typer.Option(metavar="NAME=PATH", help="A model that is not on the Hub (local:NAME in the recipe)."),
     ] = None,
     tolerance: Annotated[float, typer.Option(metavar="X", help="By how much a score may differ.")] = 1e-5,
-    trust: Annotated[
-        bool, typer.Option("--trust", metavar="", help="Load components that the recipe imports.")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", metavar="", help="Go on with a run that was cut off.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar="", help="Replace an earlier run in --out.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", metavar="", help="The result as JSON, and nothing else.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
-    ] = False,
+    trust: Trust = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the recipe of a published round again, on its sources at their revisions, and compare.
 
@@ -73,7 +68,7 @@ def reproduce(
         typer.echo(json_module.dumps(found.to_dict(), indent=2))
     else:
         for line in _lines(found):
-            console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+            say(line)
     if not found.ok:
         raise typer.Exit(EXIT_DIFFERENT)
 
@@ -99,17 +94,3 @@ def _lines(found: Any) -> list[str]:
         lines.append(f"not the same as then: {', '.join(found.inputs_differ)}")
     lines += [f"{name}: {then} then, {now} now" for name, (then, now) in found.versions.items()]
     return lines
-
-
-def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[..., AbstractContextManager[None]]
-) -> None:
-    """Make it a command of `app`, with its way to log and to end on errors."""
-
-    @functools.wraps(reproduce)
-    def command(**options: Any) -> None:
-        with errors("--resume, --overwrite, --out", lambda: goes_on(options["to"], overwrite=options["overwrite"])):
-            speak(options["quiet"] or options["json"])
-            reproduce(**options)
-
-    app.command(name="reproduce")(command)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import functools
-import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from hfneg.cli import reading as cli_reading
+from hfneg.cli.common import reading as cli_reading
+from hfneg.cli.common.app import MAKE, Quiet, Trust, Wait, command, out as console, switch
 
-console = Console()
+
+def _again(options: dict[str, Any], began: float) -> str:
+    """How to go on with rounds that were stopped; rounds to be overwritten may not have been touched yet."""
+    out, overwrite = options["to"], options["overwrite"]
+    record = out / "rounds.json"
+    if not record.is_file() or (overwrite and record.stat().st_mtime < began):
+        return f"nothing is begun in {out}: run the same command again"
+    return f"the same command with --resume{' in place of --overwrite' * overwrite} goes on in {out}"
 
 
+@command(MAKE, output="--resume, --overwrite, --out", again=_again)
 def rounds(
     recipe: Annotated[
         str,
@@ -70,17 +74,11 @@ def rounds(
             help="Go on from a round: its folder, or org/name@round-002 (training.model: what was trained on it).",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", metavar="", help="Go on with rounds that were cut off.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the rounds in --out.")] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", metavar="", help="For the end of another process that works in --out.")
-    ] = False,
-    trust: Annotated[
-        bool, typer.Option("--trust", metavar="", help="Load components that the recipe imports.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar="", help="No progress bars and no log lines, only the result.")
-    ] = False,
+    resume: Annotated[bool, switch("resume", "Go on with rounds that were cut off.")] = False,
+    overwrite: Annotated[bool, switch("overwrite", "Replace the rounds in --out.")] = False,
+    wait: Wait = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
 ) -> None:
     """Mine hard negatives, train on them, and mine again with the trained model.
 
@@ -147,26 +145,3 @@ def _cells(round: Any) -> list[str]:
     stayed, easy = ("", "") if round.diff is None else (f"{round.diff.stayed:.1%}", f"{round.diff.easy:.1%}")
     asked = [f"{teacher[name]:,}" if teacher else "" for name in ("pairs_asked", "pairs_from_store")]
     return [str(round.number), f"{summary['negatives']:,}", stayed, easy, *asked]
-
-
-def _goes_on(out: Path, overwrite: bool, began: float) -> str:
-    """How to go on with rounds in `out` that were stopped; rounds to be overwritten may not have been touched yet."""
-    record = out / "rounds.json"
-    if not record.is_file() or (overwrite and record.stat().st_mtime < began):
-        return f"nothing is begun in {out}: run the same command again"
-    return f"the same command with --resume{' in place of --overwrite' * overwrite} goes on in {out}"
-
-
-def register(
-    app: typer.Typer, speak: Callable[[bool], None], errors: Callable[..., AbstractContextManager[None]]
-) -> None:
-    """Make it a command of `app`, with its way to log and to end on errors."""
-
-    @functools.wraps(rounds)
-    def command(**options: Any) -> None:
-        began = time.time()
-        with errors("--resume, --overwrite, --out", lambda: _goes_on(options["to"], options["overwrite"], began)):
-            speak(options["quiet"])
-            rounds(**options)
-
-    app.command(name="rounds")(command)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from hfneg.base import store
 from hfneg.base.plain_text import several
+from hfneg.cli.common.app import LOOK_BACK, app, command, out, say
 from hfneg.errors import DamagedError, SettingError
 
-out = Console()
-
 FEW = 10
+
+commands = typer.Typer(no_args_is_help=True, help="What the store keeps, and how to be rid of it.")
+app.add_typer(commands, name="store", rich_help_panel=LOOK_BACK)
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", metavar="", help="Do not ask.")]
 
@@ -39,7 +39,7 @@ def size(as_json: bool) -> None:
     _table("kind", "artefacts", kinds)
     _table("teacher (digest)", "scores", teachers)
     _keep(not_ours())
-    _say(f"{several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB in all, in {store.root()}")
+    say(f"{several(len(teachers), 'teacher')}, {total / 1e6:,.1f} MB in all, in {store.root()}")
 
 
 def _table(name: str, count: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -64,8 +64,8 @@ def clear(kinds: list[str] | None, days: float | None, yes: bool) -> None:
     sizes = artefacts.sized(found)
     if _may_delete("kind", "artefacts", sizes, yes):
         for kind in artefacts.delete(found):
-            _say(f"deleted {several(kind.artefacts, 'artefact')} of {kind.kind}")
-        _say(f"{sum(kind.nbytes for kind in sizes) / 1e6:,.1f} MB freed")
+            say(f"deleted {several(kind.artefacts, 'artefact')} of {kind.kind}")
+        say(f"{sum(kind.nbytes for kind in sizes) / 1e6:,.1f} MB freed")
 
 
 def prune(digests: list[str] | None, days: float | None, yes: bool) -> None:
@@ -75,8 +75,8 @@ def prune(digests: list[str] | None, days: float | None, yes: bool) -> None:
     found = stored.prunable(digests or None, older_than=_age(days))
     if _may_delete("teacher (digest)", "scores", found, yes):
         for teacher in stored.delete(found):
-            _say(f"deleted {teacher.scores:,} scores of {teacher.digest}")
-        _say(f"{sum(teacher.nbytes for teacher in found) / 1e6:,.1f} MB freed")
+            say(f"deleted {teacher.scores:,} scores of {teacher.digest}")
+        say(f"{sum(teacher.nbytes for teacher in found) / 1e6:,.1f} MB freed")
 
 
 def _may_delete(name: str, count: str, rows: Sequence[tuple[Any, ...]], yes: bool) -> bool:
@@ -85,7 +85,7 @@ def _may_delete(name: str, count: str, rows: Sequence[tuple[Any, ...]], yes: boo
     Raises SettingError where nobody is there to answer and nobody said --yes.
     """
     if not rows:
-        _say(f"nothing to delete in {store.root()}")
+        say(f"nothing to delete in {store.root()}")
         return False
     _table(name, count, rows)
     if yes:
@@ -95,7 +95,7 @@ def _may_delete(name: str, count: str, rows: Sequence[tuple[Any, ...]], yes: boo
     total = sum(nbytes for _, _, nbytes, *_ in rows)
     if typer.confirm(f"Delete this, {total / 1e6:,.1f} MB in all, from {store.root()}?"):
         return True
-    _say("nothing was deleted")
+    say("nothing was deleted")
     return False
 
 
@@ -103,7 +103,7 @@ def _keep(foreign: Sequence[str]) -> None:
     """Name what is not hfneg's, or behind a link."""
     if foreign:
         shown = ", ".join(foreign[:FEW]) + (f" and {len(foreign) - FEW:,} more" if len(foreign) > FEW else "")
-        _say(f"not written by hfneg, or behind a link, and kept: {shown}")
+        say(f"not written by hfneg, or behind a link, and kept: {shown}")
         out.print()
 
 
@@ -119,7 +119,7 @@ def verify(add: bool) -> None:
     from hfneg.base.store import whole as upkeep
 
     if add:
-        _say(f"checksums added to {several(upkeep.add_checksums(), 'artefact')}")
+        say(f"checksums added to {several(upkeep.add_checksums(), 'artefact')}")
     checked = upkeep.verify_store()
     table = Table(box=None, pad_edge=False)
     for name in ("kind", "artefacts", "MB", "without checksums", "damaged files"):
@@ -131,20 +131,20 @@ def verify(add: bool) -> None:
         out.print(table)
     faults = [fault for kind in checked for fault in kind.faults]
     for fault in faults:
-        _say(str(fault))
+        say(str(fault))
     if without := sum(kind.without for kind in checked):
-        _say(
+        say(
             f"{several(without, 'artefact')} of an earlier version without checksums: only sizes and headers were "
             "looked at (hfneg store verify --add gives them checksums of what they are now)"
         )
     if before := len(upkeep.set_aside_before()):
-        _say(f"{before:,} set aside earlier (*.damaged), which nothing reads: delete them when you like")
+        say(f"{before:,} set aside earlier (*.damaged), which nothing reads: delete them when you like")
     if faults:
         raise DamagedError(
             f"{several(len(faults), 'damaged file')} in {store.root()}: hfneg store repair sets them aside, and so "
             "does the next run that needs them, which makes them again"
         )
-    _say("all is as it was written")
+    say("all is as it was written")
 
 
 def repair() -> None:
@@ -153,102 +153,91 @@ def repair() -> None:
 
     aside = repair_store()
     for moved in aside:
-        _say(f"set aside: {moved.path} ({moved.again})")
-    _say(several(len(aside), "damaged file"))
+        say(f"set aside: {moved.path} ({moved.again})")
+    say(several(len(aside), "damaged file"))
 
 
-def _say(line: str) -> None:
-    out.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
+@command(of=commands, name="size")
+def size_command(
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="As JSON, and nothing else.")] = False,
+) -> None:
+    """List what is kept of each kind, and the teachers whose scores are.
+
+    Examples:
+
+        hfneg store size
+
+        hfneg store size --json
+    """
+    size(as_json)
 
 
-def register(app: typer.Typer, errors: Callable[[str], AbstractContextManager[None]]) -> None:
-    """Make them commands of `app`, with its way to end on errors."""
-    commands = typer.Typer(no_args_is_help=True, help="What the store keeps, and how to be rid of it.")
+@command(of=commands, name="prune")
+def prune_command(
+    teachers: Annotated[
+        list[str] | None, typer.Argument(metavar="DIGEST", help="Of teachers; hfneg store size lists them.")
+    ] = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option(metavar="DAYS", min=0, help="Only teachers without a new score for so long."),
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Delete the scores of the teachers named, or of those not asked for some days; with both, both must hold.
 
-    @commands.command(name="size")
-    def size_command(
-        as_json: Annotated[bool, typer.Option("--json", metavar="", help="As JSON, and nothing else.")] = False,
-    ) -> None:
-        """List what is kept of each kind, and the teachers whose scores are.
+    Says what goes, and asks.
 
-        Examples:
+    Examples:
 
-            hfneg store size
+        hfneg store prune --older-than 30
+    """
+    prune(teachers, older_than, yes)
 
-            hfneg store size --json
-        """
-        with errors(""):
-            size(as_json)
 
-    @commands.command(name="prune")
-    def prune_command(
-        teachers: Annotated[
-            list[str] | None, typer.Argument(metavar="DIGEST", help="Of teachers; hfneg store size lists them.")
-        ] = None,
-        older_than: Annotated[
-            float | None,
-            typer.Option(metavar="DAYS", min=0, help="Only teachers without a new score for so long."),
-        ] = None,
-        yes: Yes = False,
-    ) -> None:
-        """Delete the scores of the teachers named, or of those not asked for some days; with both, both must hold.
+@command(of=commands, name="clear")
+def clear_command(
+    kinds: Annotated[
+        list[str] | None, typer.Argument(metavar="KIND", help="As hfneg store size lists them; else all such.")
+    ] = None,
+    older_than: Annotated[
+        float | None, typer.Option(metavar="DAYS", min=0, help="Only what was not written to for so long.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Delete vectors, indexes, converted models and the like: what is made again when it is next needed.
 
-        Says what goes, and asks.
+    Corpora, anchors and teachers' scores stay, and all that hfneg did not write. Says what goes, and asks. Not
+    while something is mined.
 
-        Examples:
+    Examples:
 
-            hfneg store prune --older-than 30
-        """
-        with errors(""):
-            prune(teachers, older_than, yes)
+        hfneg store clear vectors --older-than 30
+    """
+    clear(kinds, older_than, yes)
 
-    @commands.command(name="clear")
-    def clear_command(
-        kinds: Annotated[
-            list[str] | None, typer.Argument(metavar="KIND", help="As hfneg store size lists them; else all such.")
-        ] = None,
-        older_than: Annotated[
-            float | None, typer.Option(metavar="DAYS", min=0, help="Only what was not written to for so long.")
-        ] = None,
-        yes: Yes = False,
-    ) -> None:
-        """Delete vectors, indexes, converted models and the like: what is made again when it is next needed.
 
-        Corpora, anchors and teachers' scores stay, and all that hfneg did not write. Says what goes, and asks. Not
-        while something is mined.
+@command(of=commands, name="repair")
+def repair_command() -> None:
+    """Verify everything and set damaged files aside (NAME.damaged), to be made again; says when each is.
 
-        Examples:
+    Examples:
 
-            hfneg store clear vectors --older-than 30
-        """
-        with errors(""):
-            clear(kinds, older_than, yes)
+        hfneg store repair
+    """
+    repair()
 
-    @commands.command(name="repair")
-    def repair_command() -> None:
-        """Verify everything and set damaged files aside (NAME.damaged), to be made again; says when each is.
 
-        Examples:
+@command(of=commands, name="verify")
+def verify_command(
+    add: Annotated[
+        bool,
+        typer.Option("--add", metavar="", help="First give what an earlier version wrote the checksums it lacks."),
+    ] = False,
+) -> None:
+    """Read everything in the store and compare it with its checksums; exit code 4 where something is damaged.
 
-            hfneg store repair
-        """
-        with errors(""):
-            repair()
+    Examples:
 
-    @commands.command(name="verify")
-    def verify_command(
-        add: Annotated[
-            bool,
-            typer.Option("--add", metavar="", help="First give what an earlier version wrote the checksums it lacks."),
-        ] = False,
-    ) -> None:
-        """Read everything in the store and compare it with its checksums; exit code 4 where something is damaged.
-
-        Examples:
-
-            hfneg store verify
-        """
-        with errors(""):
-            verify(add)
-
-    app.add_typer(commands, name="store")
+        hfneg store verify
+    """
+    verify(add)

@@ -21,7 +21,7 @@ from hfneg.pipeline.select import Select, mined_columns
 from hfneg.pipeline.transform import Transform, unique
 from hfneg.steps.block.outcome import Outcome
 from hfneg.steps.block.pool import SCORE, TEACHER
-from hfneg.steps.short import Fill, Keep, Means, Short
+from hfneg.steps.short import Keep, Means, Short
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Mine(Transform):
     @property
     def keeps_first(self) -> bool:
         """Whether lists may hold more than the first search has found."""
-        return self.deeper is not None or isinstance(self.short, Fill)
+        return self.deeper is not None or self.short.draws
 
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         self.select.refuse_batches()

@@ -116,7 +116,7 @@ class Policy:
 
     def _check_teacher(self, step: Filter | Sampler) -> None:
         """A score that exists, of enough teachers, on a scale on which the filter makes sense."""
-        if not _asks_teacher(step):
+        if not step.reads_teacher():
             if isinstance(step, Filter) and step.reads_known_positives():
                 raise SettingError(
                     f"{step!r} compares with all known positives, which is there for the teacher's scores only: pass "
@@ -144,15 +144,20 @@ class Policy:
         return [(repr(step), by) for step in steps if (by := step.compares_with_positive()) is not None]
 
     @property
+    def hub_limits(self) -> list[int]:
+        """How many anchors may use a document, of each filter that counts that over all anchors."""
+        return [most for step in self.filters if (most := step.counts_over_all()) is not None]
+
+    @property
     def why_not_lazy(self) -> str | None:
         """Why all candidates must be scored; None where the teacher is asked on demand, or there is none."""
         if self.teacher is None:
             return None
-        if _asks_teacher(self.sampler):
+        if self.sampler.reads_teacher():
             return f"{self.sampler!r} orders candidates by the teacher's score"
         if self.promote is not None:
             return f"{self.promote!r} looks at every candidate"
-        together = [step for step in self.filters if _asks_teacher(step) and not step.pointwise]
+        together = [step for step in self.filters if step.reads_teacher() and not step.pointwise]
         return f"{together[0]!r} looks at several candidates together" if together else None
 
     def run(self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None) -> Selection:
@@ -196,11 +201,11 @@ class Policy:
     def judge(self, outcome: Outcome, scorer: Scorer | None) -> None:
         """Verdicts on the candidates that are spare; the negatives that are missing are taken from the survivors."""
         pool, codes = outcome.pool, outcome.verdicts
-        self._drop(pool, codes, [i for i, step in enumerate(self.filters) if not _asks_teacher(step)])
+        self._drop(pool, codes, [i for i, step in enumerate(self.filters) if not step.reads_teacher()])
         if scorer is not None:
             self._examine(outcome, scorer)
             self._promote(pool, codes)
-            self._drop(pool, codes, [i for i, step in enumerate(self.filters) if _asks_teacher(step)])
+            self._drop(pool, codes, [i for i, step in enumerate(self.filters) if step.reads_teacher()])
         outcome.take(outcome.spare, self._places(pool, outcome.spare), self.sampler.n, verdicts.SELECTED)
 
     def selection(self, outcome: Outcome) -> Selection:
@@ -279,14 +284,10 @@ class Policy:
             return alive & ~asked
         pool, survived = outcome.pool, alive & asked
         for i, step in enumerate(self.filters):
-            if _asks_teacher(step) and survived.any():
+            if step.reads_teacher() and survived.any():
                 survived &= self._kept(pool, i)
         found = outcome.found + np.bincount(pool.owners[survived], minlength=len(pool.numbers))
         return pool.first(alive & ~asked, places, self.sampler.n - found)
-
-
-def _asks_teacher(step: Filter | Sampler) -> bool:
-    return step.needs_teacher or getattr(step, "by", None) == TEACHER
 
 
 def _resolved(step: Filter, by: str) -> Filter:

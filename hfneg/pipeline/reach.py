@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hfneg.errors import RecipeError
 from hfneg.steps.filters import Filter, RankWindow
 from hfneg.steps.fusion import Fusion
-from hfneg.steps.short import Fill, Relax, Short
+from hfneg.steps.short import Relax, Short
 
 
 def refuse_too_few(
@@ -24,7 +24,7 @@ def refuse_too_few(
     `k` counts candidates of each source besides the known positives, so that what a rank window skips may be a positive
     once. `Relax` takes back what the window drops, `Fill` adds from the whole corpus.
     """
-    if isinstance(short, Fill):
+    if short.draws:
         return
     quotas = {name: fusion.quota(name) for name in names}
     depth = deeper or k

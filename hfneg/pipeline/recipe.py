@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError, 
 
 from hfneg.base import html
 from hfneg.base.files import checksums
-from hfneg.base.settings import MOST, Step, shown
+from hfneg.base.settings import MOST, shown
 from hfneg.data.anchors import Anchors
 from hfneg.errors import RecipeError, near_miss
 from hfneg.pipeline.mine import Mine
@@ -47,6 +47,7 @@ from hfneg.steps.promote import Promote
 from hfneg.steps.retrievers import BM25
 from hfneg.steps.samplers import Sampler, TakeTop
 from hfneg.steps.short import Keep, Short
+from hfneg.steps.step import Step
 from hfneg.steps.teachers import Teacher
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,13 @@ import dataclasses
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from hfneg.base.settings import Step, shown
+from hfneg.base.settings import shown
 from hfneg.errors import HfnegError, RecipeError, near_miss
 from hfneg.pipeline import yaml_text
 from hfneg.steps.data_file import DataFile
@@ -23,6 +24,7 @@ from hfneg.steps.promote import Promote
 from hfneg.steps.retrievers import RETRIEVERS
 from hfneg.steps.samplers import SAMPLERS
 from hfneg.steps.short import SHORT
+from hfneg.steps.step import Step
 from hfneg.steps.teachers import TEACHERS, Ensemble
 
 STEPS: dict[str, type] = {
@@ -36,6 +38,12 @@ QUOTES = "a step with a colon in it, or with commas and inside a [list], stands 
 def parse_yaml(text: str, what: str) -> Any:
     """The value of YAML text; `what` names it in the error."""
     return yaml_text.parse_yaml(text, what, f" ({QUOTES})")
+
+
+def step_known_as(name: str) -> type | None:
+    """The step that text calls so; of one named by import path only what is loaded already: nothing is imported."""
+    module, _, attribute = name.rpartition(".")
+    return STEPS.get(name) or getattr(sys.modules.get(module), attribute, None)
 
 
 def parse_step(given: Any, *, trust: bool = False) -> Any:

@@ -164,7 +164,7 @@ def _judge(teacher: Any, before: Teacher | None = None) -> Teacher:
 def _say_where_unused(recipe: Recipe) -> None:
     """A teacher that no step looks at scores what is taken and drops nothing, which is seldom meant."""
     steps = (*recipe.filters, recipe.sampler)
-    asks = [step for step in steps if getattr(step, "needs_teacher", False) or getattr(step, "by", "") in ASKED]
+    asks = [step for step in steps if step.reads_teacher() or getattr(step, "by", "") is None]
     if not asks and recipe.promote is None:
         log.warning(
             "no filter of the recipe looks at the teacher's scores: it scores the negatives and drops none "
@@ -172,5 +172,4 @@ def _say_where_unused(recipe: Recipe) -> None:
         )
 
 
-ASKED = (None, "teacher")
 """What a step compares by that looks at the teacher where there is one."""

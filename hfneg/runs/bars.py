@@ -10,7 +10,6 @@ from typing import Any
 from hfneg.base import progress
 from hfneg.pipeline.mine import Mine
 from hfneg.runs.executors.base import Executor
-from hfneg.steps.filters import Hubs
 
 WRITING = "Writing rows"
 REDRAWN_SECONDS = 0.2  # at most so often, for pairs alone
@@ -19,7 +18,7 @@ REDRAWN_SECONDS = 0.2  # at most so often, for pairs alone
 def titles(transform: Mine) -> list[str]:
     """The stages of mining with this transform, in their order."""
     retrieve, policy = transform.retrieve, transform.select.policy
-    hubs = any(isinstance(step, Hubs) for step in policy.filters)
+    hubs = bool(policy.hub_limits)
     found = []
     for name, index in zip(retrieve.names, retrieve.indexes, strict=True):
         if hasattr(index, "query_vectors"):

@@ -23,7 +23,7 @@ from hfneg.runs.folder.reopen import reopen_anchors
 from hfneg.runs.replay import LedgerScorer, LedgerTeacher
 from hfneg.runs.reselect import policy_recipe, replayed_transform, slots_of
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.pool import TEACHER, Mask, Pool
+from hfneg.steps.block.pool import Mask, Pool
 from hfneg.steps.scorer import Scorer
 from hfneg.steps.teachers.base import Teacher
 
@@ -140,7 +140,7 @@ class _Examination:
         self.stored.examine(pool, new)
         codes = np.full(len(new), verdicts.SPARE, dtype=np.uint8)
         for i, step in enumerate(self.policy.filters):
-            if step.needs_teacher or getattr(step, "by", None) == TEACHER:
+            if step.reads_teacher():
                 codes[(codes == verdicts.SPARE) & ~step.keep(pool)] = verdicts.FIRST_FILTER + i
         return codes
 

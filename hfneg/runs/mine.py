@@ -31,7 +31,6 @@ from hfneg.runs.hub_counts import Cuts, write_cuts
 from hfneg.runs.identity import folder_in_store, identity_of, refuse_streams
 from hfneg.runs.notebook import InNotebook
 from hfneg.runs.units import Choose, Deeper, Encode, Examine, Found, Parts, Search, Span, Tally
-from hfneg.steps.filters import Hubs
 
 if TYPE_CHECKING:
     import datasets
@@ -216,7 +215,7 @@ class _Run:
 
     def _count_hubs(self, lists: Found | Deeper, first: Path | None = None) -> Path | None:
         """Where `Hubs` asks for it: which anchors may use the documents of many lists."""
-        hubs = [step for step in self.transform.select.policy.filters if isinstance(step, Hubs)]
+        hubs = self.transform.select.policy.hub_limits
         if not hubs:
             return None
         name = "deeper" if first is not None else "first"
@@ -225,7 +224,7 @@ class _Run:
         title = bars.counting_hubs(deeper=first is not None)
         self._run(Tally(lists, folder), missing, title, " anchors", len(self.anchors), self._size)
         if not Cuts.there(cuts):
-            most = min(step.most for step in hubs) if first is None else Cuts(first).left
+            most = min(hubs) if first is None else Cuts(first).left
             write_cuts(sorted(folder.glob("*.npy")), most, len(self.anchors.corpus), cuts)
         return cuts
 

@@ -23,7 +23,6 @@ from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
 from hfneg.runs.hub_counts import Cuts, save_array, tally, write_cuts
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.pool import Mask, Pool, Taught
-from hfneg.steps.filters import Hubs
 from hfneg.steps.guard import Guard
 from hfneg.steps.scorer import SAMPLE, Scorer
 from hfneg.steps.short import Keep, Means, Short
@@ -283,7 +282,7 @@ class Replay:
     @cached_property
     def _cuts(self) -> Cuts | None:
         """Where `Hubs` is among the filters: one pass over all lists."""
-        hubs = [step.most for step in self.policy.filters if isinstance(step, Hubs)]
+        hubs = self.policy.hub_limits
         if not hubs:
             return None
         self._scratch = tempfile.TemporaryDirectory(prefix="hfneg-hubs-")  # as long as this object

@@ -30,7 +30,7 @@ from hfneg.steps.block import verdicts
 from hfneg.steps.filters import FILTERS, Filter
 from hfneg.steps.guard import Guard
 from hfneg.steps.samplers import Sampler
-from hfneg.steps.short import Fill, Short
+from hfneg.steps.short import Short
 
 if TYPE_CHECKING:
     import datasets
@@ -181,7 +181,7 @@ def _refuse_itself(source: MinedLedger, out: str | Path) -> None:
 
 def _without_fill(policy: Recipe, *, said: bool) -> Recipe:
     """`Fill` draws what the ledger does not have: the first run's becomes `Keep`, one that was `said` is refused."""
-    if not isinstance(policy.short, Fill):
+    if not policy.short.draws:
         return policy
     if said:
         raise SettingError(

@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from hfneg.base.settings import Step
 from hfneg.errors import ProcessError, SettingError
+from hfneg.steps.step import Step
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfneg.base.settings import Step, check, is_number, is_whole
+from hfneg.base.settings import check, is_number, is_whole
 from hfneg.errors import SettingError, near_miss
+from hfneg.steps import papers
+from hfneg.steps.step import Step
 
 Ranks = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -69,6 +71,8 @@ class RRF(Fusion):
     k: int = 60
     weights: dict[str, float] = field(default_factory=dict)
 
+    cites = (papers.RECIPROCAL_RANKS,)
+
     def __post_init__(self) -> None:
         check(is_whole(self.k), self, "k", self.k, "a whole number, 0 or more")
         _check_weights(self)
@@ -85,6 +89,8 @@ class WeightedSum(Fusion):
     """
 
     weights: dict[str, float] = field(default_factory=dict)
+
+    cites = (papers.COMBINATION,)
 
     def __post_init__(self) -> None:
         _check_weights(self)

@@ -17,11 +17,13 @@ import pyarrow.compute as pc
 
 from hfneg.base.hashing import hash_normal_forms
 from hfneg.base.lists import Lists
-from hfneg.base.settings import Step, check, is_number
+from hfneg.base.settings import check, is_number
 from hfneg.data.near_duplicates import LEAST, Sampled
+from hfneg.steps import papers
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.candidates import is_given, is_positive
 from hfneg.steps.block.pool import Pool
+from hfneg.steps.step import Step
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -49,6 +51,8 @@ class Guard(Step):
 
     near_duplicate: float | None = 0.9
     contained: float | None = 0.95
+
+    cites = (papers.RESEMBLANCE,)
 
     def __post_init__(self) -> None:
         for setting in ("near_duplicate", "contained"):

@@ -6,9 +6,9 @@ import os
 from functools import cached_property
 from typing import Any
 
-from hfneg.base.settings import Step
 from hfneg.models.encoder import Encoder
 from hfneg.models.weights import name_of
+from hfneg.steps.step import Step
 
 
 class ModelStep(Step):

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hfneg.base.settings import Step, check, check_choice, is_number, is_whole
+from hfneg.base.settings import check, check_choice, is_number, is_whole
+from hfneg.steps import papers
 from hfneg.steps.block.pool import TEACHER, Against, Mask, Pool
+from hfneg.steps.step import Step
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Promote(Step):
     margin: float = 0.0
     against: Against = "max"
     quantile: float | None = 0.5
+
+    cites = (papers.RELABELLING,)
 
     def __post_init__(self) -> None:
         check(is_whole(self.n, 1), self, "n", self.n, "a whole number of at least 1")

@@ -8,27 +8,28 @@ anchor and document, so a sample is the same whatever the batch size, process, s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hfneg.base.hashing import uniform
-from hfneg.base.settings import Step, check, is_number, is_seed, is_whole
+from hfneg.base.settings import check, is_number, is_seed, is_whole
+from hfneg.steps import papers
 from hfneg.steps.block.pool import SCORE, Pool
+from hfneg.steps.step import Judging
 
 Places = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Sampler(Step):
-    """Base of the samplers; `n` negatives per anchor."""
+class Sampler(Judging):
+    """Base of the samplers; `n` negatives per anchor.
+
+    Where one reads the teacher's score, all candidates are scored; `places` may be NaN for those that filters dropped
+    before.
+    """
 
     n: int
-
-    needs_teacher: ClassVar[bool] = False
-    """Whether `places` reads the teacher's score though no setting ``by="teacher"`` says so. Either way all candidates
-    are then scored; `places` may be NaN for those that filters dropped before."""
 
     def __post_init__(self) -> None:
         check(is_whole(self.n, 1), self, "n", self.n, "a whole number of at least 1")
@@ -36,10 +37,6 @@ class Sampler(Step):
     def places(self, pool: Pool) -> Places:
         """float64 [m]: lower comes first; equal places are taken in rank order."""
         raise NotImplementedError
-
-    def compares_with_positive(self) -> str | None:
-        """The score whose value for the positive it needs, or None."""
-        return None
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,8 @@ class TakeRandom(Sampler):
     """n survivors uniformly at random, in random order (Xiong et al., ANCE, ICLR 2021, section 4)."""
 
     seed: int = 0
+
+    cites = (papers.ANCE,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,6 +75,8 @@ class TakeSimANS(Sampler):
     b: float = 0.0
     by: str = SCORE
     seed: int = 0
+
+    cites = (papers.SIMANS, papers.RESERVOIR)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hfneg.base.hashing import mix
 from hfneg.base.lists import Lists, offsets
-from hfneg.base.settings import Step, check, is_seed
+from hfneg.base.settings import check, is_seed
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.candidates import Candidates, unretrieved
 from hfneg.steps.block.outcome import Outcome
@@ -23,6 +23,7 @@ from hfneg.steps.block.pool import TEACHER, Mask, Pool
 from hfneg.steps.guard import Guard, pairs_in
 from hfneg.steps.retrievers.random_documents import permuted
 from hfneg.steps.scorer import Scorer
+from hfneg.steps.step import Step
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -52,6 +53,9 @@ class Short(Step):
 
     label: ClassVar[str] = ""
     """What ``hard_negative_sources`` says of the negatives that it adds."""
+
+    draws: ClassVar[bool] = False
+    """Whether it adds documents that no search has found, which the ledger of a run without it does not have."""
 
     def complete(self, outcome: Outcome, means: Means) -> Outcome:
         """The outcome with what it adds."""
@@ -109,6 +113,7 @@ class Fill(Short):
     seed: int = 0
 
     label = "random"
+    draws = True
 
     def __post_init__(self) -> None:
         check(is_seed(self.seed), self, "seed", self.seed, "a whole number, 0 or more")

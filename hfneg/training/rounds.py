@@ -250,7 +250,7 @@ def _check_mining(mining: Mapping[str, Any]) -> None:
 
 def _student_of(recipe: Recipe, student: str | None) -> int:
     """Which retriever follows the model."""
-    dense = {i: step.name for i, step in enumerate(recipe.retrievers) if isinstance(step, Dense)}
+    dense = {i: step.name for i, step in enumerate(recipe.retrievers) if getattr(step, "bi_encoder", False)}
     chosen = [i for i, name in dense.items() if student in (None, name)]
     if len(chosen) != 1:
         raise SettingError(

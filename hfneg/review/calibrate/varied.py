@@ -16,13 +16,9 @@ from hfneg.pipeline.recipe import Recipe
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.replay import Replay
 from hfneg.runs.reselect import guard_of, policy_recipe, replayed_transform
-from hfneg.steps.filters import Band, BelowPositives, Margin
-from hfneg.steps.short import Fill, Keep
+from hfneg.steps.short import Keep
 
 Floats = npt.NDArray[np.floating]
-
-QUANTILES = (0.02, 0.05, 0.1, 0.25, 0.5)
-SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class Varied:
 def _replay(ledger: MinedLedger, anchors: Anchors, recipe: Recipe) -> Replay:
     """Random documents for short anchors are not in the ledger, so those stay short."""
     policy = replayed_transform(ledger, recipe, anchors).select.policy
-    short = Keep() if isinstance(recipe.short, Fill) else recipe.short
+    short = Keep() if recipe.short.draws else recipe.short
     return Replay(ledger, policy, anchors, short=short, same_guard=recipe.guard == guard_of(ledger))
 
 
@@ -79,20 +75,11 @@ def positives_of(ledger: MinedLedger) -> Floats:
 
 
 def default(recipe: Recipe, positives: Floats) -> tuple[str, Sequence[Any]] | None:
-    """(setting, values) of the last filter that compares with positives; None where there is none."""
-    quantiles = [round(float(q), 6) for q in np.quantile(positives, QUANTILES)] if len(positives) else []
+    """(setting, values) of the last filter that has a limit; None where there is none."""
     for i, step in reversed(list(enumerate(recipe.filters))):
-        at = f"filters.{i}"
-        if isinstance(step, BelowPositives):
-            return f"{at}.quantile", QUANTILES
-        if isinstance(step, Margin):
-            spread = 2 * float(np.std(positives)) if len(positives) else 1.0
-            relative = step.relative is not None
-            return (
-                (f"{at}.relative", SHARES) if relative else (f"{at}.absolute", [round(s * spread, 6) for s in SHARES])
-            )
-        if isinstance(step, Band) and step.high is not None and quantiles:
-            return f"{at}.high", sorted({value for value in quantiles if step.low is None or value >= step.low})
+        if (varied := step.variations(positives)) is not None:
+            setting, values = varied
+            return f"filters.{i}.{setting}", values
     return None
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import yaml
 
 from hfneg.base.lists import Lists
+from hfneg.pipeline.recipe_text import step_known_as
 from hfneg.review.diff import result as difference
 from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
 from hfneg.runs.folder.statistics import means
@@ -23,8 +24,8 @@ SCALE = 20.0
 def dense_sources(ledger: MinedLedger) -> dict[str, int]:
     """name -> column of `source_scores`, of the sources whose scores are those of a bi-encoder."""
     steps = (yaml.safe_load(ledger.summary["recipe"]) or {}).get("retrievers") or []
-    named = enumerate(zip(ledger.names, steps, strict=False))
-    return {name: i for i, (name, step) in named if str(step).startswith("Dense(")}
+    kinds = {name: step_known_as(str(step).partition("(")[0]) for name, step in zip(ledger.names, steps, strict=False)}
+    return {name: i for i, name in enumerate(kinds) if getattr(kinds[name], "bi_encoder", False)}
 
 
 def losses(positives: Floats, negatives: Lists) -> Losses:

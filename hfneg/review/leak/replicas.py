@@ -21,8 +21,7 @@ from hfneg.runs.replay import Replay, Unscored, needs_teacher
 from hfneg.runs.reselect import guard_of, replayed_transform, slots_of
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.pool import SCORE, TEACHER, Pool
-from hfneg.steps.filters import Band, BelowPositives, FirstOfDuplicates, Hubs, NearAnchorPositives, RankWindow
-from hfneg.steps.short import Fill, Keep, Relax
+from hfneg.steps.short import Keep, Relax
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -35,8 +34,6 @@ CANDIDATES = 500_000
 UNDECIDED = 0.1
 """The share of retrieved replicates that may hang on missing teacher scores."""
 TRIES = 8
-FREE = (Band, BelowPositives, FirstOfDuplicates, Hubs, NearAnchorPositives, RankWindow)
-"""Filters that compare a candidate with no positive of its anchor."""
 CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
 """Of the scores of two positives of an anchor, between unrelated and alike."""
 MINED = (verdicts.SELECTED, verdicts.RELAXED)
@@ -71,7 +68,7 @@ class Hiding:
         self.policy = policy = replayed_transform(source, recipe, anchors).select.policy
         self.known: KnownPositives = source.known_positives
         self.labels = components(self.known.rows)
-        short = Keep() if isinstance(recipe.short, Fill) else recipe.short
+        short = Keep() if recipe.short.draws else recipe.short
         self.replay = Replay(source, policy, anchors, short=short, same_guard=True)
         slots = slots_of(source)
         self.same_guard = guard_of(source) == policy.guard
@@ -79,7 +76,7 @@ class Hiding:
         self.k = int(slots["k"]) if one_list else None
         compared = policy.sampler.compares_with_positive() is not None or policy.promote is not None
         compared |= isinstance(short, Relax) and source.taught
-        self.free = all(isinstance(step, FREE) for step in policy.filters) and not compared
+        self.free = not any(step.uses_own_positives for step in policy.filters) and not compared
 
     def outcomes(self) -> tuple[Outcomes, tuple[Outcomes, ...]]:
         """Of exact replicates; and of those that are not, compared with itself and with donors of each correlation."""

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hfneg.base.settings import check, is_number
+from hfneg.steps import papers
 from hfneg.steps.block.pool import Mask, Pool
-from hfneg.steps.filters.base import Filter
+from hfneg.steps.filters.base import QUANTILES, Filter, Scores
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Band(Filter):
 
     verdict = "band"
     meaning = "scores outside the band"
+    uses_own_positives = False
+    cites = (papers.STATIC_AND_DYNAMIC,)
 
     def __post_init__(self) -> None:
         check(self.low is not None or self.high is not None, self, "low", self.low, "given, or high must be")
@@ -32,6 +36,12 @@ class Band(Filter):
             check(given is None or is_number(given), self, setting, given, "None or a number")
         ordered = self.low is None or self.high is None or self.low <= self.high
         check(ordered, self, "high", self.high, f"at least low ({self.low})")
+
+    def variations(self, positives: Scores) -> tuple[str, Sequence[float]] | None:
+        if self.high is None or not len(positives):
+            return None
+        quantiles = {round(float(value), 6) for value in np.quantile(positives, QUANTILES)}
+        return "high", sorted(value for value in quantiles if self.low is None or value >= self.low)
 
     def keep(self, pool: Pool) -> Mask:
         kept: Mask = np.ones(len(pool), dtype=bool)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
-from hfneg.base.settings import Step
+import numpy as np
+import numpy.typing as npt
+
 from hfneg.data.anchors import Anchors
 from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.step import Judging
+
+Scores = npt.NDArray[np.floating[Any]]
+
+QUANTILES = (0.02, 0.05, 0.1, 0.25, 0.5)
+"""Of known positives' scores: usual ones for a limit."""
 
 
-class Filter(Step):
+class Filter(Judging):
     """Base of the filters; a subclass is a frozen dataclass with `verdict` and `keep`.
 
     >>> from dataclasses import dataclass
@@ -33,9 +42,9 @@ class Filter(Step):
     """Whether a verdict depends on this candidate's scores and its anchor's positives alone (no counts, no ranks
     among the survivors). A teacher whose scores the filter reads may be asked on demand only then."""
 
-    needs_teacher: ClassVar[bool] = False
-    """Whether `keep` reads the teacher's score, ``pool.score("teacher")``, though no setting ``by="teacher"`` says so.
-    It is then asked after the filters that do not, and about no more candidates than are needed."""
+    uses_own_positives: ClassVar[bool] = True
+    """Whether a verdict can depend on the known positives of the candidate's own anchor. Where it does not, hiding one
+    of these says exactly how often the filter would let it through, see `hfneg.leak_rate`."""
 
     over_all_anchors: ClassVar[bool] = False
     """Whether it needs to know the candidates of all anchors, so that only `hfneg.mine` can apply it."""
@@ -50,13 +59,20 @@ class Filter(Step):
     def check_anchors(self, anchors: Anchors) -> None:
         """Raise SettingError where it cannot work on these anchors and their corpus; called before any work."""
 
-    def compares_with_positive(self) -> str | None:
-        """The score ("score" or a source's name) whose value for the positive it needs, or None."""
-        return None
-
     def reads_known_positives(self) -> bool:
         """Whether it reads ``pool.positive_quantile``, which there is for the teacher's scores only."""
         return False
+
+    def counts_over_all(self) -> int | None:
+        """How many anchors may use a document, where it counts that; such a filter is `over_all_anchors`."""
+        return None
+
+    def variations(self, positives: Scores) -> tuple[str, Sequence[float]] | None:
+        """(the setting that is its limit, values worth comparing), for `hfneg.calibrate`; None where it has none.
+
+        `positives`: float [p], the scores of known positives, by the teacher where there is one; may be empty.
+        """
+        return None
 
     def is_relative(self) -> bool:
         """Whether it takes a share of a score, which makes no sense where scores can be negative (logits)."""

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hfneg.base.settings import check, is_number
 from hfneg.steps.block.pool import Mask, Pool
-from hfneg.steps.filters.base import Filter
+from hfneg.steps.filters.base import QUANTILES, Filter, Scores
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class BelowPositives(Filter):
     verdict = "among_positives"
     meaning = "scores as known positives do"
     needs_teacher = True
+    uses_own_positives = False
 
     def __post_init__(self) -> None:
         good = is_number(self.quantile) and 0 <= self.quantile <= 1
@@ -32,6 +34,9 @@ class BelowPositives(Filter):
     def keep(self, pool: Pool) -> Mask:
         kept: Mask = pool.score("teacher") <= np.float32(pool.positive_quantile(self.quantile))
         return kept
+
+    def variations(self, positives: Scores) -> tuple[str, Sequence[float]]:
+        return "quantile", QUANTILES
 
     def reads_known_positives(self) -> bool:
         return True

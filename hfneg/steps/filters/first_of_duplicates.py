@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hfneg.base.lists import Lists
 from hfneg.base.settings import check, is_number
 from hfneg.data.near_duplicates import near_earlier
+from hfneg.steps import papers
 from hfneg.steps.block.pool import Mask, Pool
 from hfneg.steps.filters.base import Filter
 
@@ -23,6 +24,8 @@ class FirstOfDuplicates(Filter):
     verdict = "near_duplicate"
     meaning = "is nearly the same as a candidate before it"
     pointwise = False
+    uses_own_positives = False
+    cites = (papers.RESEMBLANCE,)
 
     def __post_init__(self) -> None:
         good = is_number(self.near_duplicate) and 0.5 <= self.near_duplicate <= 1.0

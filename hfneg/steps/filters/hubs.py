@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from hfneg.base.settings import check, is_whole
 from hfneg.errors import SettingError
+from hfneg.steps import papers
 from hfneg.steps.block.pool import Mask, Pool
 from hfneg.steps.filters.base import Filter
 
@@ -24,9 +25,14 @@ class Hubs(Filter):
     verdict = "hub"
     meaning = "is kept for anchors that rank it better"
     over_all_anchors = True
+    uses_own_positives = False
+    cites = (papers.HUBS,)
 
     def __post_init__(self) -> None:
         check(is_whole(self.most, 1), self, "most", self.most, "a whole number of at least 1")
+
+    def counts_over_all(self) -> int:
+        return self.most
 
     def keep(self, pool: Pool) -> Mask:
         closed = pool.candidates.closed

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hfneg.base.settings import check, check_choice, is_number
+from hfneg.steps import papers
 from hfneg.steps.block.pool import SCORE, Against, Mask, Pool
-from hfneg.steps.filters.base import Filter
+from hfneg.steps.filters.base import Filter, Scores
+
+SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""Usual ones of a positive's score."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Margin(Filter):
 
     verdict = "margin"
     meaning = "scores too close to the positive"
+    cites = (papers.NV_RETRIEVER,)
 
     def __post_init__(self) -> None:
         one = (self.relative is None) != (self.absolute is None)
@@ -62,6 +68,12 @@ class Margin(Filter):
 
     def reads_known_positives(self) -> bool:
         return self.noisy is not None
+
+    def variations(self, positives: Scores) -> tuple[str, Sequence[float]]:
+        if self.relative is not None:
+            return "relative", SHARES
+        spread = 2 * float(np.std(positives)) if len(positives) else 1.0
+        return "absolute", [round(share * spread, 6) for share in SHARES]
 
     def is_relative(self) -> bool:
         return self.relative is not None

@@ -29,6 +29,7 @@ class NearAnchorPositives(ModelStep, Filter):
 
     verdict = "near_anchor"
     meaning = "is a positive of a near anchor"
+    uses_own_positives = False
 
     def __post_init__(self) -> None:
         check(is_whole(self.neighbours, 1), self, "neighbours", self.neighbours, "a whole number of at least 1")

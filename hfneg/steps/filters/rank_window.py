@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hfneg.base.settings import check, is_whole
+from hfneg.steps import papers
 from hfneg.steps.block.pool import Mask, Pool
 from hfneg.steps.filters.base import Filter
 
@@ -19,6 +20,8 @@ class RankWindow(Filter):
 
     verdict = "rank_window"
     meaning = "ranks outside the window"
+    uses_own_positives = False
+    cites = (papers.ROCKETQA,)
 
     def __post_init__(self) -> None:
         check(is_whole(self.skip), self, "skip", self.skip, "a whole number, 0 or more")

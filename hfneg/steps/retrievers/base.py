@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from hfneg.base.settings import Step
 from hfneg.data.corpus import Corpus
+from hfneg.steps.step import Step
 
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -52,6 +52,9 @@ class Retriever(Step):
 
     exact: ClassVar[bool] = True
     """Whether results are in the promised total order (approximate indexes are not)."""
+
+    bi_encoder: ClassVar[bool] = False
+    """Whether its scores are those of a bi-encoder, which training makes anew."""
 
     scores: ClassVar[bool] = True
     """Whether its index has `score`, so that candidates can be compared with the positive."""

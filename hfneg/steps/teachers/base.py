@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hfneg.base.settings import Step, check_choice
+from hfneg.base.settings import check_choice
 from hfneg.errors import InputError, NonFiniteError, SettingError, TeacherError
 from hfneg.models.encoder import refuse_forked_child
 from hfneg.models.returned import as_numbers
+from hfneg.steps.step import Step
 
 Scores = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]

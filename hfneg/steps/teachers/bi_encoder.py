@@ -15,6 +15,7 @@ from hfneg.errors import SettingError
 from hfneg.models.encoder import TOO_LARGE
 from hfneg.models.kinds import BARE, BI_ENCODER, MULTI_VECTOR, kind_of, refuse_but
 from hfneg.models.weights import check_similarity, name_of
+from hfneg.steps import papers
 from hfneg.steps.teachers.base import Positions, Received, Scores
 from hfneg.steps.teachers.model_teacher import ModelTeacher, is_kind
 
@@ -54,6 +55,7 @@ class BiEncoderTeacher(ModelTeacher):
 
     kinds = ("SentenceTransformer", MULTI_VECTOR)
     scales = ("cosine", "from_zero", "raw")
+    cites = (papers.SENTENCE_BERT,)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,8 +6,10 @@ import inspect
 import re
 from typing import Any
 
-from hfneg.pipeline.recipe_text import STEPS, parse_yaml
+from hfneg.pipeline.recipe_text import parse_yaml, step_known_as
 from hfneg.runs.folder.card.markdown import in_code
+from hfneg.steps.fusion import Fusion
+from hfneg.steps.papers import Paper
 
 INTRODUCED = {
     "retrievers": "**Candidates** for each anchor come from",
@@ -19,43 +21,6 @@ INTRODUCED = {
     "short": "**Anchors with too few** survivors get more by",
     "sampler": "**Negatives** are taken of what is left:",
 }
-
-SOURCES = {
-    "BM25": [
-        "Robertson, Walker: Some simple effective approximations to the 2-Poisson model for probabilistic weighted "
-        "retrieval. SIGIR 1994.",
-        "Lù: BM25S: Orders of magnitude faster lexical search via eager sparse scoring. arXiv:2407.03618, 2024.",
-    ],
-    "Dense": [
-        "Karpukhin et al.: Dense Passage Retrieval for Open-Domain Question Answering. EMNLP 2020. arXiv:2004.04906.",
-        "Reimers, Gurevych: Sentence-BERT. EMNLP 2019. arXiv:1908.10084.",
-    ],
-    "Sparse": ["Formal et al.: SPLADE v2. arXiv:2109.10086, 2021."],
-    "RRF": [
-        "Cormack, Clarke, Buettcher: Reciprocal rank fusion outperforms Condorcet and individual rank learning "
-        "methods. SIGIR 2009."
-    ],
-    "WeightedSum": ["Fox, Shaw: Combination of multiple searches. TREC-2, 1994."],
-    "CrossEncoderTeacher": [
-        "Nogueira, Cho: Passage re-ranking with BERT. arXiv:1901.04085, 2019.",
-        "Qu et al.: RocketQA. NAACL 2021. arXiv:2010.08191.",
-    ],
-    "BiEncoderTeacher": ["Reimers, Gurevych: Sentence-BERT. EMNLP 2019. arXiv:1908.10084."],
-    "Guard": ["Broder: On the resemblance and containment of documents. SEQUENCES 1997."],
-    "RankWindow": ["Qu et al.: RocketQA. NAACL 2021. arXiv:2010.08191."],
-    "Band": [
-        "Zhan et al.: Optimizing dense retrieval model training with hard negatives. SIGIR 2021. arXiv:2104.08051."
-    ],
-    "Margin": ["Moreira et al.: NV-Retriever. arXiv:2407.15831, 2024."],
-    "Promote": ["Thakur et al.: Fixing data that hurts performance. arXiv:2505.16967, 2025."],
-    "TakeRandom": ["Xiong et al.: ANCE. ICLR 2021. arXiv:2007.00808."],
-    "TakeSimANS": [
-        "Zhou et al.: SimANS: Simple ambiguous negatives sampling for dense text retrieval. EMNLP 2022. "
-        "arXiv:2210.11773.",
-        "Efraimidis, Spirakis: Weighted random sampling with a reservoir. Information Processing Letters 97, 2006.",
-    ],
-}
-"""Step -> what to cite for it. A step that is not here has no source but its docstring."""
 
 
 def in_words(recipe: str) -> list[str]:
@@ -85,13 +50,13 @@ def in_one_line(recipe: str) -> str:
     return "; ".join(part for part in said if part)
 
 
-def references(recipe: str) -> list[str]:
+def references(recipe: str) -> list[Paper]:
     """What to cite for the steps of a recipe's YAML, each once, in order."""
     slots = parse_yaml(recipe, "the recipe") or {}
-    names = [name for value in slots.values() for step in _steps(value) for name in re.findall(r"(\w+)\(", step)]
+    names = [name for value in slots.values() for step in _steps(value) for name in re.findall(r"([\w.]+)\(", step)]
     if len(_steps(slots.get("retrievers"))) < 2:
-        names = [name for name in names if name not in ("RRF", "WeightedSum", "RoundRobin")]
-    return list(dict.fromkeys(source for name in names for source in SOURCES.get(name, ())))
+        names = [name for name in names if not issubclass(step_known_as(name) or object, Fusion)]
+    return list(dict.fromkeys(paper for name in names for paper in getattr(step_known_as(name), "cites", ())))
 
 
 def seeds_of(recipe: str) -> dict[str, int]:
@@ -99,7 +64,7 @@ def seeds_of(recipe: str) -> dict[str, int]:
     slots = parse_yaml(recipe, "the recipe") or {}
     found = {}
     for step in (step for value in slots.values() for step in _steps(value)):
-        given, default = re.search(r"\bseed=(\d+)", step), getattr(STEPS.get(_name(step)), "seed", None)
+        given, default = re.search(r"\bseed=(\d+)", step), getattr(step_known_as(_path(step)), "seed", None)
         if given or isinstance(default, int):
             found[_name(step)] = int(given.group(1)) if given else int(str(default))
     return found
@@ -111,13 +76,18 @@ def _steps(value: Any) -> list[str]:
     return [item if isinstance(item, str) else str(item) for item in items if item is not None]
 
 
-def _name(step: str) -> str:
+def _path(step: str) -> str:
+    """As the text calls it: the name of a step, with its module where it is a user's own."""
     match = re.match(r"[\w.]+", step)
-    return match.group().rpartition(".")[2] if match else ""
+    return match.group() if match else ""
+
+
+def _name(step: str) -> str:
+    return _path(step).rpartition(".")[2]
 
 
 def _meaning(step: str) -> str:
     """The first sentence of the step's docstring, as the end of a sentence."""
-    kind = STEPS.get(_name(step))
+    kind = step_known_as(_path(step))
     paragraph = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ") if kind is not None else ""
     return f". {paragraph.replace('``', '`')}" if paragraph else "."

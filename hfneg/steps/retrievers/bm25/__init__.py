@@ -28,6 +28,7 @@ from hfneg.base.hashing import HashIndex
 from hfneg.base.settings import check, check_choice
 from hfneg.data.corpus import Corpus
 from hfneg.errors import DamagedError, SettingError, StoreError, near_miss
+from hfneg.steps import papers
 from hfneg.steps.retrievers.base import Retriever, Rows, Scores
 from hfneg.steps.retrievers.bm25 import plain as bm25_plain
 from hfneg.steps.retrievers.bm25.methods import METHODS, SHIFTED
@@ -58,6 +59,7 @@ class BM25(Retriever):
 
     VERSION: ClassVar[int] = 2  # words of one letter, and bigrams
     name: ClassVar[str] = "bm25"
+    cites = (papers.BM25, papers.BM25S)
 
     k1: float = 1.2
     b: float = 0.75

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from hfneg.base.settings import check
 from hfneg.data.corpus import Corpus
 from hfneg.models.weights import name_of
+from hfneg.steps import papers
 from hfneg.steps.model_step import ModelStep
 from hfneg.steps.retrievers.base import Retriever
 from hfneg.steps.retrievers.dense.exact import DenseIndex
@@ -42,6 +43,8 @@ class Dense(ModelStep, Retriever):
     """
 
     name: ClassVar[str] = "dense"
+    bi_encoder: ClassVar[bool] = True
+    cites = (papers.DPR, papers.SENTENCE_BERT)
     block: ClassVar[int] = 250_000
 
     model: Any

@@ -12,6 +12,7 @@ from hfneg.base.settings import check, check_choice
 from hfneg.errors import SettingError
 from hfneg.models.kinds import BARE, CROSS_ENCODER, refuse_but
 from hfneg.models.weights import name_of
+from hfneg.steps import papers
 from hfneg.steps.teachers.base import Received
 from hfneg.steps.teachers.cross_encoder.batches import Forward, score_pairs, torch_forward
 from hfneg.steps.teachers.cross_encoder.first_token import first_token_alone
@@ -62,6 +63,7 @@ class CrossEncoderTeacher(ModelTeacher):
     engine: str = ENGINE
 
     kinds = ("CrossEncoder",)
+    cites = (papers.RERANKING, papers.ROCKETQA)
     scales = ("probability", "logit", "from_zero")
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from hfneg.base import store
 from hfneg.base.scrubbing import scrub
-from hfneg.cli import last_resort as cli_last_resort, verbose as cli_verbose
+from hfneg.cli.common import last_resort as cli_last_resort, verbose as cli_verbose
 from hfneg.errors import DiskFullError, HfnegError, InUseError, OutputError, OutputExistsError, ResumeError
 
 err = Console(stderr=True)

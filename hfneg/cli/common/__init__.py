@@ -1,0 +1,1 @@
+"""What the commands share: the app, how they log and end, and options that several have."""
