@@ -476,6 +476,26 @@ def test_import_is_light() -> None:
     assert run_python(code).strip() == "[]"
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_gpu_is_left_to_the_models(tmp_path: Path, loaded: bool) -> None:
+    """bm25s would have JAX begin, which takes most of a GPU's memory; JAX itself is there for others as before."""
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").write_text("begun = []")
+    (tmp_path / "jax" / "lax.py").write_text("import jax\ntop_k = lambda scores, k: jax.begun.append(k)")
+    code = f"""
+        import sys
+        if {loaded}:
+            import jax.lax
+        import hfneg
+        index = hfneg.BM25().open(hfneg.Corpus.from_texts(["faults slip", "waves travel"]))
+        print(index.search(["faults"], 1)[1].tolist(), "bm25s" in sys.modules, "jax" in sys.modules)
+        import jax.lax
+        print(jax.begun)
+    """
+    said = run_python(code, PYTHONPATH=str(tmp_path), HFNEG_STORE=str(tmp_path / "store"))
+    assert said.splitlines() == [f"[[0]] True {loaded}", "[]"]
+
+
 def test_kernels_run_where_no_cache_can_be_written() -> None:
     """Where numba finds no folder to cache in, the kernels compile without one."""
     code = """

@@ -158,7 +158,7 @@ def test_batches_have_fixed_shapes(models: dict[str, Path], monkeypatch: pytest.
     monkeypatch.setattr(type(model), "forward", spy)
     teacher.score(*pairs(150))
     assert len(shapes) > 4
-    assert all(rows == rows_for(width, "cpu", None) and rows % 8 == 0 for rows, width in shapes)
+    assert all(rows == rows_for(width, model.device.type, None) and rows % 8 == 0 for rows, width in shapes)
     assert {width for _, width in shapes} <= set(widths_up_to(60).tolist())
 
 
@@ -721,7 +721,14 @@ def test_an_endpoint_scores(serve: Callable[..., Rerank], monkeypatch: pytest.Mo
 
 def test_no_more_requests_than_concurrency(serve: Callable[..., Rerank]) -> None:
     """Three at once where three are allowed."""
-    server = serve(lambda n, body: time.sleep(0.02))
+    third = threading.Event()  # the first two wait for a third, however slow the machine is
+
+    def answer(n: int, body: Any) -> None:
+        if server.most == 3:
+            third.set()
+        third.wait(20)
+
+    server = serve(answer)
     EndpointTeacher(server.url, batch_size=1, concurrency=3).score(["q"] * 20, ["d"] * 20)
     assert server.most == 3
 

@@ -21,6 +21,7 @@ from hfneg.base.hashing import HASH, Hashes, HashIndex, hash_texts
 from hfneg.data.corpus import Corpus
 from hfneg.steps.retrievers.bm25 import counting as kernels
 from hfneg.steps.retrievers.bm25.methods import SHIFTED
+from hfneg.steps.retrievers.bm25.peer import bm25s
 from hfneg.steps.retrievers.bm25.tokens import Codes, Offsets, Terms, Tokenizer
 
 if TYPE_CHECKING:
@@ -157,9 +158,7 @@ def _weigh(folder: Path, indptr: Offsets, lengths: npt.NDArray[np.int64], settin
     By bm25s's own functions, in the types it uses (counts float32, the rest float64, the result float32),
     so that every weight is bit-equal to bm25s.
     """
-    from bm25s.scoring import _select_tfc_scorer
-
-    factor = _select_tfc_scorer(settings.method)
+    factor = bm25s("scoring")._select_tfc_scorer(settings.method)
     shape = {"l_avg": lengths.mean(), "k1": settings.k1, "b": settings.b, "delta": settings.delta}
     idf, missing = _term_weights(np.diff(indptr), len(lengths), settings, factor, shape)
     disk.save_array(folder / "nonoccurrence.npy", missing)
@@ -180,9 +179,7 @@ def _term_weights(
     frequencies: npt.NDArray[np.int64], documents: int, settings: BM25, factor: Any, shape: dict[str, Any]
 ) -> tuple[Floats, Floats]:
     """float32 [terms] twice: idf, and the weight of a term that a document lacks (0 but for SHIFTED)."""
-    from bm25s.scoring import _select_idf_scorer
-
-    weigh = _select_idf_scorer(settings.method)
+    weigh = bm25s("scoring")._select_idf_scorer(settings.method)
     distinct, position = np.unique(frequencies, return_inverse=True)
     idf = np.array([weigh(int(df), N=documents) for df in distinct], dtype=np.float64)
     missing = np.zeros(len(idf))

@@ -15,6 +15,7 @@ from hfneg.base.scrubbing import scrubbed
 from hfneg.base.store import digest_of
 from hfneg.errors import SettingError
 from hfneg.steps.retrievers.bm25 import spaceless
+from hfneg.steps.retrievers.bm25.peer import bm25s
 
 BETWEEN = r"[^\pL\pM\pN_]+"  # everything but letters, marks, digits, underscore
 SEPARATOR = rf"^{BETWEEN}|['\x{{2019}}]\pL$|(?:['\x{{2019}}]\pL)?{BETWEEN}"
@@ -74,11 +75,9 @@ def as_arrow(texts: Sequence[str] | pa.Array | pa.ChunkedArray) -> pa.LargeStrin
 
 def stop_words(language: str | None) -> frozenset[str]:
     """The stop words bm25s ships for a language; none where it ships none."""
-    from bm25s import stopwords
-
     names = {"english": "EN", "porter": "EN", "dutch_porter": "DUTCH"}
     suffix = "" if language is None else names.get(language, language.upper())
-    return frozenset(getattr(stopwords, f"STOPWORDS_{suffix}", ()))
+    return frozenset(getattr(bm25s("stopwords"), f"STOPWORDS_{suffix}", ()))
 
 
 class Words:
