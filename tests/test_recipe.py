@@ -363,7 +363,7 @@ class Short(Filter):
     verdict = "long"
 
     def keep(self, pool: Any) -> Any:
-        return pool.corpus.lengths[pool.rows + 1] - pool.corpus.lengths[pool.rows] <= self.length
+        return pool.corpus.sizes(pool.rows) <= self.length
 
 
 class Reverse:
@@ -388,7 +388,7 @@ OWN = textwrap.dedent("""
         verdict = "long"
 
         def keep(self, pool):
-            return pool.corpus.lengths[pool.rows + 1] - pool.corpus.lengths[pool.rows] <= self.length
+            return pool.corpus.sizes(pool.rows) <= self.length
 
 
     @dataclass(frozen=True)

@@ -193,6 +193,11 @@ class Corpus:
         """int64 [len + 1]: byte offsets of the texts, so that lengths are known without reading a text."""
         return np.frombuffer(self._texts.buffers()[1], dtype=np.int64)
 
+    def sizes(self, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """int64, shape of `rows`: the bytes of these documents' texts, without reading a text."""
+        at = np.asarray(rows, dtype=np.int64)
+        return self.lengths[at + 1] - self.lengths[at]
+
     @cached_property
     def empty_rows(self) -> Rows:
         """int64: the documents that are empty or only white space, ascending; no retriever's candidates."""

@@ -175,7 +175,7 @@ def _by_owner(owners: Rows, values: Rows, n: int) -> Lists:
 
 def _lengths(pool: Pool, rows: Rows) -> Rows:
     """Bytes of the documents' texts, without reading them."""
-    return pool.corpus.lengths[rows + 1] - pool.corpus.lengths[rows]
+    return pool.corpus.sizes(rows)
 
 
 def _anchor_lengths(pool: Pool) -> Rows:

@@ -144,7 +144,7 @@ class Scorer:
         anchors, corpus = self.anchors, self.anchors.corpus
         distinct, places = np.unique(numbers, return_inverse=True)
         of_anchors = pc.utf8_length(anchors.texts(distinct)).to_numpy()[places]
-        lengths = corpus.lengths[rows + 1] - corpus.lengths[rows] + of_anchors
+        lengths = corpus.sizes(rows) + of_anchors
         order: Positions = np.lexsort((keys["low"], keys["high"], -lengths))
         return order
 

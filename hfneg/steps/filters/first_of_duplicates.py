@@ -32,7 +32,6 @@ class FirstOfDuplicates(Filter):
         check(good, self, "near_duplicate", self.near_duplicate, "a share from 0.5 to 1.0")
 
     def keep(self, pool: Pool) -> Mask:
-        lengths = pool.corpus.lengths[pool.rows + 1] - pool.corpus.lengths[pool.rows]
         lists = Lists(pool.candidates.indptr, pool.rows)
-        kept: Mask = ~near_earlier(pool.corpus.texts, lengths, lists, self.near_duplicate)
+        kept: Mask = ~near_earlier(pool.corpus.texts, pool.corpus.sizes(pool.rows), lists, self.near_duplicate)
         return kept
