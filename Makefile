@@ -1,6 +1,7 @@
 # Two commands on a machine with only Python, pip and make:
 #   make demo   creates the environment and runs the main job
 #   make test   creates the environment and passes the tests
+# And a third: make docs builds the pages of docs/ into site/, to be opened in a browser.
 # Everything lands in .venv; constraints.txt pins what is installed. What else continuous integration runs:
 #   make test-avx2         the tests as on a CPU with AVX2 and no AVX512, with one thread
 #   make test-lowest       with the lowest versions that pyproject.toml allows
@@ -22,13 +23,17 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=HASWELL MKL_ENABLE_INSTRUCTIO
     NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" FAISS_SIMD_LEVEL=AVX2 ARROW_USER_SIMD_LEVEL=AVX2 \
     NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2 OMP_NUM_THREADS=1
 
-.PHONY: demo test test-avx2 test-lowest test-newest test-properties lint bench wheel clean
+.PHONY: demo docs test test-avx2 test-lowest test-newest test-properties lint bench wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python recipes/demo/demo.py
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs site
+	@echo "site/index.html"
 
 test-avx2: $(VENV)/.test
 	$(AVX2) $(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
@@ -64,7 +69,7 @@ wheel:
 	cd .wheel && bin/hfneg report mined
 
 clean:
-	rm -rf $(VENV) .newest .lowest .wheel .demo dist
+	rm -rf $(VENV) .newest .lowest .wheel .demo dist docs/more site
 
 # torch first and alone, so that the pinned CPU build satisfies whatever asks for torch later.
 $(VENV)/.torch: constraints.txt
@@ -78,6 +83,10 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.test: $(VENV)/.demo
 	$(PIP) $(CONSTRAINTS) -e ".[test]"
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.demo
+	$(PIP) $(CONSTRAINTS) -e ".[docs]"
 	touch $@
 
 # Here torch comes without what it asks for: that would be there already, at versions that are not the lowest.

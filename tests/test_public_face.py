@@ -166,7 +166,7 @@ def test_the_pages_python_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "args": SentenceTransformerTrainingArguments(output_dir="out", report_to="none", use_cpu=True),
         "loss": MultipleNegativesRankingLoss(model),
     }
-    run({page: blocks(PAGES[page], "python") for page in ORDER}, monkeypatch, **given)
+    run({page: blocks(PAGES[page], "python") for page in ("index.md", *ORDER)}, monkeypatch, **given)
 
 
 @pytest.mark.parametrize("code", [code for text in (README, *PAGES.values()) for code in blocks(text, "yaml")])
@@ -192,6 +192,14 @@ def test_the_pages_name_what_there_is() -> None:
         assert all(paper.authors.split(",")[0] in cited and str(paper.year) in cited for paper in step.cites)
         assert bool(step.cites) or "ours" in cited
     assert {*ORDER, "index.md"} == set(PAGES)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """Errors have a page of their own."""
+    told = set(re.findall(r"^\.\. auto\w+:: ([\w.]+)$", PAGES["api.md"], re.MULTILINE))
+    public = {*hfneg.__all__, *formats.FORMATS} - {"__version__", "formats"} - set(errors.__all__)
+    assert {name for name in public if name not in told} <= {"flagembedding", "tevatron", "pylate"}
+    assert {name for name in told if "." not in name} - set(hfneg.__all__) <= set(formats.__all__)
 
 
 def commands() -> dict[str, str]:

@@ -61,7 +61,8 @@ def test_every_requirement_has_a_lower_bound_and_only_what_breaks_an_upper_one()
 
 def test_extras_that_messages_name_are_there() -> None:
     """``hfneg[train]`` and the like, in the package and in the documents."""
-    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "recipes").rglob("*.md")]
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    documents += (ROOT / "recipes").rglob("*.md")
     texts = [path.read_text(encoding="utf-8") for path in [*(ROOT / "hfneg").rglob("*.py"), *documents]]
     named = {extra for text in texts for extra in re.findall(r"hfneg\[(\w+)\]", text)}
     assert named >= {"openvino", "plots", "train"}

@@ -18,12 +18,12 @@ SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 class Margin(Filter):
     """Keeps candidates that score clearly below the positive: likely unlabelled positives go.
 
-    Exactly one of
-        absolute: score <= positive - absolute,
-        relative: score <= positive - relative x |positive|.
+    Args:
+        absolute: keeps score <= positive - absolute. Exactly one of the two.
+        relative: keeps score <= positive - relative * abs(positive): TopK-PercPos of NV-Retriever (Moreira et al. 2024,
+            section 3.2), whose setting of 95% is ``relative=0.05``.
 
-    The relative form is TopK-PercPos of NV-Retriever (Moreira et al. 2024, section 3.2), whose setting of
-    95% is ``relative=0.05``. `against` says which of several known positives counts: the least ("min"), the
+    `against` says which of several known positives counts: the least ("min"), the
     "mean" or the largest ("max") score; `by` which score is compared: "score" (what ranks), a source's by its name, or
     "teacher"; None: the teacher's where there is one.
 

@@ -21,8 +21,10 @@ class PositiveSimilarity(ModelStep, Filter):
     """Keeps candidates that are not too similar to any known positive: what says the same answers the same.
 
     Similar is the cosine of the vectors of two documents (of `model`, the same stored ones that ``Dense(model)``
-    searches). The limit, exactly one of
-        below: this cosine,
+    searches). The limit is exactly one of two.
+
+    Args:
+        below: this cosine.
         quantile: that of pairs of known positives of one anchor, over all anchors (at most 10,000 pairs): 0.5 drops
             what is as similar to a positive as half of the known positives are to one another. Smaller drops more.
             Fewer than 20 such pairs are refused.
