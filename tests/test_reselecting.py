@@ -286,6 +286,27 @@ def test_missing_scores_are_counted_before_anything_is_written(lazy: Mined, tmp_
     assert before == {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 
+def test_what_other_filters_dropped_lacks_scores_too(tmp_path: Path) -> None:
+    """Where all is examined that they have let through, a policy without them needs more, and says how to get it."""
+    judge = Judge()
+    mine(
+        tmp_path / "mined",
+        recipe(filters=[hfneg.RankWindow(skip=4), hfneg.Margin(relative=0.1)], teacher=judge.teacher),
+    )
+    after = hfneg.examine(tmp_path / "mined", judge.teacher)
+    assert after["verdicts"]["not_examined"] == 0
+    wider = ["filters.0.skip=0", "sampler.n=5"]
+    for refused in (
+        lambda: hfneg.reselect(tmp_path / "mined", settings=wider, out=tmp_path / "out"),
+        lambda: hfneg.calibrate(tmp_path / "mined", vary="filters.0.skip", values=[0, 1]),
+    ):
+        with pytest.raises(NeedsTeacher, match=r"at least [\d,]+ pairs of .*other filters had dropped.*--dropped"):
+            refused()
+    assert not (tmp_path / "out").exists()
+    hfneg.examine(tmp_path / "mined", judge.teacher, dropped=True)
+    assert len(hfneg.reselect(tmp_path / "mined", settings=wider, out=tmp_path / "out")) == len(pairs())
+
+
 def test_only_anchors_that_lack_scores_are_counted(lazy: Mined) -> None:
     """Each anchor by itself can be decided or not, and the sum is what the block says."""
     from hfneg.runs.replay import Replay

@@ -314,6 +314,7 @@ def needs_teacher(folder: object, pairs: int, anchors: int, of: int) -> NeedsTea
     """The error for scores that are not in the ledger."""
     return NeedsTeacher(
         f"the ledger of {folder} lacks teacher scores: at least {pairs:,} pairs of {anchors:,} of {of:,} anchors were "
-        "never asked about, because enough candidates had survived before them. hfneg.examine(folder, teacher) (hfneg "
-        "examine) has all candidates scored, each missing pair once; or mine again with the new recipe"
+        "never asked about, because enough candidates had survived before them, or other filters had dropped them. "
+        "hfneg.examine(folder, teacher) (hfneg examine) has candidates scored, each pair once, with dropped=True "
+        "(--dropped) also what other filters had dropped; or mine again with the new recipe"
     )

@@ -207,12 +207,13 @@ def _identity(source: MinedLedger, recipe: str) -> dict[str, Any]:
 
 def _check_scores(source: MinedLedger, replay: Replay) -> None:
     """Raise NeedsTeacher before anything is written, where scores will be missing."""
-    if not source.taught or not source.summary["verdicts"]["not_examined"]:
+    if replay.scorer is None:
         return
     pairs = anchors = 0
     for block in source.blocks():
-        at, lacking = replay.missing(block.retrieved())
-        anchors, pairs = anchors + len(at), pairs + lacking
+        if block.teacher_scores is not None and np.isnan(block.teacher_scores).any():
+            at, lacking = replay.missing(block.retrieved())
+            anchors, pairs = anchors + len(at), pairs + lacking
     if pairs:
         raise needs_teacher(source.folder, pairs, anchors, len(source))
 

@@ -131,10 +131,12 @@ def read(ledger: MinedLedger, anchors: Anchors, replays: Sequence[Replay] = ()) 
 
 def _check_scores(ledger: MinedLedger, replays: Sequence[Replay]) -> None:
     """One error for all settings, with the number of pairs of the most demanding one."""
-    if not ledger.taught or not ledger.summary["verdicts"]["not_examined"]:
+    if all(replay.scorer is None for replay in replays):
         return
     anchors, pairs = np.zeros((2, len(replays)), dtype=np.int64)
     for block in ledger.blocks():
+        if block.teacher_scores is None or not np.isnan(block.teacher_scores).any():
+            continue
         for i, replay in enumerate(replays):
             at, lacking = replay.missing(block.retrieved())
             anchors[i], pairs[i] = anchors[i] + len(at), pairs[i] + lacking
