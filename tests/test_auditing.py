@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -21,7 +22,8 @@ from hfneg import cli
 from hfneg.base.hashing import normal_form
 from hfneg.data.files.beir import load_beir
 from hfneg.data.layouts import Given, recognise
-from hfneg.review.audit import AuditReport, audit, measures, truth
+from hfneg.review.audit import AuditReport, audit, measures
+from hfneg.review.intervals import share
 from tests.small_collection import HashEncoder, documents, pairs
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -574,21 +576,30 @@ def test_judgments_in_every_form_give_the_same_rate(tmp_path: Path) -> None:
         assert rate is not None
         assert (rate.relevant, rate.negatives, rate.rate) == (1, 4, 0.25)
         assert (rate.anchors, rate.unjudged_anchors) == (2, 1)
-        assert 0.0 <= rate.low <= rate.rate <= rate.high <= 0.5
+        assert 0.0 <= rate.low <= rate.rate <= rate.high <= 1.0
     limited = audit(JUDGED, qrels=named, max_false_negatives=0.2)
     assert limited.errors == ["false_negatives"]
 
 
-def test_the_interval_is_the_bootstrap_over_anchors() -> None:
-    """Against a plain bootstrap that draws anchors one by one; and with no hit it is not [0, 0]."""
-    draw = np.random.default_rng(1)
-    totals = draw.integers(1, 8, size=300)
-    hits = np.minimum(draw.integers(0, 6, size=300), totals)
-    chosen = draw.integers(0, 300, size=(4_000, 300))
-    expected = np.quantile(hits[chosen].sum(axis=1) / totals[chosen].sum(axis=1), [0.025, 0.975])
-    assert truth.rate_interval(hits, totals) == pytest.approx(expected, abs=0.004)
-    low, high = truth.rate_interval(np.zeros(300, dtype=np.int64), totals)
-    assert (low, high) == (0.0, pytest.approx(0.00993, abs=1e-5))  # 1 - 0.05 ** (1 / 300): the rule of three
+def test_the_interval_is_over_anchors_that_share_no_positive() -> None:
+    """As by `intervals.share` over components; one big component says less than as many anchors apart."""
+    texts = [f"negative {i}" for i in range(40)]
+    false = {f"q{i}": [texts[i]] for i in range(0, 40, 4)}
+
+    def rate(shared: bool) -> Any:
+        rows = [
+            {"query": f"q{i}", "positive": "one for all" if shared else f"positive {i}", "negative": texts[i]}
+            for i in range(40)
+        ]
+        judged = {f"q{i}": [rows[i]["positive"], *false.get(f"q{i}", [])] for i in range(40)}
+        return audit(datasets.Dataset.from_list(rows), qrels=judged).false_negatives
+
+    apart, together = rate(False), rate(True)
+    assert (apart.relevant, apart.negatives, apart.rate) == (together.relevant, 40, together.rate) == (10, 40, 0.25)
+    hits = np.arange(40) % 4 == 0
+    assert (apart.low, apart.high) == pytest.approx(dataclasses.astuple(share(hits, np.arange(40)))[1:])
+    assert (together.low, together.high) == pytest.approx(dataclasses.astuple(share(hits, np.zeros(40, int)))[1:])
+    assert together.high - together.low > apart.high - apart.low
 
 
 def test_hardness_is_the_mean_difference_over_what_is_not_relevant() -> None:

@@ -373,3 +373,17 @@ def test_the_whole_way_covers(rate: float) -> None:
         assert found.high > found.low
         held += found.low <= relevant.mean() <= found.high
     assert held >= 36
+
+
+def test_a_mean_is_drawn_by_components() -> None:
+    """Against Rubin's bootstrap in plain Python; anchors of one component move together."""
+    draw = np.random.default_rng(3)
+    sums, counts, labels = draw.normal(size=40), draw.integers(1, 5, size=40).astype(float), np.arange(40) // 2
+    expected = []
+    for _ in range(8_000):
+        weight = draw.standard_exponential(20)[labels]
+        expected.append((weight * sums).sum() / (weight * counts).sum())
+    found = intervals.mean(sums, counts, labels)
+    assert found == pytest.approx(np.quantile(expected, [0.025, 0.975]), abs=0.02)
+    one = intervals.mean(sums, counts, np.zeros(40, dtype=np.int64))
+    assert one == pytest.approx([sums.sum() / counts.sum()] * 2)

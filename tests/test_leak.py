@@ -21,8 +21,9 @@ from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
 from hfneg.errors import NeedsTeacher, SettingError
-from hfneg.review import components as kernels
-from hfneg.review.components import components, first_half, share
+from hfneg.review import intervals as kernels
+from hfneg.review.components import components, first_half
+from hfneg.review.intervals import share
 from hfneg.review.leak.curve import chosen, leak_curve
 from hfneg.review.leak.leak import LeakRate
 from hfneg.review.leak.replicas import Hiding, Outcomes, _Listed, normal_quantile, normal_share

@@ -1,4 +1,4 @@
-"""How hard the negatives are for a model that had no part in choosing them.
+"""How hard negatives are for a model that had no part in choosing them: s(anchor, negative) - s(anchor, positive).
 
 A rate of false negatives says nothing alone: trivial negatives have none. The reference must be neither the
 miner nor the teacher, for what was chosen by a model's scores looks as that model chose it.
@@ -6,24 +6,41 @@ miner nor the teacher, for what was chosen by a model's scores looks as that mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hfneg.base.hashing import mix
+from hfneg.base.lists import Lists
 from hfneg.errors import SettingError
 from hfneg.models.encoder import Encoder
 from hfneg.models.weights import name_of
-from hfneg.review.audit.facts import Facts
-from hfneg.review.audit.findings import Hardness
-from hfneg.review.audit.looking import Known, RowTexts
+from hfneg.review import intervals
 
 Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-ANCHORS, POSITIVES, NEGATIVES = 1_000, 8, 32
+Numbers = npt.NDArray[np.float64]
+
+ANCHORS, POSITIVES, NEGATIVES = 500, 8, 32
 """At most so many anchors, known positives of each, and negatives of each are encoded."""
+
+
+@dataclass(frozen=True)
+class Hardness:
+    """Mean of s(anchor, negative) - s(anchor, positive) under `reference`; higher is harder.
+
+    Over negatives that are not relevant by the judgments, or over all where there are none
+    (`truth_known` False); of a sample of `anchors`. `low`, `high`: 95%, over components of anchors that share
+    positives.
+    """
+
+    mean: float
+    low: float
+    high: float
+    negatives: int
+    anchors: int
+    reference: str
+    truth_known: bool
 
 
 def reference(model: Any, recipe: str) -> Encoder:
@@ -38,39 +55,38 @@ def reference(model: Any, recipe: str) -> Encoder:
     return encoder
 
 
-def sample(facts: Facts, counted: Mask) -> Rows:
-    """Rows to measure on, ascending: one each of up to ANCHORS anchors that have a positive and a counted negative.
+def differences(
+    encoder: Encoder, anchors: list[str], documents: list[str], positives: Lists, negatives: Lists
+) -> Numbers:
+    """float64 [len(negatives.flat)]: each negative's score less the mean of its anchor's positives'.
 
-    Drawn by a counter over row numbers: the same for a stream and for a Dataset.
+    Args:
+        anchors: n texts. documents: texts that the lists of n name by their places. Each is encoded once.
     """
-    known = Known.of(facts)
-    rows = np.unique(facts.owners()[counted])
-    start, end = known.of_anchors(facts, facts.anchors[rows].astype(np.int64))
-    rows = rows[end > start]
-    rows = rows[np.argsort(mix(0, rows), kind="stable")]
-    _, first = np.unique(facts.anchors[rows], return_index=True)
-    return np.sort(rows[np.sort(first)[:ANCHORS]])
+    queries = np.asarray(encoder.encode(anchors, "query"), dtype=np.float32)
+    vectors = np.asarray(encoder.encode(documents, "document"), dtype=np.float32)
+
+    def scores(lists: Lists) -> Numbers:
+        values: Numbers = np.einsum("ij,ij->i", queries[lists.owners], vectors[lists.flat]).astype(np.float64)
+        return values
+
+    means = np.bincount(positives.owners, scores(positives), len(positives)) / np.maximum(positives.lengths, 1)
+    found: Numbers = scores(negatives) - means[negatives.owners]
+    return found
 
 
-def measure(
-    encoder: Encoder, facts: Facts, rows: Rows, kept: Mapping[int, RowTexts], counted: Mask, truth_known: bool
+def told(
+    values: Numbers, weights: Numbers, owners: Rows, components: Rows, reference: str, known: bool
 ) -> Hardness | None:
-    """The mean over all counted negatives of `rows`, and its 95% bootstrap over anchors; None without any."""
-    known = Known.of(facts)
-    sums, counts = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-    for i, row in enumerate(rows.tolist()):
-        inside = counted[facts.negatives.indptr[row] : facts.negatives.indptr[row + 1]]
-        negatives = [kept[row].negatives[j] for j in np.flatnonzero(inside)[:NEGATIVES]]
-        (start,), (end,) = known.of_anchors(facts, facts.anchors[row : row + 1].astype(np.int64))
-        positives = facts.texts.take(known.places[start:end][:POSITIVES]).to_pylist()
-        anchor = encoder.encode([kept[row].anchor], "query")[0]
-        scores = encoder.encode([*positives, *negatives], "document") @ anchor
-        sums[i] = (scores[len(positives) :] - scores[: len(positives)].mean()).sum(dtype=np.float64)
-        counts[i] = len(negatives)
-    if not counts.sum():
+    """The mean of `values`, float64 [k], each with its weight; None where nothing weighs anything.
+
+    Args:
+        weights: float64 [k], the chance that it is a true negative. known: whether all of these are judgments.
+        owners: int64 [k], the anchor of each, any number. components: int64 [k], that anchor's component.
+    """
+    if not weights.sum() > 0:
         return None
-    drawn = np.random.default_rng(0).integers(0, len(rows), size=(1_000, len(rows)))
-    low, high = np.quantile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), [0.025, 0.975])
-    mean = float(sums.sum() / counts.sum())
-    name = name_of(encoder.model)
-    return Hardness(mean, float(low), float(high), int(counts.sum()), len(rows), name, truth_known)
+    _, first, place = np.unique(owners, return_index=True, return_inverse=True)
+    sums, totals = (np.bincount(place.reshape(-1), weights=w) for w in (weights * values, weights))
+    low, high = intervals.mean(sums, totals, components[first])
+    return Hardness(float(sums.sum() / totals.sum()), low, high, len(values), len(sums), reference, known)

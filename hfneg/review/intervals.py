@@ -1,6 +1,6 @@
-"""95% intervals of a rate that hold at small counts: one unseen unit at the far end is always reckoned with.
+"""95% intervals that hold at small counts: of a rate, one unseen unit at the far end is always reckoned with.
 
-Both are Bayesian bootstraps (Rubin 1981) with one pseudo-unit: for the upper end one more unit that is relevant
+All are Bayesian bootstraps (Rubin 1981) with one pseudo-unit: for the upper end one more unit that is relevant
 throughout, for the lower end one more that is not. With single pairs and one stratum that is exactly the interval of
 Clopper and Pearson (1934): the weights of x relevant among n are Beta(x + 1, n - x) and Beta(x, n - x + 1). So nothing
 seen never means a width of zero. With whole components of correlated pairs the unseen unit is a component.
@@ -9,6 +9,7 @@ seen never means a width of zero. With whole components of correlated pairs the 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 Span = tuple[float, float]
 
 LEVEL = 0.95
@@ -23,6 +25,15 @@ TAIL = (1 - LEVEL) / 2
 DRAWS = 4_000
 CELLS = 4_000_000
 """Random numbers held at once."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share and its interval, all from 0 to 1."""
+
+    value: float
+    low: float
+    high: float
 
 
 def stratified(relevant: Rows, judged: Rows, sizes: Rows) -> tuple[float, float, float]:
@@ -108,3 +119,64 @@ def needed(below: float) -> int:
     From Clopper and Pearson's upper end 1 - 0.025 ** (1 / n).
     """
     return math.ceil(math.log(TAIL) / math.log1p(-below)) if 0 < below < 1 else 1
+
+
+def share(hits: Mask, labels: Rows, undecided: Mask | None = None, level: float = 0.95, seed: int = 0) -> Share:
+    """The share of `hits` with an interval over components.
+
+    Args:
+        hits: bool [r].
+        labels: int64 [r], the component of each.
+        undecided: bool [r], of which nobody knows: not in the value, no hits at the lower end and hits at the upper.
+
+    Components get exponential weights. One more component of mean
+    size, in which for the upper end all and for the lower end none are hits, is reckoned with, so that nothing seen
+    among few does not mean a width of zero; with components of one it is the interval of Clopper and Pearson (1934).
+    """
+    unknown = np.zeros(len(hits), dtype=bool) if undecided is None else undecided
+    decided = hits[~unknown]
+    if not len(decided):
+        return Share(float("nan"), 0.0, 1.0)
+    tail = (1 - level) / 2
+    low, _ = _draws(hits & ~unknown, labels, seed)
+    _, high = _draws(hits | unknown, labels, seed)
+    return Share(float(np.mean(decided)), float(np.quantile(low, tail)), float(np.quantile(high, 1 - tail)))
+
+
+def _draws(hits: Mask, labels: Rows, seed: int) -> tuple[Numbers, Numbers]:
+    """float64 [DRAWS] each: shares with one more component without hits, and with one more of hits alone.
+
+    Components of like content share one gamma draw, which is the sum of their weights, and makes a million of them
+    cheap.
+    """
+    _, place = np.unique(labels, return_inverse=True)
+    counts = np.bincount(place)
+    sums = np.bincount(place, weights=hits)
+    kinds, many = np.unique(np.stack([sums, counts]), axis=1, return_counts=True)
+    draw = np.random.default_rng(seed)
+    top, bottom = np.zeros(DRAWS), np.zeros(DRAWS)
+    for total, count, alike in zip(*kinds.tolist(), many.tolist(), strict=True):
+        weights = draw.standard_gamma(alike, DRAWS)
+        top += weights * total
+        bottom += weights * count
+    extra = draw.standard_exponential(DRAWS) * float(counts.mean())
+    return top / (bottom + extra), (top + extra) / (bottom + extra)
+
+
+def mean(sums: Any, counts: Any, labels: Rows) -> Span:
+    """(low, high) of sum(sums) / sum(counts) over components that are drawn independently.
+
+    Args:
+        sums, counts: float64 [n], of each anchor: what is averaged, and over how many.
+        labels: int64 [n], the component of each.
+
+    A mean has no far end, so no unseen component is reckoned with; of one component the two ends are equal.
+    """
+    _, place = np.unique(labels, return_inverse=True)
+    top, bottom = (np.bincount(place, weights=np.asarray(values, dtype=np.float64)) for values in (sums, counts))
+    draw, drawn = np.random.default_rng(0), np.empty(DRAWS)
+    step = max(CELLS // max(len(top), 1), 1)
+    for start in range(0, DRAWS, step):
+        weights = draw.standard_exponential((min(step, DRAWS - start), len(top)))
+        drawn[start : start + step] = (weights @ top) / (weights @ bottom)
+    return float(np.quantile(drawn, TAIL)), float(np.quantile(drawn, 1 - TAIL))

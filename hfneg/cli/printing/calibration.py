@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hfneg.review.audit.findings import Hardness
 from hfneg.review.calibrate.findings import Calibration, Chosen, Rate, Sample, Setting, Stratum
+from hfneg.review.hardness import Hardness
 
 WHAT = {
     "judged sample": "by a judged sample, stratified",

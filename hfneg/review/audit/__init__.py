@@ -20,7 +20,7 @@ from hfneg.data import judgments, layouts
 from hfneg.data.layouts import Given, Layout
 from hfneg.errors import EmptyInputError, SettingError
 from hfneg.review import hardness
-from hfneg.review.audit import checks, fixing, looking, measures, truth
+from hfneg.review.audit import checks, difficulty, fixing, looking, measures, truth
 from hfneg.review.audit.checks import Check
 from hfneg.review.audit.facts import Facts, Reader
 from hfneg.review.audit.findings import SHOWN, AuditReport, Example, Finding
@@ -92,10 +92,10 @@ def audit(
             raise EmptyInputError(f"{source.name} has no rows; there is nothing to audit")
         test = () if against is None else checks.against(truth.load_test_set(facts, against, against_split))
         rate, counted = (None, ~facts.empty_negative) if judged is None else truth.judge(facts, judged)
-        rows = np.empty(0, dtype=np.int64) if encoder is None else hardness.sample(facts, counted)
+        rows = np.empty(0, dtype=np.int64) if encoder is None else difficulty.sample(facts, counted)
         kept, found = _look(source, layout, facts, (*checks.CHECKS, *test), rows, (near_duplicate, contained))
         known = rate is not None
-        hard = None if encoder is None else hardness.measure(encoder, facts, rows, kept, counted, known)
+        hard = None if encoder is None else difficulty.measure(encoder, facts, rows, kept, counted, known)
         removed = None
         if target is not None:
             plan = fixing.plan(facts, layout, found, emptied)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hfneg import __version__
 from hfneg.errors import SettingError, near_miss
+from hfneg.review.hardness import Hardness
 
 Severity = Literal["error", "warning", "info"]
 SHOWN = 200  # letters of an example's texts
@@ -61,7 +62,7 @@ class Measure:
 class FalseNegatives:
     """P(relevant | mined): the share of the judged anchors' negatives that the judgments call relevant.
 
-    `low`, `high`: 95% bootstrap over anchors. Where judgments are incomplete the rate is a lower bound;
+    `low`, `high`: 95%, see `hfneg.review.intervals.share`. Where judgments are incomplete the rate is a lower bound;
     `positives_found` is the share of the judged anchors' own positives that the judgments know.
     """
 
@@ -73,23 +74,6 @@ class FalseNegatives:
     anchors: int
     unjudged_anchors: int
     positives_found: float | None
-
-
-@dataclass(frozen=True)
-class Hardness:
-    """Mean of s(anchor, negative) - s(anchor, positive) under `reference`; higher is harder.
-
-    Over negatives that are not relevant by the judgments, or over all where there are none
-    (`truth_known` False); of a sample of `anchors`.
-    """
-
-    mean: float
-    low: float
-    high: float
-    negatives: int
-    anchors: int
-    reference: str
-    truth_known: bool
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.lists import Lists, offsets
 from hfneg.data.files import beir
 from hfneg.data.judgments import Judgments, relevant
 from hfneg.data.layouts import Given, pairs
@@ -17,10 +18,11 @@ from hfneg.review.audit.checks import TestSet
 from hfneg.review.audit.facts import Facts, among
 from hfneg.review.audit.findings import FalseNegatives
 from hfneg.review.audit.opening import Source, open_source
+from hfneg.review.components import components
+from hfneg.review.intervals import share
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-RESAMPLES = 2_000
 BLOCK = 100_000
 
 
@@ -95,41 +97,27 @@ def false_negatives(facts: Facts, keys: Rows, judged: Rows) -> FalseNegatives:
             "documents' texts are written in another way there (a title before the text?); give judgments whose "
             "texts or ids are those of this dataset"
         )
-    names, place = np.unique(anchors[counted], return_inverse=True)
-    totals = np.bincount(place, minlength=len(names))
-    hits = np.bincount(place, weights=relevant[counted], minlength=len(names)).astype(np.int64)
-    low, high = rate_interval(hits, totals)
+    hits, rows = relevant[counted], anchors[counted]
+    found = share(hits, components_of(facts)[rows])
     return FalseNegatives(
-        rate=float(hits.sum() / max(totals.sum(), 1)),
-        low=low,
-        high=high,
+        rate=found.value if len(hits) else 0.0,
+        low=found.low,
+        high=found.high,
         relevant=int(hits.sum()),
-        negatives=int(totals.sum()),
-        anchors=len(names),
+        negatives=len(hits),
+        anchors=len(np.unique(rows)),
         unjudged_anchors=len(np.unique(facts.anchors)) - len(judged),
         positives_found=float(known.mean()) if len(known) else None,
     )
 
 
-def rate_interval(hits: Rows, totals: Rows) -> tuple[float, float]:
-    """95% percentile bootstrap over anchors of sum(hits) / sum(totals).
-
-    Anchors of equal (hits, total) are drawn together, by a multinomial over such cells: the same distribution,
-    at the cost of the few cells. Where nothing or everything was hit, no resample would differ; then the far
-    end is what 95% of the samples of so many anchors would have shown (0.05 ** (1 / anchors)).
-    """
-    if not len(totals):
-        return 0.0, 1.0
-    cells, counts = np.unique(np.stack([hits, totals]), axis=1, return_counts=True)
-    beyond = float(1 - 0.05 ** (1 / len(totals)))
-    if not hits.any():
-        return 0.0, beyond
-    if np.array_equal(hits, totals):
-        return 1.0 - beyond, 1.0
-    drawn = np.random.default_rng(0).multinomial(len(totals), counts / len(totals), size=RESAMPLES)
-    rates = (drawn @ cells[0]) / np.maximum(drawn @ cells[1], 1)
-    low, high = np.quantile(rates, [0.025, 0.975])
-    return float(low), float(high)
+def components_of(facts: Facts) -> Rows:
+    """int64 [numbers]: of each number that is an anchor the component over shared positives, see `components`."""
+    owners, texts = facts.anchors[facts.positives.owners], facts.positives.flat
+    order = np.argsort(owners, kind="stable")
+    order = order[~facts.empty_positive[order]]
+    counts = np.bincount(owners[order], minlength=len(facts.numbering))
+    return components(Lists(offsets(counts), texts[order]))
 
 
 def load_test_set(facts: Facts, given: Any, split: str | None = None) -> TestSet:

@@ -15,8 +15,8 @@ from hfneg.data import judgments
 from hfneg.data.anchors import Anchors
 from hfneg.data.judgments import Judgments
 from hfneg.errors import EmptyInputError, NeedsTeacher, SettingError
-from hfneg.review import difficulty
 from hfneg.review.calibrate import (
+    difficulty,
     estimator as estimating,
     frame as frames,
     matching as judging,

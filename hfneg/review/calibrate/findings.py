@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from hfneg import __version__
-from hfneg.review.audit.findings import Hardness
+from hfneg.review.hardness import Hardness
 
 Method = Literal["judged sample", "judged anchors", "no judgments"]
 THESE, LIKE_THESE = "these negatives", "anchors like these"

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfneg.review.audit.findings import Hardness
+from hfneg.review.calibrate.difficulty import Measured
 from hfneg.review.calibrate.estimator import Estimator
 from hfneg.review.calibrate.findings import Chosen, Rate, Setting
-from hfneg.review.difficulty import Measured
+from hfneg.review.hardness import Hardness
 
 Mask = npt.NDArray[np.bool_]
 

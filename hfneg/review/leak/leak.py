@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from hfneg.pipeline.policy import Policy
-from hfneg.review.components import Share, share
+from hfneg.review.intervals import Share, share
 from hfneg.review.leak.replicas import MOST, Hiding, Outcomes
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.reopen import reopen_anchors
@@ -44,7 +44,7 @@ class Leak:
             else `NeedsTeacher`). They widen the intervals: mined at the upper end, not mined at the lower.
         anchors, components: from how many anchors, and connected components of anchors, they are.
         retrieved_share: retrieved of replicates. leaked_of_retrieved, leaked_of_all: leaked of retrieved, of
-            replicates. With intervals over components, see `hfneg.review.components.share`.
+            replicates. With intervals over components, see `hfneg.review.intervals.share`.
     """
 
     replicates: int

@@ -1,4 +1,4 @@
-"""How hard mined pairs are for a model that is neither miner nor teacher: s(anchor, negative) - s(anchor, positive)."""
+"""How hard mined pairs are for a model that is neither miner nor teacher."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.base.hashing import mix, uniform
-from hfneg.base.lists import Lists
+from hfneg.base.lists import Lists, offsets
 from hfneg.data.anchors import Anchors
-from hfneg.models.encoder import Encoder
 from hfneg.models.weights import name_of
 from hfneg.review import hardness
-from hfneg.review.audit.findings import Hardness
 from hfneg.review.calibrate.frame import Frame
+from hfneg.review.hardness import ANCHORS, NEGATIVES, POSITIVES, Hardness
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-ANCHORS, POSITIVES, NEGATIVES = 300, 4, 24
-"""At most so many anchors, known positives of each, and pairs of each, over all settings, are encoded."""
-RESAMPLES = 1_000
 
 
 @dataclass(frozen=True)
@@ -37,20 +32,12 @@ class Measured:
     def mean(self, frame: Frame, inside: Mask, relevance: Numbers, known: bool) -> Hardness | None:
         """Over the measured pairs `inside`, each counted by its chance 1 - relevance of being a true negative.
 
-        95% bootstrap over anchors. `known`: whether every relevance is a judgment.
+        `known`: whether every relevance is a judgment.
         """
         here = inside[self.at]
-        at, values = self.at[here], self.values[here]
-        weights = 1 - relevance[at]
-        if not weights.sum() > 0:
-            return None
-        _, place = np.unique(frame.numbers[at], return_inverse=True)
-        sums, totals = (np.bincount(place.reshape(-1), weights=w) for w in (weights * values, weights))
-        drawn = np.random.default_rng(0).integers(0, len(sums), size=(RESAMPLES, len(sums)))
-        below = totals[drawn].sum(axis=1)
-        low, high = np.quantile(sums[drawn].sum(axis=1)[below > 0] / below[below > 0], [0.025, 0.975])
-        mean = float(sums.sum() / totals.sum())
-        return Hardness(mean, float(low), float(high), len(at), len(sums), self.reference, known)
+        at, numbers = self.at[here], frame.numbers[self.at[here]]
+        components = frame.components[numbers]
+        return hardness.told(self.values[here], 1 - relevance[at], numbers, components, self.reference, known)
 
 
 def measure(model: Any, recipe: str, frame: Frame, anchors: Anchors) -> Measured:
@@ -60,15 +47,18 @@ def measure(model: Any, recipe: str, frame: Frame, anchors: Anchors) -> Measured
     """
     encoder = hardness.reference(model, recipe)
     at = _sample(frame)
-    numbers, place = np.unique(frame.numbers[at], return_inverse=True)
-    queries = _vectors(encoder, anchors.texts(numbers).to_pylist(), "query")
+    numbers, counts = np.unique(frame.numbers[at], return_counts=True)
     positives = _some(anchors.positives(numbers))
     rows, of = np.unique(np.concatenate([positives.flat, frame.rows[at]]), return_inverse=True)
-    vectors = _vectors(encoder, anchors.corpus.texts(rows).to_pylist(), "document")[of.reshape(-1)]
-    known = np.einsum("ij,ij->i", queries[positives.owners], vectors[: len(positives.flat)])
-    means = np.bincount(positives.owners, weights=known) / positives.lengths
-    scores = np.einsum("ij,ij->i", queries[place.reshape(-1)], vectors[len(positives.flat) :])
-    return Measured(at, scores.astype(np.float64) - means[place.reshape(-1)], name_of(encoder.model))
+    known, pairs = np.split(of.reshape(-1), [len(positives.flat)])
+    values = hardness.differences(
+        encoder,
+        anchors.texts(numbers).to_pylist(),
+        anchors.corpus.texts(rows).to_pylist(),
+        Lists(positives.indptr, known),
+        Lists(offsets(counts), pairs),
+    )
+    return Measured(at, values, name_of(encoder.model))
 
 
 def _sample(frame: Frame) -> Rows:
@@ -87,7 +77,3 @@ def _some(positives: Lists) -> Lists:
     return Lists.gather(
         positives.flat, positives.indptr[:-1], positives.indptr[:-1] + np.minimum(positives.lengths, POSITIVES)
     )
-
-
-def _vectors(encoder: Encoder, texts: list[str], role: Any) -> npt.NDArray[np.float32]:
-    return np.asarray(encoder.encode(texts, role), dtype=np.float32)
