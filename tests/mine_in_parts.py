@@ -36,7 +36,7 @@ def say(line: str) -> None:
     os.write(1, f"{os.getpid()} {line}\n".encode())
 
 
-def loaded(self: encoding.Encoder) -> HashEncoder:
+def loaded(self: encoding.Encoder, source: str, **where: Any) -> HashEncoder:
     """Any model folder stands for the hash encoder."""
     say("load model")
     return HashEncoder()

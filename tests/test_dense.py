@@ -743,7 +743,7 @@ def test_minilm_end_to_end() -> None:
     hashed = fingerprint(dense)
     scores, rows = dense.open(corpus).search(["What slips?"], 3)
     assert fingerprint(dense) == hashed
-    model = dense.encoder._model()
+    model = dense.encoder.held.get(dense.encoder._load)
     live = Encoder(model)
     before = live.digest
     vectors = live.encode([*texts, "What slips?"], "document")

@@ -168,8 +168,7 @@ def test_models_in_memory(kind: str, folder: str, folders: dict[str, Path], tmp_
 
 def test_hub_ids_are_checked_before_work(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """When the commit is first asked for, as every digest does."""
-    from hfneg.models import encoder as encoding, kinds as model_kinds, weights as models
-    from hfneg.steps.teachers import model_teacher as held_model
+    from hfneg.models import held, kinds as model_kinds, weights as models
 
     def saved(name: str, revision: Any, file: str) -> Any:
         path = folders[name.split("/")[1]] / file
@@ -177,8 +176,7 @@ def test_hub_ids_are_checked_before_work(folders: dict[str, Path], monkeypatch: 
 
     for module in (model_kinds, models):
         monkeypatch.setattr(module, "saved_content", saved)
-    for module in (encoding, held_model):
-        monkeypatch.setattr(module, "hub_commit", lambda repository, revision=None: "a" * 40)
+    monkeypatch.setattr(held, "hub_commit", lambda repository, revision=None: "a" * 40)
     with pytest.raises(SettingError, match=SPARSE):
         _ = hfneg.Dense("org/splade").encoder.digest
     with pytest.raises(SettingError, match="BiEncoderTeacher"):

@@ -9,31 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
-from hfneg.base import devices, store
-from hfneg.base.memory import Halving, loading
+from hfneg.base import store
 from hfneg.errors import ProcessError, SettingError
-from hfneg.models.asking import asking, takes_role, told_by_batches
+from hfneg.models.asking import asking, told_by_batches
 from hfneg.models.encoded import Vectors32 as Vectors32, as_vectors, check_finite, normalised, said_of_nothing
+from hfneg.models.held import Held
 from hfneg.models.kinds import BARE, BI_ENCODER, refuse_but
-from hfneg.models.live_digest import LiveDigest
 from hfneg.models.weights import (
     check_similarity,
     checked_model,
-    folder_digest,
-    folder_of,
-    hub_commit,
-    is_folder,
-    is_torch_model,
-    looks_like_path,
     name_of,
-    silent_loading,
     similarity_of,
 )
 
@@ -41,15 +32,7 @@ FORMAT = 1
 
 Role = Literal["query", "document"]
 
-TOO_LARGE = (
-    "give it shorter texts (max_seq_length=, max_length=), fewer bits (dtype='bfloat16' for a teacher, or a model that "
-    "was saved in it), or a device with more memory (HFNEG_DEVICE)"
-)
-
 log = logging.getLogger(__name__)
-
-_live_models: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-"""Models of this process by digest, so that a copy made by pickle finds its model again."""
 
 
 class Encoder:
@@ -84,15 +67,14 @@ class Encoder:
         batch_size: int = 32,
         device: str | None = None,
     ) -> None:
-        self.model = checked_model(model, revision)
-        self.revision = revision
+        self.held = Held(checked_model(model, revision), revision)
         _check_prompts(query_prompt=query_prompt, document_prompt=document_prompt)
         self.prompts: dict[Role, str | None] = {"query": query_prompt, "document": document_prompt}
         self.max_seq_length = max_seq_length
         self.batch_size = batch_size
         self.device = device
-        self._forget()
-        if not isinstance(self.model, str) or is_folder(self.model):  # a Hub id: when its commit is asked for
+        self._begin()
+        if not self.held.on_hub:  # else when its commit is asked for
             self._check_kind()
         if not isinstance(model, str):
             check_similarity(similarity_of(self.model), name_of(self.model))
@@ -100,51 +82,38 @@ class Encoder:
     def __repr__(self) -> str:
         return f"Encoder({self.model if isinstance(self.model, str) else name_of(self.model)!r}, {self.digest[:12]})"
 
-    def _forget(self) -> None:
-        self._pinned: str | None = None  # weights of a live model that is not in this process
-        self._commit: str | None = None
-        self._loaded: tuple[str, Any] | None = None
-        self._live = None if isinstance(self.model, str) or not is_torch_model(self.model) else LiveDigest(self.model)
-        self._fitting: Halving | None = None
-        self._warned = False
+    def _begin(self) -> None:
+        self._checked = self._warned = False
+
+    @property
+    def model(self) -> Any:
+        """Name, or object; None for an object of another process."""
+        return self.held.model
+
+    @property
+    def revision(self) -> str | None:
+        return self.held.revision
 
     # What goes into another process, and into the fingerprint of `datasets`.
 
     def __getstate__(self) -> dict[str, Any]:
-        named = isinstance(self.model, str)
-        settings = {name: getattr(self, name) for name in ("prompts", "max_seq_length", "batch_size", "device")}
-        commit = self._hub() if named and not looks_like_path(self.model) and not is_folder(self.model) else None
-        weights = self.weights
-        if not named and self.model is not None:
-            with contextlib.suppress(TypeError):  # an object with __slots__ is not found again
-                _live_models[weights] = self.model
-        return {**settings, "model": self.model if named else None, "revision": commit, "weights": weights}
+        _ = self.weights
+        return {name: getattr(self, name) for name in ("held", "prompts", "max_seq_length", "batch_size", "device")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        weights = state.pop("weights")
         self.__dict__.update(state)
-        if self.model is None:
-            self.model = _live_models.get(weights)
-        self._forget()
-        self._pinned = weights
+        self._begin()
 
     # What it is.
 
     @property
     def weights(self) -> str:
         """Digest of the model alone, without prompts; as it is now, not as it was when first asked."""
-        if self.model is None:
-            return self._pinned or ""
-        if self._live is not None:
-            return self._live()
-        if not isinstance(self.model, str):
-            roles = ["role"] if takes_role(self.model) else []
-            return store.digest_of(FORMAT, "id", self.model.id, similarity_of(self.model), *roles)
-        if is_folder(self.model):
-            return folder_digest(folder_of(self.model))
-        if looks_like_path(self.model) and self._pinned is not None:  # a folder of another machine
-            return self._pinned
-        return store.digest_of(FORMAT, "hub", self._hub())
+        found = self.held.weights
+        if self.held.on_hub and not self._checked:
+            self._checked = True
+            self._check_kind()
+        return found
 
     @property
     def digest(self) -> str:
@@ -157,12 +126,6 @@ class Encoder:
 
     def _digest(self, prompts: dict[Role, str | None]) -> str:
         return store.digest_of(FORMAT, self.weights, prompts, self.max_seq_length)
-
-    def _hub(self) -> str:
-        if self._commit is None:
-            self._commit = hub_commit(self.model, self.revision)
-            self._check_kind()
-        return self._commit
 
     def _check_kind(self) -> str | None:
         return refuse_but((BI_ENCODER, BARE), self.model, self.revision, "encoder of texts into single vectors")
@@ -197,7 +160,7 @@ class Encoder:
             )
         if not len(texts):
             return np.empty((0, 0), dtype=np.float32)
-        model = self._model()
+        model = self.held.get(self._load, self.device)
         vectors = self._encoded(model, list(texts), role)
         check_finite(vectors, texts, label or (lambda i: f"{role} {i} of {len(texts)}"))
         self._warn_once(said_of_nothing(vectors, texts, name_of(self.model)))
@@ -212,62 +175,29 @@ class Encoder:
         with _as_before(model, self.max_seq_length), told_by_batches(model):
             if not ask.takes_batch_size:
                 return self._in_pieces(model, encode, texts)
-            vectors = self._fits.run(lambda n: encode(texts, batch_size=n), self.batch_size)
+            vectors = self.held.fits.run(lambda n: encode(texts, batch_size=n), self.batch_size)
         return as_vectors(vectors, len(texts), name_of(model))
 
     def _in_pieces(self, model: Any, encode: Callable[..., Any], texts: list[str]) -> Vectors32:
         """By an object that takes texts and no batch size: all at once, or as many as fit into memory."""
         parts: list[Vectors32] = []
         while (at := sum(map(len, parts))) < len(texts):
-            given, n = self._fits.run(partial(_first, encode, texts[at:]), len(texts) - at)
+            given, n = self.held.fits.run(partial(_first, encode, texts[at:]), len(texts) - at)
             parts.append(as_vectors(given, n, name_of(model), parts[0].shape[1] if parts else None))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    @property
-    def _fits(self) -> Halving:
-        if self._fitting is None:
-            self._fitting = Halving(f"the model {name_of(self.model)!r}", TOO_LARGE)
-        return self._fitting
 
     def _warn_once(self, warning: str | None) -> None:
         if warning is not None and not self._warned:
             self._warned = True
             log.warning(warning)
 
-    def _model(self) -> Any:
-        if self.model is None:
-            raise ProcessError(
-                "this model lives in the memory of another process; save it first (model.save_pretrained) and pass "
-                "the folder, or run with num_proc=None"
-            )
-        if not isinstance(self.model, str):
-            return self.model
-        weights = self.weights
-        if self._pinned not in (None, weights):
-            raise ProcessError(
-                f"the model {self.model!r} is not the one this step was made with: its files have changed"
-            )
-        if self._loaded is None or self._loaded[0] != weights:
-            self._loaded = weights, self._load()
-            if self.weights != weights:
-                raise SettingError(f"the files of {self.model!r} changed while they were read; wait until it is saved")
-        return self._loaded[1]
-
-    def _load(self) -> Any:
-        folder = is_folder(self.model)
-        if not folder and looks_like_path(self.model):
-            raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
+    def _load(self, source: str, **where: Any) -> Any:
         from sentence_transformers import SentenceTransformer
 
         if self._check_kind() == BARE:
             said = "%r was not saved by sentence-transformers: its token vectors are averaged, a head is left out"
             log.warning(said, self.model)
-        with silent_loading(), loading(self.model):
-            model = SentenceTransformer(
-                str(folder_of(self.model)) if folder else self.model,
-                revision=None if folder else self._hub(),
-                device=devices.chosen(self.device),
-            )
+        model = SentenceTransformer(source, **where)
         check_similarity(similarity_of(model), self.model)
         return model
 

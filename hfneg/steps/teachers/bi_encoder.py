@@ -12,7 +12,7 @@ import numpy as np
 from hfneg.base.memory import Halving
 from hfneg.base.settings import check
 from hfneg.errors import SettingError
-from hfneg.models.encoder import TOO_LARGE
+from hfneg.models.held import TOO_LARGE
 from hfneg.models.kinds import BARE, BI_ENCODER, MULTI_VECTOR, kind_of, refuse_but
 from hfneg.models.weights import check_similarity, name_of
 from hfneg.steps import papers

@@ -12,7 +12,7 @@ from hfneg.base import store
 from hfneg.base.memory import Halving
 from hfneg.base.settings import check, is_whole
 from hfneg.errors import ProcessError, SettingError
-from hfneg.models.encoder import TOO_LARGE
+from hfneg.models.held import TOO_LARGE
 from hfneg.steps.teachers.base import Received, Teacher
 
 FORMAT = 1

@@ -1,136 +1,30 @@
-"""A teacher's model: a name that every process loads for itself, or one in memory; it counts by its weights."""
+"""Base of the teachers that run a model in this process: its settings, its digest, how it is made ready."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from hfneg.base import devices, store
-from hfneg.base.memory import Halving, loading
+from hfneg.base import store
 from hfneg.base.settings import check, check_choice, is_whole
-from hfneg.errors import ProcessError, SettingError
-from hfneg.models.encoder import TOO_LARGE
-from hfneg.models.live_digest import LiveDigest
+from hfneg.errors import SettingError
+from hfneg.models.held import Held
 from hfneg.models.weights import (
-    folder_digest,
-    folder_of,
-    hub_commit,
     is_folder,
     is_name,
     looks_like_path,
     name_of,
-    saved_json,
-    silent_loading,
 )
 from hfneg.steps.teachers.base import Teacher
 
 FORMAT = 1
 ENGINE = "torch"
 DTYPES = ("bfloat16", "float16", "float32")
-
-Load = Callable[..., Any]
-
-_live_models: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
-"""Models of this process by digest, so that a copy made by pickle finds its model again."""
-
-
-class HeldModel:
-    """A Hub id, a folder, or a live model of one of `kinds` (class names of sentence_transformers).
-
-    Its pickle holds the name and the digest of the weights, never weights.
-    """
-
-    def __init__(self, model: Any, revision: str | None, kinds: tuple[str, ...]) -> None:
-        self.model = _checked(model, revision, kinds)
-        self.revision = revision
-        self._forget()
-
-    def _forget(self) -> None:
-        self._pinned: str | None = None
-        self._loaded: tuple[str, Any] | None = None
-        self._live = None if isinstance(self.model, str) or self.model is None else LiveDigest(self.model)
-        self.fits = Halving(f"the model {name_of(self.model)!r}", TOO_LARGE)
-
-    @property
-    def name(self) -> str | None:
-        """Hub id or folder; None for a live model."""
-        return self.model if isinstance(self.model, str) else None
-
-    @property
-    def is_folder(self) -> bool:
-        return self.name is not None and is_folder(self.name)
-
-    @property
-    def weights(self) -> str:
-        """Digest of weights, tokenizer and configuration, as they are now; loads no model."""
-        if self.model is None:
-            return self._pinned or ""
-        if self._live is not None:
-            return self._live()
-        if is_folder(self.model):
-            return folder_digest(folder_of(self.model))
-        if looks_like_path(self.model) and self._pinned is not None:  # a folder of another machine
-            return self._pinned
-        return store.digest_of(FORMAT, "hub", hub_commit(self.model, self.revision))
-
-    def saved(self, file: str) -> dict[str, Any]:
-        """A JSON file saved with the model; {} for a live one."""
-        return saved_json(self.name, self.revision, file) if self.name is not None else {}
-
-    def get(self, load: Load) -> Any:
-        """The model; a name is loaded once by ``load(name or folder, revision=, device=)``.
-
-        Raises ProcessError for a live model of another process, or where the files are no longer those that the
-        step was made with.
-        """
-        if self.model is None:
-            raise ProcessError(
-                "this model lives in the memory of another process; save it first (model.save_pretrained) and pass "
-                "the folder, or run with num_proc=None"
-            )
-        if self._live is not None:
-            return self.model
-        weights = self.weights
-        if self._pinned not in (None, weights):
-            raise ProcessError(
-                f"the model {self.model!r} is not the one this step was made with: its files have changed"
-            )
-        if self._loaded is None or self._loaded[0] != weights:
-            self._loaded = weights, self._load(load)
-            if self.weights != weights:
-                raise SettingError(f"the files of {self.model!r} changed while they were read; wait until it is saved")
-        return self._loaded[1]
-
-    def _load(self, load: Load) -> Any:
-        folder = is_folder(self.model)
-        if not folder and looks_like_path(self.model):
-            raise ProcessError(f"the model folder {self.model!r} is not on this machine; put it there, or use a Hub id")
-        with silent_loading(), loading(self.model):
-            return load(
-                str(folder_of(self.model)) if folder else self.model,
-                revision=None if folder else hub_commit(self.model, self.revision),
-                device=devices.chosen(),
-            )
-
-    def __getstate__(self) -> dict[str, Any]:
-        weights, revision = self.weights, self.revision
-        if self._live is not None:
-            _live_models[weights] = self.model
-        elif self.name is not None and not is_folder(self.name) and not looks_like_path(self.name):
-            revision = hub_commit(self.name, self.revision)
-        return {"model": self.name, "revision": revision, "weights": weights}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.model = state["model"] if state["model"] is not None else _live_models.get(state["weights"])
-        self.revision = state["revision"]
-        self._forget()
-        self._pinned = state["weights"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,9 +54,9 @@ class ModelTeacher(Teacher):
         _ = self.held
 
     @cached_property
-    def held(self) -> HeldModel:
+    def held(self) -> Held:
         """The model and what it counts for."""
-        return HeldModel(self.model, self.revision, self.kinds)
+        return Held(_checked(self.model, self.revision, self.kinds), self.revision)
 
     @property
     def digest(self) -> str:
@@ -179,7 +73,7 @@ class ModelTeacher(Teacher):
     @cached_property
     def _kind_checked(self) -> bool:
         """Of a Hub id, when its commit is first asked for; of a folder when the step is built."""
-        if self.held.name is not None and not self.held.is_folder and not looks_like_path(self.held.name):
+        if self.held.on_hub:
             self._check_saved()
         return True
 
