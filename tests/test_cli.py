@@ -444,6 +444,18 @@ def test_the_summary_fits_the_terminal(beir: Path, tmp_path: Path, monkeypatch: 
         assert lines[at + 2][2:-1] in row["hard_negatives"][0].replace("\n", ": ")
 
 
+def test_what_is_printed_to_train_with_counts_what_there_is(beir: Path, tmp_path: Path) -> None:
+    """Where nobody gets as many negatives as were asked for, the columns are those of the anchor that has the most."""
+    output = hfneg("mine", beir, "--out", tmp_path / "mined", "--n", 90, "--recipe", "bm25", "--set", "short=Keep()")
+    most = max(len(row["hard_negatives"]) for row in rows_of(tmp_path / "mined"))
+    assert 0 < most < 90
+    assert f"negative_1 .. {most}\n" in output
+    assert (
+        formats.tuples(datasets.load_dataset(str(tmp_path / "mined"), split="train")).column_names[-1]
+        == f"negative_{most}"
+    )
+
+
 @pytest.mark.parametrize("positives", ["text", "id", "ids"])
 def test_what_is_printed_to_train_with_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, positives: str) -> None:
     """As it stands, for columns of the user's own and a folder with blanks and quotes; ids become texts."""

@@ -63,7 +63,8 @@ def _training(folder: Path, facts: Mapping[str, Any]) -> dict[str, str]:
     """Lines that run as they stand; where the positives are ids, two more of them, which look up their texts."""
     name, split = (json.dumps(text, ensure_ascii=False) for text in (str(folder), next(iter(facts["rows"]))))
     given = facts.get("columns", {"anchor": "anchor", "positive": "positive"})
-    named = f"{given['anchor']}, {given['positive']}, negative_1 .. {facts['wanted_per_anchor']}"
+    n = min(facts["wanted_per_anchor"], max(map(int, facts["negatives_per_anchor"]), default=0))
+    named = f"{given['anchor']}, {given['positive']}, negative_1 .. {n}"
     opened = f"datasets.load_dataset({name}, split={split})"
     first = {"import datasets, hfneg": f"train: {named}"}
     if facts.get("positives_are") != "id":
