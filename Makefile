@@ -69,7 +69,7 @@ wheel:
 	cd .wheel && bin/hfneg report mined
 
 clean:
-	rm -rf $(VENV) .newest .lowest .wheel .demo dist docs/more site
+	rm -rf $(VENV) .newest .lowest .wheel .demo dist docs/more site jupyter_execute
 
 # torch first and alone, so that the pinned CPU build satisfies whatever asks for torch later.
 $(VENV)/.torch: constraints.txt

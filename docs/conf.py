@@ -8,8 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.util import logging
+
 import hfneg
 
+logger = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 ELSEWHERE = {
@@ -34,6 +39,9 @@ extensions = [
 html_theme = "furo"
 html_title = f"hfneg {version}"
 html_theme_options = {"footer_icons": []}
+html_static_path, html_css_files = ["static"], ["narrow.css"]
+html_use_index = html_domain_indices = False  # the search finds names
+pygments_dark_style = "a11y-high-contrast-dark"  # what goes with the light one of the theme
 html_show_sourcelink = html_copy_source = False
 
 myst_heading_anchors = 3
@@ -43,9 +51,9 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # they stand in the signature
-autodoc_default_options = {"members": True, "show-inheritance": True}
-python_use_unqualified_type_names = True
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True}
 python_maximum_signature_line_length = 88
 napoleon_use_ivar = True
 napoleon_custom_sections = [("Settings", "params_style")]
@@ -60,6 +68,8 @@ def _links(app: Any, docname: str, source: list[str]) -> None:
     def moved(match: re.Match[str]) -> str:
         text, target, anchor = match.groups(default="")
         path = os.path.normpath(Path(origin).parent / target)
+        if not (ROOT / path).exists():
+            logger.warning("a link to %s, which is not there", target, location=docname)
         page = {**{there: page for page, there in ELSEWHERE.items()}, "README.md": "index.md"}.get(path)
         if page is None and Path(path).parent == Path("docs"):
             page = Path(path).name
@@ -71,10 +81,29 @@ def _links(app: Any, docname: str, source: list[str]) -> None:
 def _shapes(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """ "int64 [n]: the rows" of a property is a sentence, not a type that napoleon would set apart."""
     if what == "property" and lines:
-        lines[0] = re.sub(r"^([^:`]*\w): ", "\\1 \u2013 ", lines[0])
+        lines[0] = re.sub(r"^([^:`]*[\w\])]): ", "\\1 \u2013 ", lines[0])
+
+
+def _plain(text: str) -> str:
+    """Types of arrays as they are written, not as NumPy spells them out."""
+    text = re.sub(r"~(numpy|typing|collections)\.([a-z_]\w*\.)*", "", text)
+    text = re.sub(r"_Buffer \| _SupportsArray\[.*?\| _NestedSequence\[complex \| bytes \| str\]", "ArrayLike", text)
+    return re.sub(r"ndarray\[tuple\[Any, \.\.\.\], dtype\[((?:[^][]|\[Any\])*)\]\]", r"NDArray[\1]", text)
+
+
+def _signature(app: Any, what: str, name: str, obj: Any, options: Any, said: str | None, gives: str | None) -> Any:
+    return said and _plain(said), gives and _plain(gives)
+
+
+def _property(app: Any, domain: str, kind: str, content: Any) -> None:
+    for node in content.parent.findall(addnodes.desc_annotation):
+        if "ndarray" in node.astext():
+            node[:] = [nodes.Text(_plain(node.astext()))]
 
 
 def setup(app: Any) -> None:
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("object-description-transform", _property)
     app.connect("autodoc-process-docstring", _shapes, priority=400)
     for page, path in ELSEWHERE.items():
         (HERE / page).parent.mkdir(exist_ok=True)

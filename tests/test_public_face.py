@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 import sys
 import textwrap
 import types
@@ -195,11 +197,20 @@ def test_the_pages_name_what_there_is() -> None:
 
 
 def test_the_reference_has_every_public_name() -> None:
-    """Errors have a page of their own."""
-    told = set(re.findall(r"^\.\. auto\w+:: ([\w.]+)$", PAGES["api.md"], re.MULTILINE))
-    public = {*hfneg.__all__, *formats.FORMATS} - {"__version__", "formats"} - set(errors.__all__)
-    assert {name for name in public if name not in told} <= {"flagembedding", "tevatron", "pylate"}
-    assert {name for name in told if "." not in name} - set(hfneg.__all__) <= set(formats.__all__)
+    """All that `hfneg` and `hfneg.formats` hand out, and nothing that is gone."""
+    told = set(re.findall(r"^\.\. (?:auto|py:)\w+:: ([\w.]+)$", PAGES["api.md"], re.MULTILINE))
+    public = {*hfneg.__all__, *formats.__all__} - {"__version__", "formats"}
+    assert {name for name in told if "." not in name} == public
+
+
+def test_the_navigation_has_every_page() -> None:
+    """Those of docs/, and those that are copied there when the site is built, each once."""
+    trees = re.findall(r"^```{toctree}\n(.*?)^```", PAGES["index.md"], re.MULTILINE | re.DOTALL)
+    lines = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
+    listed = [line.rsplit("<", 1)[-1].rstrip(">") for line in lines]
+    (copied,) = re.findall(r"^ELSEWHERE = ({.*?^})", (DOCS / "conf.py").read_text(encoding="utf-8"), re.M | re.S)
+    pages = {*PAGES, *ast.literal_eval(copied)} - {"index.md"}
+    assert sorted(listed) == sorted(page.rpartition(".")[0] for page in pages)
 
 
 def commands() -> dict[str, str]:
@@ -223,6 +234,25 @@ def test_the_page_of_the_command_line_lists_every_command() -> None:
     listed = dict(re.findall(r"^\| `(hfneg [\w ]+)` \| (.*) \|$", PAGES["command-line.md"], re.MULTILINE))
     listed.pop("hfneg recipes")  # a group that does something alone
     assert listed == commands()
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_commands_can_be_typed(page: str) -> None:
+    """Each `hfneg` of a ```console block is a command that is there, with options that it has."""
+    import typer
+
+    from hfneg import cli
+
+    said = "".join(blocks(README if page == "README.md" else PAGES[page], "console"))
+    for line in re.findall(r"^\$ (hfneg .*)$", said, re.MULTILINE):
+        for typed in line.split("&&"):
+            name, *rest = shlex.split(re.sub(r"\s>.*", "", typed), comments=True)
+            assert name == "hfneg", line
+            command: Any = typer.main.get_command(cli.app)
+            while rest and rest[0] in getattr(command, "commands", {}):
+                command = command.commands[rest.pop(0)]
+            assert not getattr(command, "commands", {}) or not rest, line
+            command.make_parser(command.context_class(command)).parse_args(rest)
 
 
 def test_the_page_of_errors_shows_the_tree() -> None:

@@ -83,8 +83,8 @@ def mine(
             with a `model` both, with a `teacher` what it puts near positives left out, and no anchor short.
         model, teacher: a name, folder or object, for the recipe's `Dense` and its teacher.
         n, k: negatives per anchor (the sampler's), candidates per source.
-        out: the folder to write; see the README for what lies in it. None: one in the store, named by a digest of data
-            and recipe; the same call finds it again, or goes on with it.
+        out: the folder to write; what lies in it is told in docs/long-jobs.md. None: one in the store, named by a
+            digest of data and recipe; the same call finds it again, or goes on with it.
         anchor, positive: columns of `pairs`; where they are left out, by their usual names.
         hidden: a column of further relevant documents (ids or texts) that mining must not know of; how many
             of them became negatives is counted, which measures the false negatives.
@@ -97,7 +97,7 @@ def mine(
         executor: where units run; `LocalExecutor(devices)` unless given.
 
     Returns:
-        The rows of `pairs`, one to one, with the columns of the README; opened from `out`, which is their attribute
+        The rows of `pairs`, one to one, columns as in docs/datasets.md; opened from `out`, which is their attribute
         `folder`. A `DatasetDict` where `pairs` is one.
 
     Raises:
