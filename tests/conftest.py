@@ -50,14 +50,5 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_ROOT, ignore_errors=True)
 
 
-# Scripts of tests.
-collect_ignore = [
-    "damage_the_store.py",
-    "map_and_say.py",
-    "mine_in_parts.py",
-    "mine_with_teacher.py",
-    "refresh_ranks.py",
-    "refresh_until_killed.py",
-    "rounds_until_killed.py",
-    "stopped_command.py",
-]
+# What tests stand on.
+collect_ignore = ["support"]
