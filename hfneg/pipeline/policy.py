@@ -75,7 +75,8 @@ class Policy:
     """Guard, filters, sampler, and the teacher they may ask. Arrays in, arrays out.
 
     A filter with ``by=None`` looks at the teacher's score where there is one, else at the score that ranks.
-    Filters that do not look at the teacher come first, whatever their order, because they cost nothing.
+    Filters that do not look at the teacher come first, whatever their order, because they cost nothing. With `lazy` the
+    teacher is asked on demand; without it about every candidate that is left, for a ledger that has all scores.
     """
 
     def __init__(
@@ -85,12 +86,15 @@ class Policy:
         guard: Guard | None = None,
         teacher: Teacher | None = None,
         promote: Promote | None = None,
+        *,
+        lazy: bool = True,
     ) -> None:
         given = tuple(filters) if isinstance(filters, list | tuple) else (filters,)
         self.sampler = TakeTop(7) if sampler is None else sampler
         self.guard = Guard() if guard is None else guard
         self.teacher = teacher
         self.promote = promote
+        self.lazy = lazy
         for step, kind, wanted in (
             *((f, Filter, "a filter such as Margin(relative=0.05)") for f in given),
             (self.sampler, Sampler, "a sampler such as TakeTop(7)"),
@@ -158,7 +162,9 @@ class Policy:
         if self.promote is not None:
             return f"{self.promote!r} looks at every candidate"
         together = [step for step in self.filters if step.reads_teacher() and not step.pointwise]
-        return f"{together[0]!r} looks at several candidates together" if together else None
+        if together:
+            return f"{together[0]!r} looks at several candidates together"
+        return None if self.lazy else "all scores are there"
 
     def run(self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None) -> Selection:
         """Verdicts and negatives for a block of anchors; `scorer` asks the teacher.
@@ -168,10 +174,15 @@ class Policy:
         """
         return self.selection(self.outcome(anchors, candidates, scorer))
 
-    def outcome(self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None) -> Outcome:
-        """As `run`, in the form in which more candidates can be judged."""
+    def outcome(
+        self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None, guarded: Codes | None = None
+    ) -> Outcome:
+        """As `run`, in the form in which more candidates can be judged.
+
+        `guarded`: uint8 [m], the guard's verdicts (`SPARE` elsewhere) where they are known, so that no text is read.
+        """
         pool = Pool(anchors, candidates)
-        outcome = Outcome(pool, self.guard.verdicts(pool))
+        outcome = Outcome(pool, self.guard.verdicts(pool) if guarded is None else guarded)
         self._take_given(outcome, scorer)
         later = outcome.spare & candidates.appended
         outcome.verdicts[later] = verdicts.NOT_EXAMINED

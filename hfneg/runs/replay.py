@@ -23,7 +23,6 @@ from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
 from hfneg.runs.hub_counts import Cuts, save_array, tally, write_cuts
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.pool import Mask, Pool, Taught
-from hfneg.steps.guard import Guard
 from hfneg.steps.scorer import SAMPLE, Scorer
 from hfneg.steps.short import Keep, Means, Short
 from hfneg.steps.teachers.base import Received, Teacher
@@ -174,27 +173,6 @@ class LedgerRetrieve(Retrieve):
         return not np.isnan(self._ledger.known_positives.scores[:, 1 + position]).any()
 
 
-@dataclass(frozen=True)
-class LedgerGuard(Guard):
-    """A guard whose verdicts stand in the ledger already, so that no text is read."""
-
-    def of(self, block: LedgerBlock) -> LedgerGuard:
-        object.__setattr__(self, "_block", block)
-        return self
-
-    def verdicts(self, pool: Pool) -> npt.NDArray[np.uint8]:
-        known: npt.NDArray[np.uint8] = self._block.verdicts  # type: ignore[attr-defined]
-        return np.where(np.isin(known, verdicts.GUARDED), known, np.uint8(verdicts.SPARE))
-
-
-class FullPolicy(Policy):
-    """A policy that asks for every candidate that is left, because the scores are there."""
-
-    @property
-    def why_not_lazy(self) -> str | None:
-        return super().why_not_lazy or "the ledger has all scores"
-
-
 class Replay:
     """A policy over a ledger, block by block, in which nothing is retrieved and no teacher is asked.
 
@@ -220,10 +198,9 @@ class Replay:
     ) -> None:
         self.ledger, self.policy, self.anchors = ledger, policy, anchors
         self.short = Keep() if short is None else short
-        self._guard = LedgerGuard(**policy.guard.settings()) if same_guard else None
-        guard = self._guard or policy.guard
-        parts = (policy.filters, policy.sampler, guard, policy.teacher, policy.promote)
-        self._policies = [FullPolicy(*parts), Policy(*parts)] if policy.why_not_lazy is None else [Policy(*parts)]
+        self._same_guard = same_guard
+        parts = (policy.filters, policy.sampler, policy.guard, policy.teacher, policy.promote)
+        self._policies = [policy] if policy.why_not_lazy is not None else [Policy(*parts, lazy=False), policy]
         self.scorer: LedgerScorer | None = None
         if policy.teacher is not None:
             assert isinstance(policy.teacher, LedgerTeacher)
@@ -237,8 +214,6 @@ class Replay:
         """
         if self.scorer is not None:
             self.scorer.block = block
-        if self._guard is not None:
-            self._guard.of(block)
         for policy in self._policies[:-1]:
             try:
                 return self._run(policy, block, anchors or self.anchors)
@@ -250,7 +225,8 @@ class Replay:
         candidates = block.candidates
         if self._cuts is not None:
             candidates = dataclasses.replace(candidates, closed=self._cuts.closed(anchors, candidates))
-        outcome = policy.outcome(anchors, candidates, self.scorer)
+        known = np.where(np.isin(block.verdicts, verdicts.GUARDED), block.verdicts, np.uint8(verdicts.SPARE))
+        outcome = policy.outcome(anchors, candidates, self.scorer, known if self._same_guard else None)
         if (outcome.missing(policy.sampler.n) > 0).any():
             means = Means(n=policy.sampler.n, guard=policy.guard, scorer=self.scorer, score=_no_score)
             outcome = self.short.complete(outcome, means)
