@@ -19,6 +19,9 @@ os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Processes that tests start find what tests stand on, as pytest does (pythonpath in pyproject.toml).
+_SUPPORT = str(Path(__file__).parent / "support")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_SUPPORT, os.environ.get("PYTHONPATH"))))
 
 
 from hypothesis import settings  # noqa: E402
@@ -50,5 +53,10 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_ROOT, ignore_errors=True)
 
 
-# What tests stand on.
-collect_ignore = ["support"]
+# What tests stand on, and scripts that they start.
+collect_ignore = [
+    "support",
+    "training/refresh_until_killed.py",
+    "training/rounds_until_killed.py",
+    "whole/map_and_say.py",
+]

@@ -7,9 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from places import SUPPORT
-
-SCRIPT = SUPPORT / "refresh_until_killed.py"
+SCRIPT = Path(__file__).with_name("refresh_until_killed.py")
 
 
 def start(out: Path, step: int, save: int = 0) -> tuple[int, str, str]:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from places import SUPPORT
 from test_rounds import base, negatives, run  # noqa: F401 - a fixture
 
 import hfneg
 from hfneg.errors import DiskFullError, StoreError
 
-SCRIPT = SUPPORT / "rounds_until_killed.py"
+SCRIPT = Path(__file__).with_name("rounds_until_killed.py")
 
 
 def start(base: str, out: Path, moment: str) -> tuple[int, list[str]]:  # noqa: F811

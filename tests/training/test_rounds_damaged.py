@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from places import SUPPORT
 from sentence_transformers import SentenceTransformerTrainer
 from test_rounds import base, negatives, run, trained  # noqa: F401
 from test_rounds_in_one_run import SETTINGS, SameRows, undisturbed, weights  # noqa: F401
@@ -26,7 +25,7 @@ def killed(base: str, out: Path, at: str, count: int) -> bool:  # noqa: F811
     """Rounds in a process that kills itself with SIGKILL before the `count`-th file of a checkpoint of the trainer is
     written, counted from `at` (the folder's name); whether it came that far."""
     code = f"import test_rounds_damaged as t; t.die_at({base!r}, {str(out)!r}, {at!r}, {count})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=SUPPORT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr[-3000:]
     return done.returncode != 0
 

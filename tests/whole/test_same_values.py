@@ -24,7 +24,7 @@ from hfneg.base import columns
 from hfneg.pipeline.transform import Transform
 from hfneg.runs import units as stages
 
-HERE = SUPPORT
+HERE = Path(__file__).parent
 
 ENCODER = HashEncoder()
 BM25, DENSE, RANDOM = hfneg.BM25(), hfneg.Dense(ENCODER), hfneg.RandomDocuments(seed=3)
@@ -287,7 +287,7 @@ def test_mine_in_two_processes_equals_map(world: World, tmp_path: Path) -> None:
     recipe = hfneg.Recipe(**{**dict(dense), "retrievers": [hfneg.Dense(tmp_path / "model")]})
     job = {"out": str(tmp_path / "mined"), "devices": ["cpu", "cpu"], "recipe": recipe.to_yaml(), "query_rows": 64}
     env = {**os.environ, "HFNEG_JOB": json.dumps(job), "HFNEG_STORE": str(tmp_path / "store")}
-    done = subprocess.run([sys.executable, HERE / "mine_in_parts.py"], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, SUPPORT / "mine_in_parts.py"], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line.split(" ", 2) for line in done.stdout.splitlines()]
     for stage, parts in (("encode/document", 4), ("search/0", 4), ("choose", 8)):
