@@ -31,7 +31,7 @@ CANDIDATE_ORIGIN = "candidate_origin"  # list[str], digest of the anchors, then 
 CANDIDATE_POSITIVE_SCORES = "candidate_positive_scores"  # list[float32], n_positives x (1 + n_sources)
 CANDIDATE_FIRST = "candidate_first"  # list[int64] of one: how many the first search found (where lists may be longer)
 CANDIDATE_DEEPER_POSITIVE_SCORES = "candidate_deeper_positive_scores"  # list[float32], as above, in the deeper lists
-CANDIDATE_VERDICTS = "candidate_verdicts"  # list[uint8], hfneg.runs.folder.ledger.VERDICTS names them
+CANDIDATE_VERDICTS = "candidate_verdicts"  # list[uint8], hfneg.steps.block.verdicts names them
 
 MINED = (
     NEGATIVES,

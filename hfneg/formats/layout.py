@@ -32,7 +32,7 @@ SCORE_COLUMNS: dict[Scores, tuple[str, str]] = {
     "retriever": (POSITIVE_SCORES, NEGATIVE_SCORES),
 }
 WAYS_TO_SCORES: dict[Scores, str] = {
-    "teacher": "mine with teacher=..., score with hfneg.Score(corpus, teacher), or pass scores='retriever'",
+    "teacher": "mine with teacher=..., which scores positives and negatives, or pass scores='retriever'",
     "retriever": "mine with a retriever that scores positives, or pass scores='teacher' where there is one",
 }
 # The trainers' collators take these as labels or for themselves, whatever they hold.

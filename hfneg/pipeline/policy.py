@@ -166,18 +166,13 @@ class Policy:
             return f"{together[0]!r} looks at several candidates together"
         return None if self.lazy else "all scores are there"
 
-    def run(self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None) -> Selection:
-        """Verdicts and negatives for a block of anchors; `scorer` asks the teacher.
-
-        Lists that a deeper search has made longer (a ledger's) are gone through in that order: the first search's, then
-        for anchors that are short the rest.
-        """
-        return self.selection(self.outcome(anchors, candidates, scorer))
-
     def outcome(
         self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None, guarded: Codes | None = None
     ) -> Outcome:
-        """As `run`, in the form in which more candidates can be judged.
+        """Verdicts and negatives for a block of anchors, in the form in which more candidates can be judged.
+
+        Lists that a deeper search has made longer (a ledger's) are gone through in that order: the first search's, then
+        for anchors that are short the rest. `scorer` asks the teacher.
 
         `guarded`: uint8 [m], the guard's verdicts (`SPARE` elsewhere) where they are known, so that no text is read.
         """

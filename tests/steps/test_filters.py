@@ -240,7 +240,7 @@ def test_one_verdict_each_and_only_kept_ones_are_taken(source: Any, filters: Any
     the order of the filters changes only which of them is named."""
     pool = pool_of(source)
     policy = Policy(filters, TakeTop(n))
-    chosen = policy.run(pool.anchors, pool.candidates)
+    chosen = policy.selection(policy.outcome(pool.anchors, pool.candidates))
     names = [policy.verdict_names[code] for code in chosen.verdicts.tolist()]
     assert len(names) == len(pool)
     masks = [np.array(kept(step, pool), dtype=bool) for step in filters]
