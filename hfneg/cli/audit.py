@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hfneg.cli.common import reading as cli_reading
+from hfneg.cli.common import reading
 from hfneg.cli.common.app import LOOK_BACK, Json, Quiet, command, option, out
 
 EXIT_FOUND = 1
@@ -25,7 +25,7 @@ def audit(
         ),
     ],
     split: Annotated[str | None, option("NAME", "Which split, if there are several.", WHAT)] = None,
-    columns: cli_reading.Columns = None,
+    columns: reading.Columns = None,
     anchor: Annotated[str | None, option("COLUMN", "Of the anchors, where not recognised.", WHAT)] = None,
     positive: Annotated[str | None, option("COLUMN", "Of the positives, where not recognised.", WHAT)] = None,
     negative: Annotated[
@@ -93,7 +93,7 @@ def audit(
         positive=positive,
         negative=negative,
         split=split,
-        columns=cli_reading.split_at_commas(columns),
+        columns=reading.split_at_commas(columns),
         against=against,
         against_split=against_split,
         qrels=qrels,

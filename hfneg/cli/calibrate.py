@@ -86,7 +86,7 @@ def calibrate(
 
         hfneg calibrate mined --judge qrels/test.tsv --plot curve.png --json
     """
-    from hfneg.cli.printing import calibration as showing_calibration
+    from hfneg.cli.printing import calibration
     from hfneg.review.calibrate.calibrate import calibrate as run
 
     found = run(
@@ -111,7 +111,7 @@ def calibrate(
     if json:
         typer.echo(found.to_json())
     else:
-        showing_calibration.report(console, found)
+        calibration.report(console, found)
 
 
 def parsed(values: str) -> list[Any]:

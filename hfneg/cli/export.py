@@ -43,18 +43,18 @@ def export(
         hfneg export mined --format flagembedding --out train.jsonl
     """
     from hfneg import formats
-    from hfneg.cli import printing as showing
+    from hfneg.cli import printing
     from hfneg.errors import SettingError
     from hfneg.runs.folder import mined as mined_folder
 
     if list_:
-        showing.formats(out, formats.TRAINER_FORMATS, formats.FILE_FORMATS)
+        printing.formats(out, formats.TRAINER_FORMATS, formats.FILE_FORMATS)
         return
     if mined is None or to is None:
         wanted = "which folder to read: hfneg export MINED" if mined is None else "where to write: --out FILE"
         raise SettingError(f"say {wanted}")
     rows, anchor, positive = mined_folder.open_split(mined, split)
     options = {"n": n, "scores": scores, "anchor": anchor, "positive": positive}
-    accepted = showing.accepted(formats.FORMATS, format, options)
+    accepted = printing.accepted(formats.FORMATS, format, options)
     written = formats.export(rows, format, to, overwrite=overwrite, **accepted)
-    showing.exported(out, to, format, written, opens=format in formats.TRAINER_FORMATS)
+    printing.exported(out, to, format, written, opens=format in formats.TRAINER_FORMATS)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from hfneg.cli.common import reading as cli_reading, recipe_options as cli_recipes
+from hfneg.cli.common import reading, recipe_options
 from hfneg.cli.common.app import MAKE, Quiet, command, option, out, switch
 from hfneg.cli.common.ending import goes_on
 
@@ -47,33 +47,33 @@ def mine(
     positives_are: Annotated[
         Literal["auto", "text", "id"], _what("KIND", "auto, text or id: what the positives' column holds.")
     ] = "auto",
-    columns: cli_reading.Columns = None,
-    corpus_columns: cli_reading.CorpusColumns = None,
-    missing: cli_reading.Missing = None,
-    skip_missing: cli_reading.SkipMissing = False,
-    symmetric: cli_reading.Symmetric = False,
-    negative: cli_reading.Negative = None,
-    given: cli_reading.Given = "first",
-    label: cli_reading.Label = None,
-    min_grade: cli_reading.MinGrade = None,
-    positive_label: cli_reading.PositiveLabel = None,
-    negative_label: cli_reading.NegativeLabel = None,
-    classes: cli_reading.Classes = False,
-    class_positives: cli_reading.ClassPositives = 1,
-    recipe: cli_recipes.Recipe = None,
-    model: cli_recipes.Model = None,
-    teacher: cli_recipes.Teacher = None,
-    n: cli_recipes.N = None,
-    k: cli_recipes.K = None,
-    set_: cli_recipes.Set = None,
-    retrievers: cli_recipes.Retrievers = None,
-    fusion: cli_recipes.Fusion = None,
-    guard: cli_recipes.Guard = None,
-    filters: cli_recipes.Filters = None,
-    promote: cli_recipes.Promote = None,
-    sampler: cli_recipes.Sampler = None,
-    deeper: cli_recipes.Deeper = None,
-    short: cli_recipes.Short = None,
+    columns: reading.Columns = None,
+    corpus_columns: reading.CorpusColumns = None,
+    missing: reading.Missing = None,
+    skip_missing: reading.SkipMissing = False,
+    symmetric: reading.Symmetric = False,
+    negative: reading.Negative = None,
+    given: reading.Given = "first",
+    label: reading.Label = None,
+    min_grade: reading.MinGrade = None,
+    positive_label: reading.PositiveLabel = None,
+    negative_label: reading.NegativeLabel = None,
+    classes: reading.Classes = False,
+    class_positives: reading.ClassPositives = 1,
+    recipe: recipe_options.Recipe = None,
+    model: recipe_options.Model = None,
+    teacher: recipe_options.Teacher = None,
+    n: recipe_options.N = None,
+    k: recipe_options.K = None,
+    set_: recipe_options.Set = None,
+    retrievers: recipe_options.Retrievers = None,
+    fusion: recipe_options.Fusion = None,
+    guard: recipe_options.Guard = None,
+    filters: recipe_options.Filters = None,
+    promote: recipe_options.Promote = None,
+    sampler: recipe_options.Sampler = None,
+    deeper: recipe_options.Deeper = None,
+    short: recipe_options.Short = None,
     trust: Annotated[bool, switch("trust", "Load components that the recipe imports.", HOW)] = False,
     show_positives: Annotated[
         int | None,
@@ -123,11 +123,11 @@ def mine(
 
         hfneg mine pairs.csv --corpus docs.tsv --dry-run
     """
-    from hfneg.cli import printing as showing
+    from hfneg.cli import printing
     from hfneg.data.corpora import load_corpus
     from hfneg.runs import closing
     from hfneg.runs.executors.local import LocalExecutor
-    from hfneg.runs.folder import work_area as run_folder
+    from hfneg.runs.folder import work_area
     from hfneg.runs.mine import mine as run
 
     began = time.perf_counter()
@@ -136,21 +136,21 @@ def mine(
     executor = LocalExecutor("all" if device == ["all"] else device)
     slots = {"retrievers": retrievers, "k": k, "fusion": fusion, "guard": guard, "filters": filters}
     slots |= {"promote": promote, "sampler": sampler, "n": n, "deeper": deeper, "short": short}
-    steps = cli_recipes.steps(recipe, model, teacher, slots, set_ or [], trust)
+    steps = recipe_options.steps(recipe, model, teacher, slots, set_ or [], trust)
     read = {"anchor": anchor, "positive": positive, "negative": negative, "min_grade": min_grade}
     read |= {"positive_label": positive_label, "negative_label": negative_label, "missing": missing}
     read |= {"classes": classes, "class_positives": class_positives, "show": show_positives}
     read |= {"skip_missing": skip_missing}
-    said = cli_reading.settings(columns, label, **read)
-    of_corpus = (corpus_split, corpus_text, corpus_id, cli_reading.split_at_commas(corpus_columns))
+    said = reading.settings(columns, label, **read)
+    of_corpus = (corpus_split, corpus_text, corpus_id, reading.split_at_commas(corpus_columns))
     how: Any = {"positives_are": positives_are, "missing": missing, "given": given, "symmetric": symmetric}
     if dry_run:
-        cli_reading.show_preview(out, pairs, split, said, corpus, of_corpus, steps, how)
+        reading.show_preview(out, pairs, split, said, corpus, of_corpus, steps, how)
         return
-    run_folder.check(to, resume=resume, overwrite=overwrite, wait=wait)
-    found = cli_reading.load_pairs(pairs, split, said)
+    work_area.check(to, resume=resume, overwrite=overwrite, wait=wait)
+    found = reading.load_pairs(pairs, split, said)
     documents = None if corpus is None else load_corpus(corpus, *of_corpus)
     again: Any = {"resume": resume, "overwrite": overwrite, "remine": remine, "wait": wait}
     with closing.told_elsewhere():
         run(found, documents, steps, out=to, **how, **again, executor=executor)
-    showing.summary(out, to, time.perf_counter() - began)
+    printing.summary(out, to, time.perf_counter() - began)

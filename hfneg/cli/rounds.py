@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hfneg.cli.common import reading as cli_reading
+from hfneg.cli.common import reading
 from hfneg.cli.common.app import MAKE, Quiet, Trust, Wait, command, out as console, switch
 
 
@@ -40,19 +40,19 @@ def rounds(
         str | None, typer.Option(metavar="NAME", help="Split of PAIRS, or qrels of a BEIR folder.")
     ] = None,
     to: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="For round-001, round-002, ...")] = Path("rounds"),
-    columns: cli_reading.Columns = None,
-    corpus_columns: cli_reading.CorpusColumns = None,
-    missing: cli_reading.Missing = None,
-    skip_missing: cli_reading.SkipMissing = False,
-    symmetric: cli_reading.Symmetric = False,
-    negative: cli_reading.Negative = None,
-    given: cli_reading.Given = "first",
-    label: cli_reading.Label = None,
-    min_grade: cli_reading.MinGrade = None,
-    positive_label: cli_reading.PositiveLabel = None,
-    negative_label: cli_reading.NegativeLabel = None,
-    classes: cli_reading.Classes = False,
-    class_positives: cli_reading.ClassPositives = 1,
+    columns: reading.Columns = None,
+    corpus_columns: reading.CorpusColumns = None,
+    missing: reading.Missing = None,
+    skip_missing: reading.SkipMissing = False,
+    symmetric: reading.Symmetric = False,
+    negative: reading.Negative = None,
+    given: reading.Given = "first",
+    label: reading.Label = None,
+    min_grade: reading.MinGrade = None,
+    positive_label: reading.PositiveLabel = None,
+    negative_label: reading.NegativeLabel = None,
+    classes: reading.Classes = False,
+    class_positives: reading.ClassPositives = 1,
     n: Annotated[
         int | None, typer.Option("--rounds", metavar="N", min=1, help="How many; else as RECIPE says.")
     ] = None,
@@ -103,8 +103,8 @@ def rounds(
     read = {"negative": negative, "min_grade": min_grade, "positive_label": positive_label, "missing": missing}
     read |= {"negative_label": negative_label, "classes": classes, "class_positives": class_positives}
     read |= {"skip_missing": skip_missing}
-    found = cli_reading.load_pairs(pairs, split, cli_reading.settings(columns, label, **read))
-    names = cli_reading.split_at_commas(corpus_columns)
+    found = reading.load_pairs(pairs, split, reading.settings(columns, label, **read))
+    names = reading.split_at_commas(corpus_columns)
     documents = found.corpus if corpus is None else load_corpus(corpus, columns=names)
     table = _table()
     last = None

@@ -46,7 +46,7 @@ def select(
 
         hfneg select mined --set "filters=RankWindow(skip=10)" --out other
     """
-    from hfneg.cli import printing as showing
+    from hfneg.cli import printing
     from hfneg.runs.reselect import reselect
 
     began = time.perf_counter()
@@ -60,4 +60,4 @@ def select(
         overwrite=overwrite,
         wait=wait,
     )
-    showing.summary(console, to, time.perf_counter() - began)
+    printing.summary(console, to, time.perf_counter() - began)

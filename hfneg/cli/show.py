@@ -33,7 +33,7 @@ def show(
 
         hfneg show mined --verdict near_positive -n 20
     """
-    from hfneg.cli.printing import anchors as showing_anchors
+    from hfneg.cli.printing import anchors
     from hfneg.runs.folder.browse import browse
 
-    showing_anchors.show(out, browse(mined, anchor=anchor, verdict=verdict, n=n, corpus=corpus))
+    anchors.show(out, browse(mined, anchor=anchor, verdict=verdict, n=n, corpus=corpus))

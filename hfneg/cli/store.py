@@ -116,11 +116,11 @@ def _age(days: float | None) -> timedelta | None:
 
 def verify(add: bool) -> None:
     """Compare everything with its checksums; where something is damaged, say what, and raise DamagedError."""
-    from hfneg.base.store import whole as upkeep
+    from hfneg.base.store import whole
 
     if add:
-        say(f"checksums added to {several(upkeep.add_checksums(), 'artefact')}")
-    checked = upkeep.verify_store()
+        say(f"checksums added to {several(whole.add_checksums(), 'artefact')}")
+    checked = whole.verify_store()
     table = Table(box=None, pad_edge=False)
     for name in ("kind", "artefacts", "MB", "without checksums", "damaged files"):
         table.add_column(name, no_wrap=True, justify="left" if name == "kind" else "right")
@@ -137,7 +137,7 @@ def verify(add: bool) -> None:
             f"{several(without, 'artefact')} of an earlier version without checksums: only sizes and headers were "
             "looked at (hfneg store verify --add gives them checksums of what they are now)"
         )
-    if before := len(upkeep.set_aside_before()):
+    if before := len(whole.set_aside_before()):
         say(f"{before:,} set aside earlier (*.damaged), which nothing reads: delete them when you like")
     if faults:
         raise DamagedError(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.base.lists import Lists, offsets
-from hfneg.models import exact_search_plain as dense_plain
+from hfneg.models import exact_search_plain
 from hfneg.models.vectors import Vectors
 
 ROWS, PAIRS = 32_768, 1_000_000
@@ -66,9 +66,9 @@ def _cosines(vectors: Vectors, left: Rows, right: Rows) -> Floats:
         return np.empty(0, dtype=np.float32)
     texts = vectors.rows(read)
     every, squares = np.arange(len(read)), np.empty(len(read), dtype=np.float32)
-    dense_plain.scored(texts, texts, every, every, squares)
+    exact_search_plain.scored(texts, texts, every, every, squares)
     products = np.empty(len(left), dtype=np.float32)
-    dense_plain.scored(texts, texts, place[: len(left)], place[len(left) :], products)
+    exact_search_plain.scored(texts, texts, place[: len(left)], place[len(left) :], products)
     lengths = np.sqrt(squares.astype(np.float64))
     both = lengths[place[: len(left)]] * lengths[place[len(left) :]]
     values: Floats = np.divide(products, both, out=np.zeros_like(both), where=both > 0).astype(np.float32)

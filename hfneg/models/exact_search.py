@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from hfneg.base.compiling import compiled
 from hfneg.base.selecting_kernels import select_largest
-from hfneg.models import products as dense_products
+from hfneg.models import products
 
 TILE_QUERIES, TILE_ROWS = 2_048, 8_192  # 64 MB of float32
 SEGMENT = 2_048  # products between two looks at the k-th best of them: selecting among few is cheap
@@ -227,7 +227,7 @@ def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) 
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     rows = np.full((len(queries), k), -1, dtype=np.int64)
     tile = np.empty(min(len(queries), TILE_QUERIES) * TILE_ROWS, dtype=np.float32)
-    product = dense_products.fastest(len(queries))
+    product = products.fastest(len(queries))
     with ThreadPoolExecutor(n_threads()) as pool:
         sizes = _query_sizes(pool, product, queries)
         for first, block in blocks:
@@ -235,7 +235,7 @@ def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) 
                 part = block[at : at + TILE_ROWS]
                 scored = _search_block(pool, product, tile, queries, sizes, part, first + at, scores, rows)
                 if scored > (k + FEW) * len(queries) and product.relative:  # vectors too close for a coarse product
-                    product = dense_products.Float32()
+                    product = products.Float32()
                     sizes = _query_sizes(pool, product, queries)
         _each(pool, len(queries), functools.partial(sort_heaps, scores, rows))
     return scores, rows
@@ -243,10 +243,10 @@ def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) 
 
 def _search_block(
     pool: Executor,
-    product: dense_products.Product,
+    product: products.Product,
     tile: Scores,
     queries: Vectors32,
-    sizes: dense_products.Sizes,
+    sizes: products.Sizes,
     block: Vectors32,
     first: int,
     scores: Scores,
@@ -254,7 +254,7 @@ def _search_block(
 ) -> int:
     """Returns how many pairs had to be scored."""
     documents = product.block(block)
-    slack = dense_products.slack(product, queries.shape[1], sizes, _sizes(pool, product, block, documents))
+    slack = products.slack(product, queries.shape[1], sizes, _sizes(pool, product, block, documents))
     scored = 0
     for at in range(0, len(queries), TILE_QUERIES):
         some = slice(at, at + TILE_QUERIES)
@@ -266,16 +266,16 @@ def _search_block(
     return scored
 
 
-def _sizes(pool: Executor, product: dense_products.Product, vectors: Vectors32, block: Any) -> dense_products.Sizes:
+def _sizes(pool: Executor, product: products.Product, vectors: Vectors32, block: Any) -> products.Sizes:
     lengths, away = _all_lengths(pool, vectors), product.rounded_away(vectors, block)
-    return dense_products.Sizes(lengths, np.zeros_like(lengths) if away is None else _all_lengths(pool, away))
+    return products.Sizes(lengths, np.zeros_like(lengths) if away is None else _all_lengths(pool, away))
 
 
-def _query_sizes(pool: Executor, product: dense_products.Product, queries: Vectors32) -> dense_products.Sizes:
+def _query_sizes(pool: Executor, product: products.Product, queries: Vectors32) -> products.Sizes:
     starts = range(0, len(queries), TILE_QUERIES)
     parts = [queries[at : at + TILE_QUERIES] for at in starts]
     sizes = [_sizes(pool, product, part, product.block(part)) for part in parts]
-    return dense_products.Sizes(*(np.concatenate(column) for column in zip(*sizes, strict=True)))
+    return products.Sizes(*(np.concatenate(column) for column in zip(*sizes, strict=True)))
 
 
 def _all_lengths(pool: Executor, vectors: Vectors32) -> Floats:

@@ -48,9 +48,9 @@ def scored(queries: Vectors32, vectors: Vectors32, of_query: Rows, of_vector: Ro
     if ALLOWANCE.takes(len(of_query) * queries.shape[1]):
         score_pairs(queries, vectors, of_query, of_vector, out)
         return
-    from hfneg.models import exact_search as dense_kernels
+    from hfneg.models import exact_search
 
-    dense_kernels.score_pairs(queries, vectors, of_query, of_vector, out)
+    exact_search.score_pairs(queries, vectors, of_query, of_vector, out)
 
 
 def _longest(vectors: Vectors32) -> float:

@@ -61,11 +61,11 @@ class NearAnchors:
         return store.build("near_anchors", digest, fill)
 
     def _search(self, numbers: Rows) -> tuple[Rows, Floats]:
-        from hfneg.models import exact_search as dense_kernels
+        from hfneg.models import exact_search
 
         self.vectors.build()
         wide = self.neighbours + 1  # the anchor itself is among them, unless as many others have the same vector
-        cosines, near = dense_kernels.search(_unit(self.vectors.rows(numbers)), self._blocks(), wide)
+        cosines, near = exact_search.search(_unit(self.vectors.rows(numbers)), self._blocks(), wide)
         others = near != numbers[:, None]
         others[others.all(axis=1), -1] = False
         shape = (len(numbers), self.neighbours)

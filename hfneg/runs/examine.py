@@ -17,7 +17,7 @@ from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.pipeline.recipe_text import parse_step
-from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of, work_area as run_folder
+from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of, work_area
 from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
 from hfneg.runs.folder.reopen import reopen_anchors
 from hfneg.runs.replay import LedgerScorer, LedgerTeacher
@@ -167,7 +167,7 @@ def _summarize(source: MinedLedger, counts: npt.NDArray[np.int64], scorer: Score
     digest = mined_folder.content_digest(source.folder)
     text = mined_folder.card(summary, list(summary["rows"]), digest, source.folder)
     store.replace_file(source.folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))
-    part_files.save_facts(source.folder / run_folder.SUMMARY, summary)
+    part_files.save_facts(source.folder / work_area.SUMMARY, summary)
     checksums.settle(source.folder / checksums.MANIFEST, source.folder)
     statistics_of.write(source.folder)
     return summary

@@ -10,12 +10,12 @@ from typing import Any
 from hfneg import __version__
 from hfneg.base import store
 from hfneg.base.files import checksums
-from hfneg.base.store import layout as store_layout
+from hfneg.base.store import layout
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.pipeline.mine import Mine
 from hfneg.pipeline.recipe import Recipe
-from hfneg.runs.folder import rows, work_area as run_folder
+from hfneg.runs.folder import rows, work_area
 
 
 def identity_of(
@@ -57,10 +57,10 @@ def folder_in_store(identity: Mapping[str, Any], anchor: str, positive: str) -> 
     """
     digest = store.digest_of(__version__, identity, anchor, positive)
     store.made_root()
-    folder = store.artefact(store_layout.MINED, digest)
-    fault = run_folder.fault_in(folder)
-    if fault is None and (folder / checksums.MANIFEST).exists() and not run_folder.RunFolder(folder, {}).complete:
-        fault = checksums.Fault(folder / run_folder.SUMMARY, "it is not there, or not as it was written")
+    folder = store.artefact(layout.MINED, digest)
+    fault = work_area.fault_in(folder)
+    if fault is None and (folder / checksums.MANIFEST).exists() and not work_area.RunFolder(folder, {}).complete:
+        fault = checksums.Fault(folder / work_area.SUMMARY, "it is not there, or not as it was written")
     if fault is not None:
         store.set_aside(fault, folder)
     return folder

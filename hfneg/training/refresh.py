@@ -18,7 +18,7 @@ from hfneg.errors import SettingError
 from hfneg.pipeline.recipe import Recipe
 from hfneg.pipeline.recipe_text import replaced
 from hfneg.pipeline.transform import unique
-from hfneg.training import live, processes as ranks
+from hfneg.training import live, processes
 from hfneg.training.extras import require_trainer
 from hfneg.training.live_search import FrozenDocuments, PoolOnly
 from hfneg.training.rounds import _student_of
@@ -100,9 +100,9 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         self._frozen: Any = None
         self._named: Rows | None = None
         self._next_epoch = 0.0
-        if ranks.first() and part_files.load_facts(self.folder / live.CURRENT) is None:
+        if processes.first() and part_files.load_facts(self.folder / live.CURRENT) is None:
             self._publish_random()
-        ranks.wait()
+        processes.wait()
         self.dataset = self._live(pairs)
 
     def _live(self, pairs: Any) -> Any:
@@ -121,7 +121,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Mine with the weights training begins with, or go on with the negatives of the step it resumes from."""
         resumed = None
-        if ranks.first():
+        if processes.first():
             live.hold(self.folder)
             try:
                 resumed = self._begun(args, state)
@@ -129,7 +129,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
                 live.let_go(self.folder)
                 raise
             live.begin(self.folder, args.output_dir)
-        ranks.wait()
+        processes.wait()
         self.history = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
         self._set_next_epoch(state)
         if state.global_step == 0 or not self.history:
@@ -152,7 +152,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Let go of the folder."""
-        if ranks.first():
+        if processes.first():
             live.end(self.folder)
             live.let_go(self.folder)
 
@@ -181,14 +181,14 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         try:
             transform, encoded = self._mining(model)
             if hasattr(transform.retrieve.indexes[self.student], "query_vectors"):
-                ranks.encode_parts(transform.retrieve.indexes[self.student], self.anchors)
-            ranks.wait()
-            if ranks.first():
+                processes.encode_parts(transform.retrieve.indexes[self.student], self.anchors)
+            processes.wait()
+            if processes.first():
                 self._publish(transform, numbers, version, encoded, args, state, began)
                 self._forget_vectors(transform)
         finally:
             model.train(training)
-        ranks.wait()
+        processes.wait()
         self.history = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
 
     def _turn(self, version: int) -> Rows:

@@ -8,8 +8,8 @@ from typing import Any
 
 from hfneg.base.files import holding, part_files, temporary
 from hfneg.errors import OutputExistsError, ResumeError, SettingError
-from hfneg.runs.folder import work_area as run_folder
-from hfneg.training import parts as one_run, saved_model
+from hfneg.runs.folder import work_area
+from hfneg.training import parts, saved_model
 from hfneg.training.round import CHECKPOINT, MINED, RECORD, TRAINER
 
 LOOP = "rounds.json"
@@ -25,7 +25,7 @@ def begin(out: Path, identity: dict[str, Any], *, resume: bool, overwrite: bool,
         raise SettingError("resume and overwrite were both asked for; say one of them")
     if out.exists() and not out.is_dir():
         raise OutputExistsError(f"{out} is a file; give a folder")
-    run_folder.check_place(out)
+    work_area.check_place(out)
     if holding.entries(out) and not (out / LOOP).is_file():
         raise OutputExistsError(f"{out} holds files that hfneg.rounds did not write; give another folder")
     with holding.held(out, wait=wait):
@@ -70,15 +70,15 @@ def sweep(out: Path) -> None:
 def _clear(out: Path) -> None:
     """Remove all rounds, the last one first, each first of all what says that it is one; other files stay."""
     for folder in _rounds(out):
-        run_folder.check(folder / MINED, resume=False, overwrite=True)
+        work_area.check(folder / MINED, resume=False, overwrite=True)
         saved_model.refuse_foreign(folder / CHECKPOINT)
-        one_run.refuse_foreign(folder / TRAINER)
+        parts.refuse_foreign(folder / TRAINER)
     for folder in reversed(_rounds(out)):
         temporary.remove(folder / RECORD)
         temporary.remove(folder / CHECKPOINT)
-        one_run.forget(folder / TRAINER)
+        parts.forget(folder / TRAINER)
         if (folder / MINED).is_dir():
-            run_folder.clear(folder / MINED)
+            work_area.clear(folder / MINED)
         temporary.sweep_held(folder)
         for left in (folder / MINED, folder):
             if left.is_dir() and not any(left.iterdir()):

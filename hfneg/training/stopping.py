@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from hfneg.training import parts as one_run
+from hfneg.training import parts
 
 KEPT = 2
 """Whole checkpoints that stay while a training runs: should the last one be damaged, there is one before it."""
@@ -37,8 +37,8 @@ class MarkWhole(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._saved = state.global_step
         if state.is_world_process_zero:
-            one_run.mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-            one_run.keep_last(Path(args.output_dir), KEPT)
+            parts.mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            parts.keep_last(Path(args.output_dir), KEPT)
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._saved == state.global_step:

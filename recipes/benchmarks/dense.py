@@ -18,7 +18,7 @@ import faiss
 import numpy as np
 import torch  # as where an encoder is loaded: then bfloat16 products are used if the CPU has them
 
-from hfneg.models import exact_search as dense_kernels, products as dense_products
+from hfneg.models import exact_search, products
 
 
 def vectors(rng: np.random.Generator, n: int, d: int, duplicates: float = 0.0) -> np.ndarray:
@@ -38,12 +38,12 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 def compare(documents: np.ndarray, queries: np.ndarray, k: int, turns: int) -> None:
     index = faiss.IndexFlatIP(documents.shape[1])
     index.add(documents)
-    product = type(dense_products.fastest(len(queries))).__name__
+    product = type(products.fastest(len(queries))).__name__
     blocks = [(at, documents[at : at + 8_192]) for at in range(0, len(documents), 8_192)]
-    dense_kernels.search(queries[:512], blocks[:1], k)  # compile
+    exact_search.search(queries[:512], blocks[:1], k)  # compile
     ours, theirs = [], []
     for _ in range(turns):
-        seconds, (_, rows) = timed(lambda: dense_kernels.search(queries, blocks, k))
+        seconds, (_, rows) = timed(lambda: exact_search.search(queries, blocks, k))
         ours.append(seconds)
         seconds, (_, flat) = timed(lambda: index.search(queries, k))
         theirs.append(seconds)

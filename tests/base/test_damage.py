@@ -28,7 +28,7 @@ from hfneg import cli
 from hfneg.base.files import checksums
 from hfneg.base.store import old_files, whole as upkeep
 from hfneg.base.store.scores import ScoreStore
-from hfneg.runs import examine as examining, units as stages
+from hfneg.runs import examine, units
 from hfneg.runs.folder.work_area import RunFolder
 from hfneg.training import live, round as record
 
@@ -252,7 +252,7 @@ def without_calls(facts: list[tuple[str, Any]]) -> dict[str, Any]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole") / "mined"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "PART", 40)
+        patch.setattr(units, "PART", 40)
         mine(out)
     return out
 
@@ -270,7 +270,7 @@ def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("cut") / "mined"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "PART", 40)
+        patch.setattr(units, "PART", 40)
         patch.setattr(RunFolder, "_move", stop)
         with pytest.raises(CutOffError):
             mine(out)
@@ -288,7 +288,7 @@ def test_a_damaged_part_of_a_run_is_made_again(
     """Any file of the work area, in one way each: the resumed run ends with what an undisturbed one has, and says what
     it has made again, unless it is written anew in any case. Files of a stage are looked at where its results are not
     gathered yet."""
-    monkeypatch.setattr(stages, "PART", 40)
+    monkeypatch.setattr(units, "PART", 40)
     logging.getLogger("hfneg").setLevel(logging.WARNING)
     expected, draw, names = contents(finished), random.Random(3), work_files(cut_off)
     assert {name.split("/")[1] for name in names} >= {
@@ -315,19 +315,19 @@ def test_a_part_that_is_damaged_while_the_run_works_is_an_error(
     cut_off: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It names the file and says to resume; resuming makes it again."""
-    monkeypatch.setattr(stages, "PART", 40)
+    monkeypatch.setattr(units, "PART", 40)
     out = Path(shutil.copytree(cut_off, tmp_path / "mined"))
     shutil.rmtree(out / ".hfneg" / "gathered")
-    found = stages.Parts.missing
+    found = units.Parts.missing
 
-    def then_rot(self: stages.Parts, folder: Path, suffix: str) -> list[int]:
+    def then_rot(self: units.Parts, folder: Path, suffix: str) -> list[int]:
         missing = found(self, folder, suffix)
         if folder.name == "ledger":
             rot(folder / "000000.parquet")
         return missing
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages.Parts, "missing", then_rot)
+        patch.setattr(units.Parts, "missing", then_rot)
         with pytest.raises(hfneg.DamagedError, match=r"ledger/000000\.parquet is damaged .*resume=True"):
             mine(out, resume=True)
     mine(out, resume=True)
@@ -514,7 +514,7 @@ def test_an_examination_that_is_cut_off_leaves_a_whole_folder(tmp_path: Path, mo
         raise CutOffError
 
     with monkeypatch.context() as patch:
-        patch.setattr(examining, "_summarize", stop)
+        patch.setattr(examine, "_summarize", stop)
         with pytest.raises(CutOffError):
             hfneg.examine(out, WordTeacher())
     (ledger,) = out.glob("ledger/*")

@@ -27,7 +27,7 @@ from properties import examples
 from hfneg.base import store
 from hfneg.base.files import checksums
 from hfneg.base.hashing import HASH, hash_texts
-from hfneg.base.store import score_files as segments, scores as scores_module
+from hfneg.base.store import score_files, scores as scores_module
 from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.base.store.stored import prune, stored_teachers
 from hfneg.errors import DiskFullError, NonFiniteError, SettingError, StoreError
@@ -49,7 +49,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def unmerged(monkeypatch: pytest.MonkeyPatch) -> None:
     """`put` does not merge."""
-    monkeypatch.setattr(segments, "FEW", 1_000)
+    monkeypatch.setattr(score_files, "FEW", 1_000)
 
 
 def keys_of(pairs: Any) -> Any:
@@ -162,15 +162,17 @@ def test_merging_is_the_sorted_union_of_which_the_first_wins(puts: list[Any], en
         oracle: dict[Any, float] = {}
         runs = []
         for number, put in enumerate(puts, 1):
-            keys, path = keys_of([key for key, _ in put]), Path(folder) / segments.name_of(number, number)
-            given = segments.Block(keys["high"], keys["low"], np.array([score for _, score in put], dtype=np.float32))
-            segments.write(path, len(put), [segments.ordered(given)])
-            runs.append(segments.Segment(path))
+            keys, path = keys_of([key for key, _ in put]), Path(folder) / score_files.name_of(number, number)
+            given = score_files.Block(
+                keys["high"], keys["low"], np.array([score for _, score in put], dtype=np.float32)
+            )
+            score_files.write(path, len(put), [score_files.ordered(given)])
+            runs.append(score_files.Segment(path))
             for key, score in put:
                 oracle.setdefault(key, score)
-        target = Path(folder) / segments.name_of(1, len(puts))
-        segments.write(target, sum(map(len, runs)), segments.merged(runs, entries))
-        result = segments.Segment(target)
+        target = Path(folder) / score_files.name_of(1, len(puts))
+        score_files.write(target, sum(map(len, runs)), score_files.merged(runs, entries))
+        result = score_files.Segment(target)
     result.verify()
     found = list(zip(result.high.tolist(), result.low.tolist(), strict=True))
     assert found == sorted(oracle)
@@ -219,11 +221,11 @@ def test_a_reader_sees_what_others_commit_and_merge() -> None:
 def test_a_listing_torn_by_a_merge_is_not_believed(unmerged: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A listing that lacks a merge's inputs and not yet has its result is made again; so is one of vanished files."""
     writer = filled(0, 10, 20)
-    old = segments.listing(writer.folder)
+    old = score_files.listing(writer.folder)
     writer.compact()
     answers: list[tuple[str, ...]] = [(), old, old]
-    real = segments.listing
-    monkeypatch.setattr(segments, "listing", lambda folder: answers.pop(0) if answers else real(folder))
+    real = score_files.listing
+    monkeypatch.setattr(score_files, "listing", lambda folder: answers.pop(0) if answers else real(folder))
     np.testing.assert_array_equal(ScoreStore(TEACHER).get(numbered(0, 20)), values(0, 20))
     assert not answers
 
@@ -270,7 +272,7 @@ def test_pair_keys_are_well_mixed() -> None:
 
 # Killed.
 
-STEPS = [(os, "fsync"), (os, "rename"), (os, "unlink"), (segments, "_header_sum")]
+STEPS = [(os, "fsync"), (os, "rename"), (os, "unlink"), (score_files, "_header_sum")]
 
 
 def killed_before(step: int, work: Callable[[], object]) -> bool:
@@ -340,7 +342,7 @@ def test_a_kill_in_compact_loses_nothing_and_returns_nothing_wrong(unmerged: Non
     """SIGKILL before each step of a merge, also between its rename and the removal of what it replaces."""
     kills = replaced = 0
     for kills in each_kill(lambda: ScoreStore(TEACHER).compact(), lambda: filled(0, 20, 40, 60, 80)):  # noqa: B007
-        replaced += bool(segments.replaced(segments.listing(ScoreStore(TEACHER).folder)))
+        replaced += bool(score_files.replaced(score_files.listing(ScoreStore(TEACHER).folder)))
         assert_sound(80, 80)
     assert kills >= 10
     assert replaced >= 3
@@ -432,9 +434,9 @@ def test_segments_stay_few_and_scores_are_rarely_rewritten(
 ) -> None:
     """After n puts at most 4 + log2(n) + 1 segments, each score written at most 2 + log2(n) times on average."""
     written = [0]
-    write = segments.write
+    write = score_files.write
     monkeypatch.setattr(
-        segments, "write", lambda path, n, blocks: (written.__setitem__(0, written[0] + n), write(path, n, blocks))
+        score_files, "write", lambda path, n, blocks: (written.__setitem__(0, written[0] + n), write(path, n, blocks))
     )
     generator, scores, start = np.random.default_rng(0), ScoreStore(TEACHER), 0
     for number in range(1, 201):
@@ -529,7 +531,7 @@ def test_a_segment_that_was_whole_before_is_verified_again_before_it_is_merged(
 def test_a_newer_segment_asks_for_an_upgrade(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of a later format is neither read nor set aside nor merged."""
     with monkeypatch.context() as patch:
-        patch.setattr(segments, "VERSION", 2)
+        patch.setattr(score_files, "VERSION", 2)
         filled(0, 10)
     before = files()
     for use in (lambda: ScoreStore(TEACHER).get(numbered(0, 1)), ScoreStore(TEACHER).repair):
@@ -677,14 +679,14 @@ def test_prune_by_age() -> None:
 
 def test_a_put_survives_being_pruned_in_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is pruned is what was committed; a put under way goes on."""
-    scores, write = filled(0, 10), segments.write
+    scores, write = filled(0, 10), score_files.write
 
     def pruned(path: Path, *rest: Any) -> None:
         write(path, *rest)
         prune([TEACHER])
 
     with monkeypatch.context() as patch:
-        patch.setattr(segments, "write", pruned)
+        patch.setattr(score_files, "write", pruned)
         scores.put(numbered(10, 20), values(10, 20))
     np.testing.assert_array_equal(scores.get(numbered(0, 20)), [*[np.nan] * 10, *range(10, 20)])
 

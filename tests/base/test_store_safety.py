@@ -23,7 +23,7 @@ from hfneg import cli
 from hfneg.base import store
 from hfneg.base.files import owners, temporary
 from hfneg.base.hashing import hash_texts
-from hfneg.base.store import artefacts, layout as store_layout
+from hfneg.base.store import artefacts, layout
 from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.base.store.stored import prune
 from hfneg.errors import SettingError, StoreError
@@ -81,7 +81,7 @@ def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def as_of_0_1_0(root: Path) -> None:
-    (root / store_layout.MARKER).unlink()
+    (root / layout.MARKER).unlink()
     store._checked.clear()
     store._swept.clear()
 
@@ -166,7 +166,7 @@ def test_the_home_folder_and_the_root_are_refused(tmp_path: Path, monkeypatch: p
         with pytest.raises(SettingError, match="a folder of its own"):
             library.Corpus.from_texts(TEXTS)
     assert tree(home) == {}
-    (home / store_layout.MARKER).touch()
+    (home / layout.MARKER).touch()
     with pytest.raises(SettingError, match="a folder of its own"):
         artefacts.clear()
     monkeypatch.setenv("HFNEG_STORE", "~/hf/store")
@@ -231,11 +231,11 @@ def test_a_store_without_a_marker_is_known_by_its_content(root: Path) -> None:
     assert hfneg("store", "clear", "--yes")[0] == 0
     assert not folder.exists()
     assert index().is_dir()
-    assert (root / store_layout.MARKER).is_file()
+    assert (root / layout.MARKER).is_file()
     assert (root / "holiday.jpg").read_bytes() == b"sea"
     shutil.rmtree(root)
     index([*TEXTS, "another"])
-    assert (root / store_layout.MARKER).is_file()
+    assert (root / layout.MARKER).is_file()
 
 
 def test_a_store_of_which_only_scratch_is_left_is_known(root: Path) -> None:
@@ -244,14 +244,14 @@ def test_a_store_of_which_only_scratch_is_left_is_known(root: Path) -> None:
     (root / "corpus").mkdir()
     (root / "corpus" / f".{DIGEST}.lock").touch()
     index()
-    assert (root / store_layout.MARKER).is_file()
+    assert (root / layout.MARKER).is_file()
 
 
 def test_a_newer_store_is_left_alone(root: Path) -> None:
     """Whatever is asked, it says to upgrade, exit code 4, and nothing in it changes."""
     score()
     index()
-    (root / store_layout.MARKER).write_text('{"format": 99}')
+    (root / layout.MARKER).write_text('{"format": 99}')
     as_a_new_process()
     before = tree(root)
     for words in (("clear", "--yes"), ("prune", "t" * 32, "--yes"), ("size",), ("repair",)):
@@ -267,7 +267,7 @@ def test_a_newer_store_is_left_alone(root: Path) -> None:
 def test_a_cut_off_marker_is_a_marker(root: Path) -> None:
     """Its name is enough, where the power went as it was written."""
     index()
-    (root / store_layout.MARKER).write_text("")
+    (root / layout.MARKER).write_text("")
     as_a_new_process()
     index([*TEXTS, "another"])
 
@@ -285,7 +285,7 @@ def test_many_processes_make_one_store(root: Path) -> None:
         assert process.stdin is not None
         process.stdin.close()
     assert [process.wait(60) for process in starting] == [0] * 6
-    assert sorted(path.name for path in root.iterdir()) == ["bm25", store_layout.MARKER]
+    assert sorted(path.name for path in root.iterdir()) == ["bm25", layout.MARKER]
 
 
 # What is deleted.
@@ -326,11 +326,11 @@ def test_nothing_behind_a_link_is_deleted(root: Path, tmp_path: Path) -> None:
     (root / "bm25").symlink_to(far)
     (root / "scores").symlink_to(tmp_path / "scores")
     (tmp_path / "scores").mkdir()
-    (root / store_layout.MARKER).touch()
+    (root / layout.MARKER).touch()
     folder, scores = index(), score()
     dead = far / f".{DIGEST}.{dead_owner()}.partial"
     dead.mkdir()
-    store_layout.sweep(root)
+    layout.sweep(root)
     (root / "vectors").mkdir()
     (root / "vectors" / DIGEST).symlink_to(folder.resolve())
     (root / "clusters").symlink_to(tmp_path / "nowhere")
@@ -348,7 +348,7 @@ def test_nothing_behind_a_link_is_deleted(root: Path, tmp_path: Path) -> None:
 def test_a_kind_may_lie_on_another_disk(root: Path, small_disk: Path) -> None:
     """What is written there goes through no name on the first disk."""
     root.mkdir()
-    (root / store_layout.MARKER).touch()
+    (root / layout.MARKER).touch()
     for kind in ("corpus", "anchors", "bm25", "scores"):
         (small_disk / kind).mkdir()
         (root / kind).symlink_to(small_disk / kind)
@@ -440,7 +440,7 @@ def test_clear_leaves_nothing_of_what_mining_wrote(root: Path, tmp_path: Path) -
     library.mine(rows, corpus, recipe, anchor="query", positive="answer")
     kinds = {kind.kind for kind in artefacts.stored_kinds()}
     # "converted" needs OpenVINO, and "positives" is a kind of earlier versions.
-    assert kinds | {"converted", "positives"} == {*store_layout.KINDS, store_layout.SCRATCH}
+    assert kinds | {"converted", "positives"} == {*layout.KINDS, layout.SCRATCH}
     assert artefacts.not_ours() == []
     artefacts.clear()
     left = [path for kind in root.iterdir() if kind.name not in artefacts.LASTING for path in kind.glob("*/*")]
@@ -624,7 +624,7 @@ def test_what_a_killed_process_left_goes_and_a_live_ones_stays(work: str, root: 
 
 
 def left_in(root: Path) -> list[Path]:
-    return [path for path in root.glob("*/*") if temporary.is_temporary(path.name, store_layout.EARLIER[False])]
+    return [path for path in root.glob("*/*") if temporary.is_temporary(path.name, layout.EARLIER[False])]
 
 
 def test_a_number_that_another_process_has_now_does_not_keep_files(root: Path) -> None:
@@ -724,7 +724,7 @@ def test_a_shared_store_of_which_parts_cannot_be_read(monkeypatch: pytest.Monkey
         try:
             assert f"bm25/{folder.name}" in artefacts.not_ours()
             library.Corpus.from_texts(["another"])
-            assert not (root / store_layout.MARKER).exists()
+            assert not (root / layout.MARKER).exists()
         finally:
             os.seteuid(0)
         (root / "bm25").chmod(0o700)

@@ -500,7 +500,7 @@ def test_the_last_line_of_mine(
 
 def test_large_counts_fit_too(tmp_path: Path) -> None:
     """A run of 200 million candidates, with every verdict and remark, still has one line each at 80 columns."""
-    from hfneg.cli import printing as showing
+    from hfneg.cli import printing
     from hfneg.runs.folder.statistics import Collector
     from hfneg.steps.block.verdicts import names_of
 
@@ -527,7 +527,7 @@ def test_large_counts_fit_too(tmp_path: Path) -> None:
     short = {"known_positive": 12_345_678, "rank_window": 1_234_567, "margin": 1_234_567, "margin_2": 1_234_567}
     statistics = replace(statistics, short=100_000, short_verdicts=short)
     console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    showing.ending(console, tmp_path, facts, statistics, 12_345.6)
+    printing.ending(console, tmp_path, facts, statistics, 12_345.6)
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert lines[0] == "6,900,000 hard negatives for 1,000,000 anchors from 10,000,000 documents"
     table = [line for line in lines if "123,456,789" in line]

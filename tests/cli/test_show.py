@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import hfneg
 from hfneg import cli
 from hfneg.base.plain_text import plain
-from hfneg.cli.printing import anchors as showing_anchors
+from hfneg.cli.printing import anchors
 from hfneg.errors import InputError, SettingError
 from hfneg.runs.folder.browse import browse
 
@@ -89,7 +89,7 @@ def test_one_verdict(mined: Path) -> None:
 def test_the_terminal(mined: Path, width: int) -> None:
     """No line is wider than the terminal; texts are neither markup nor commands to it."""
     out = io.StringIO()
-    showing_anchors.show(Console(file=out, width=width), browse(mined, anchor=ASKED[3]))
+    anchors.show(Console(file=out, width=width), browse(mined, anchor=ASKED[3]))
     shown = out.getvalue()
     assert max(map(len, shown.splitlines())) <= width
     assert "\x1b" not in shown

@@ -29,7 +29,7 @@ from hfneg.base import scrubbing
 from hfneg.base.addresses import is_internal
 from hfneg.base.credentials import usable_token
 from hfneg.base.scrubbing import form_of, masked_example, scrub, scrubbed
-from hfneg.cli.common import last_resort as cli_last_resort
+from hfneg.cli.common import last_resort
 from hfneg.errors import HfnegError, PublishError, SettingError
 from hfneg.hub.repository import HubRepository, errors
 from hfneg.hub.secrets import check_clean, check_files
@@ -573,14 +573,14 @@ def test_the_last_resort(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """An error that nobody foresaw: its traceback is printed without the token; without one it goes on as it is."""
     monkeypatch.setenv("HF_TOKEN", OWN)
     console = Console(stderr=True)
-    with pytest.raises(typer.Exit) as ended, cli_last_resort.unforeseen(console):
+    with pytest.raises(typer.Exit) as ended, last_resort.unforeseen(console):
         raise RuntimeError("boom") from fault_of(f"server said {OWN}")
     shown = capsys.readouterr().err
     assert ended.value.exit_code == 1
     assert "RuntimeError: boom" in shown
     assert "Traceback (most recent call last)" in shown
     assert "no-form" not in shown
-    with pytest.raises(ZeroDivisionError), cli_last_resort.unforeseen(console):
+    with pytest.raises(ZeroDivisionError), last_resort.unforeseen(console):
         _ = 1 / 0
 
 

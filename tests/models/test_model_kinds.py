@@ -168,13 +168,13 @@ def test_models_in_memory(kind: str, folder: str, folders: dict[str, Path], tmp_
 
 def test_hub_ids_are_checked_before_work(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """When the commit is first asked for, as every digest does."""
-    from hfneg.models import held, kinds as model_kinds, weights as models
+    from hfneg.models import held, kinds, weights
 
     def saved(name: str, revision: Any, file: str) -> Any:
         path = folders[name.split("/")[1]] / file
         return json.loads(path.read_text()) if path.is_file() else {}
 
-    for module in (model_kinds, models):
+    for module in (kinds, weights):
         monkeypatch.setattr(module, "saved_content", saved)
     monkeypatch.setattr(held, "hub_commit", lambda repository, revision=None: "a" * 40)
     with pytest.raises(SettingError, match=SPARSE):

@@ -30,7 +30,7 @@ from hfneg.base import columns
 from hfneg.base.hashing import mix, uniform
 from hfneg.pipeline import deeper as deepening
 from hfneg.pipeline.policy import Policy
-from hfneg.runs import units as stages
+from hfneg.runs import units
 from hfneg.steps.retrievers.random_documents import permuted
 
 ids = (f"deeper-{i}" for i in itertools.count())
@@ -353,7 +353,7 @@ def test_batches_streams_and_mine_give_the_same(
     stream = ground.pairs.to_iterable_dataset()
     assert values(stream.map(transform, batched=True, batch_size=7, features=transform.features(stream))) == expected
     assert ours(ground.mine(recipe, tmp_path / "whole")) == ours(ground.mapped(recipe))
-    monkeypatch.setattr(stages, "PART", 4)
+    monkeypatch.setattr(units, "PART", 4)
     monkeypatch.setattr(deepening, "HELD", 100)
     assert ours(ground.mine(recipe, tmp_path / "parts")) == ours(ground.mapped(recipe))
     facts = [summary_of(tmp_path / name) for name in ("whole", "parts")]

@@ -39,7 +39,7 @@ from hfneg.base.hashing import hash_texts, uniform
 from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.errors import NonFiniteError, RecipeError, SettingError
 from hfneg.pipeline.policy import Policy
-from hfneg.runs import units as stages
+from hfneg.runs import units
 from hfneg.steps import scorer as scoring
 
 
@@ -511,7 +511,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     names = {"anchor": "query", "positive": "answer"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HFNEG_STORE", str(folder / "store"))
-        patch.setattr(stages, "PART", 4096)
+        patch.setattr(units, "PART", 4096)
         patch.setattr(scoring, "BLOCK", 2048)
         hfneg.mine(pairs(), documents(), RECIPE, out=folder / "mined", **names)
     return result(folder / "mined")

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from properties import examples
 
 from hfneg.review import intervals
-from hfneg.review.calibrate import bounds as bounding, estimator as estimating, prediction as predicting, strata
+from hfneg.review.calibrate import bounds, estimator, prediction, strata
 from hfneg.review.calibrate.frame import Frame
 from hfneg.review.calibrate.isotonic import Index, isotonic
 
@@ -205,9 +205,9 @@ def test_no_curve_has_seen_its_own_component() -> None:
     features = draw.normal(size=(200, 2))
     y = (features[:, 0] + draw.normal(size=200) > 0).astype(float)
     judged = np.arange(200)
-    before = predicting.curve(features, judged, y, components)
+    before = prediction.curve(features, judged, y, components)
     turned = np.where(components == 7, 1 - y, y)
-    after = predicting.curve(features, judged, turned, components)
+    after = prediction.curve(features, judged, turned, components)
     assert np.array_equal(before[components == 7], after[components == 7])
     assert not np.array_equal(before[components != 7], after[components != 7])
 
@@ -226,10 +226,10 @@ def test_judged_anchors_cover_whatever_the_curve_is_worth(kind: str, rate: float
         y = (draw.random(len(anchors)) < chance * rate / chance.mean()).astype(float)
         told = {"good": score, "noise": draw.normal(size=len(score)), "wrong": -score}[kind]
         judged = np.flatnonzero(np.isin(anchors, draw.choice(150, 40, replace=False)))
-        curve = predicting.curve(told[:, None], judged, y[judged], anchors)
+        curve = prediction.curve(told[:, None], judged, y[judged], anchors)
         if kind == "wrong":
             curve = 1 / (1 + np.exp(score))
-        found = predicting.predict(curve, judged, y[judged], anchors)
+        found = prediction.predict(curve, judged, y[judged], anchors)
         held += found.low <= y.mean() <= found.high
         trust.append(found.trust)
     assert held >= 36
@@ -239,7 +239,7 @@ def test_judged_anchors_cover_whatever_the_curve_is_worth(kind: str, rate: float
 def test_a_curve_without_trust_is_the_plain_share() -> None:
     """A constant curve tells nothing: the rate is the share of the judged."""
     y = np.array([1.0, 0, 0, 0, 1, 0, 0, 0, 0, 0])
-    found = predicting.predict(np.full(30, 0.3), np.arange(10), y, np.arange(30) // 2)
+    found = prediction.predict(np.full(30, 0.3), np.arange(10), y, np.arange(30) // 2)
     assert found.rate == pytest.approx(0.2)
     assert found.trust == 0.0
 
@@ -261,7 +261,7 @@ def test_the_bound_holds_where_unlabelled_score_like_labelled(share: float, limi
     for _ in range(5):
         positives, candidates, relevant = mixture(draw, share, 0.0)
         kept = np.ones(len(candidates), dtype=bool) if limit is None else candidates < limit
-        rates = [bound.rate for bound in bounding.bounds(positives, candidates, candidates[kept])]
+        rates = [bound.rate for bound in bounds.bounds(positives, candidates, candidates[kept])]
         assert rates[0] >= relevant[kept].mean() * 0.9
         assert rates[0] <= relevant[kept].mean() + 0.1
         assert rates == sorted(rates)
@@ -273,7 +273,7 @@ def test_lower_scores_of_the_unlabelled_are_what_the_shifts_are_for(share: float
     draw = np.random.default_rng(8)
     positives, candidates, relevant = mixture(draw, share, 0.5)
     kept = candidates < 1.3
-    plain, _, moved = (bound.rate for bound in bounding.bounds(positives, candidates, candidates[kept]))
+    plain, _, moved = (bound.rate for bound in bounds.bounds(positives, candidates, candidates[kept]))
     truth = relevant[kept].mean()
     assert plain < truth * 1.5 < moved
 
@@ -282,10 +282,10 @@ def test_without_judgments_there_is_no_confidence() -> None:
     """The rate has no value and no confidence, only an end: the largest of the bounds."""
     positives, candidates, _ = mixture(np.random.default_rng(9), 0.1, 0.5)
     frame = frame_of(candidates, np.arange(len(candidates)) // 5, positives=positives)
-    found = estimating.Estimator.of(frame, strata.strata(frame), None, False).rate(frame.mined[0])
+    found = estimator.Estimator.of(frame, strata.strata(frame), None, False).rate(frame.mined[0])
     assert found is not None
     assert (found.method, found.rate, found.low, found.confidence) == ("no judgments", None, 0.0, False)
-    assert found.high == max(one.at_most for one in estimating.sensitivity(frame))
+    assert found.high == max(one.at_most for one in estimator.sensitivity(frame))
 
 
 # Strata and samples.
@@ -345,9 +345,9 @@ def test_whole_anchors_are_told_from_single_pairs() -> None:
     """200 pairs of 40 anchors are judged anchors; 200 pairs drawn one by one are not, nor is everything."""
     numbers = np.repeat(np.arange(300), 5)
     drawn = np.random.default_rng(0).choice(len(numbers), 200, replace=False)
-    assert estimating.bunched(numbers, numbers[:200])
-    assert not estimating.bunched(numbers, numbers[drawn])
-    assert not estimating.bunched(numbers, numbers)
+    assert estimator.bunched(numbers, numbers[:200])
+    assert not estimator.bunched(numbers, numbers[drawn])
+    assert not estimator.bunched(numbers, numbers)
 
 
 @pytest.mark.parametrize("rate", [0.002, 0.05, 0.7])
@@ -367,7 +367,7 @@ def test_the_whole_way_covers(rate: float) -> None:
         )
         labels = np.full(1_500, np.nan)
         labels[taken] = relevant[taken]
-        found = estimating.Estimator.of(frame, layers, labels, False).rate(frame.mined[0])
+        found = estimator.Estimator.of(frame, layers, labels, False).rate(frame.mined[0])
         assert found is not None
         assert found.method == "judged sample"
         assert found.high > found.low

@@ -21,7 +21,7 @@ from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
 from hfneg.errors import NeedsTeacher, SettingError
-from hfneg.review import intervals as kernels
+from hfneg.review import intervals
 from hfneg.review.components import components, first_half
 from hfneg.review.intervals import share
 from hfneg.review.leak.curve import chosen, leak_curve
@@ -368,7 +368,7 @@ def test_single_pairs_give_the_interval_of_clopper_and_pearson(hits: int, n: int
 
 def test_alike_components_drawn_together_are_the_plain_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     """One gamma draw for many components of like content gives what one weight for each gives."""
-    monkeypatch.setattr(kernels, "DRAWS", 40_000)
+    monkeypatch.setattr(intervals, "DRAWS", 40_000)
     draw = np.random.default_rng(1)
     labels = np.repeat(np.arange(30), draw.integers(1, 4, 30))
     hits = draw.random(len(labels)) < 0.3

@@ -20,7 +20,7 @@ import hfneg
 from hfneg.base import columns
 from hfneg.errors import SettingError
 from hfneg.pipeline import deeper as deepening
-from hfneg.runs import hub_counts as hubs, units as stages
+from hfneg.runs import hub_counts, units
 from hfneg.runs.hub_counts import ENTRY, Cuts, save_array, write_cuts
 
 TEXTS = [f"document{i} word{i * 7} term{i * 13} name{i * 29}" for i in range(20)]
@@ -118,7 +118,7 @@ def test_cuts_are_plain_python_in_any_groups(
         tallies.append(folder / f"{i}.npy")
         save_array(tallies[-1], np.sort(np.array(entries[i::3], dtype=ENTRY), order="row"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hubs, "HELD", held)
+        patch.setattr(hub_counts, "HELD", held)
         write_cuts(tallies, np.array(limits, dtype=np.int32), 6, folder)
     cuts = Cuts(folder)
     for row in range(6):
@@ -165,8 +165,8 @@ def test_parts_and_processes_change_nothing(tmp_path: Path, monkeypatch: pytest.
         return hfneg.mine(pairs(), documents(), recipe, anchor="query", positive="answer", out=out)
 
     whole = mine(tmp_path / "whole")
-    monkeypatch.setattr(stages, "PART", 4)
-    monkeypatch.setattr(hubs, "HELD", 20)
+    monkeypatch.setattr(units, "PART", 4)
+    monkeypatch.setattr(hub_counts, "HELD", 20)
     monkeypatch.setattr(deepening, "HELD", 100)
     assert ours(mine(tmp_path / "parts")) == ours(whole)
     facts = facts_of(tmp_path / "whole")

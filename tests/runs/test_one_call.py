@@ -21,7 +21,7 @@ from hfneg.base.store import artefacts
 from hfneg.cli import app
 from hfneg.pipeline import recipes
 from hfneg.pipeline.shortcuts import recipe_of
-from hfneg.runs import mine as mining, units as stages
+from hfneg.runs import mine as mining, units
 
 N = 20
 ROWS = [
@@ -136,7 +136,7 @@ def test_another_recipe_or_other_rows_lie_elsewhere() -> None:
 def test_a_run_in_the_store_goes_on_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was searched before is not searched again; nobody says resume. overwrite begins anew."""
     searched: list[Any] = []
-    search, choose = stages.Search.__call__, stages.Choose.__call__
+    search, choose = units.Search.__call__, units.Choose.__call__
 
     def counted(self: Any, span: Any) -> Any:
         searched.append(span)
@@ -145,11 +145,11 @@ def test_a_run_in_the_store_goes_on_after_a_kill(monkeypatch: pytest.MonkeyPatch
     def killed(self: Any, part: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stages.Search, "__call__", counted)
-    monkeypatch.setattr(stages.Choose, "__call__", killed)
+    monkeypatch.setattr(units.Search, "__call__", counted)
+    monkeypatch.setattr(units.Choose, "__call__", killed)
     with pytest.raises(KeyboardInterrupt):
         hfneg.mine(ROWS, n=3)
-    monkeypatch.setattr(stages.Choose, "__call__", choose)
+    monkeypatch.setattr(units.Choose, "__call__", choose)
     before = len(searched)
     assert before
     mined = hfneg.mine(ROWS, n=3)

@@ -23,7 +23,7 @@ from word_teacher import WordTeacher
 import hfneg
 from hfneg import cli
 from hfneg.base import columns
-from hfneg.cli.common import ending as cli_ending
+from hfneg.cli.common import ending
 from hfneg.data.anchors import Anchors
 from hfneg.errors import InputError, NeedsTeacher, RecipeError, SettingError
 from hfneg.runs.folder import ledger
@@ -544,10 +544,10 @@ def test_on_the_command_line(untaught: Mined, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert json.loads((out / "summary.json").read_text())["wanted_per_anchor"] == 2
     again = run(cli.app, ["select", str(untaught.folder), "--out", str(out), "-q"])
-    assert again.exit_code == cli_ending.EXIT_OUTPUT
+    assert again.exit_code == ending.EXIT_OUTPUT
     wrong = run(cli.app, ["select", str(untaught.folder), "--set", "k=3", "--out", str(tmp_path / "x"), "-q"])
-    assert wrong.exit_code == cli_ending.EXIT_INPUT
-    assert run(cli.app, ["examine", str(untaught.folder), "-q"]).exit_code == cli_ending.EXIT_INPUT
+    assert wrong.exit_code == ending.EXIT_INPUT
+    assert run(cli.app, ["examine", str(untaught.folder), "-q"]).exit_code == ending.EXIT_INPUT
 
 
 def test_a_lazily_mined_folder_is_examined_on_the_command_line(tmp_path: Path) -> None:
@@ -555,7 +555,7 @@ def test_a_lazily_mined_folder_is_examined_on_the_command_line(tmp_path: Path) -
     mine(tmp_path / "mined", recipe(retrievers=hfneg.BM25(), teacher=WordTeacher()))
     run = CliRunner().invoke
     select = ["select", str(tmp_path / "mined"), "--set", "sampler=TakeSimANS(n=4, by='teacher')", "--out"]
-    assert run(cli.app, [*select, str(tmp_path / "a"), "-q"]).exit_code == cli_ending.EXIT_WORK
+    assert run(cli.app, [*select, str(tmp_path / "a"), "-q"]).exit_code == ending.EXIT_WORK
     done = run(cli.app, ["examine", str(tmp_path / "mined"), "--trust", "-q"])
     assert done.exit_code == 0, done.output
     assert "candidates not examined: 0" in done.output

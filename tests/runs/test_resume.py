@@ -15,8 +15,8 @@ from small_collection import documents, pairs
 
 import hfneg
 from hfneg.base import store
-from hfneg.runs import mine as mining, units as stages
-from hfneg.runs.folder import rows as row_stage, work_area as run_folder
+from hfneg.runs import mine as mining, units
+from hfneg.runs.folder import rows as row_stage, work_area
 
 STAGES = ("search/0", "encode/document", "encode/query", "search/1", "choose", "compact", "rows", "finish")
 
@@ -102,7 +102,7 @@ def test_worker_and_parent_killed(recipe: str, undisturbed: Run, tmp_path: Path)
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "PART", 16)
+    monkeypatch.setattr(units, "PART", 16)
     monkeypatch.setattr(row_stage, "SHARD_BYTES", 12_000)
 
 
@@ -185,7 +185,7 @@ def test_overwrite_cut_off_leaves_no_half_folder(
     """overwrite=True killed while it removes the old files, at any of them: the rest is never taken for a finished
     run."""
     _mine(tmp_path / "undisturbed")
-    remove = run_folder._remove
+    remove = work_area._remove
     for at in range(7):
         out = tmp_path / f"mined{at}"
         _mine(out)
@@ -198,7 +198,7 @@ def test_overwrite_cut_off_leaves_no_half_folder(
             remove(path)
 
         with monkeypatch.context() as patch:
-            patch.setattr(run_folder, "_remove", failing)
+            patch.setattr(work_area, "_remove", failing)
             with pytest.raises(KeyboardInterrupt):
                 _mine(out, overwrite=True)
         if not (out / "summary.json").exists():
@@ -216,9 +216,9 @@ def test_parts_without_a_record_are_not_used(
     out = tmp_path / "mined"
     assert _replaces_until_killed(out, at=6, after=True)
     other = {"recipe": hfneg.Recipe(retrievers=[hfneg.BM25(k1=0.5), hfneg.RandomDocuments(seed=1)], k=8)}
-    remove = run_folder._remove
+    remove = work_area._remove
     with monkeypatch.context() as patch:
-        patch.setattr(run_folder, "_remove", lambda path: remove(path) if path.name == "run.json" else 1 / 0)
+        patch.setattr(work_area, "_remove", lambda path: remove(path) if path.name == "run.json" else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             _mine(out, overwrite=True, **other)
     assert list((out / ".hfneg" / "search").rglob("*.npz"))

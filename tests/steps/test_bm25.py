@@ -25,7 +25,7 @@ from hfneg.base import store
 from hfneg.base.files import checksums
 from hfneg.data.corpus import Corpus
 from hfneg.errors import SettingError, StoreError
-from hfneg.steps.retrievers import bm25 as module
+from hfneg.steps.retrievers import bm25
 from hfneg.steps.retrievers.bm25 import BM25, METHODS, SHIFTED, BM25Index
 
 SCIFACT = SHARED / "data" / "scifact"
@@ -208,11 +208,11 @@ def test_batches_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     texts = [" ".join(rng.choice(list("abcdefgh"), size=6)).replace(" ", "x ") + f" n{i % 7}" for i in range(800)]
     queries = [" ".join(rng.choice(texts).split()[:4]) for _ in range(61)]
     index = opened(list(dict.fromkeys(texts)))
-    monkeypatch.setattr(module, "_threads", lambda: 1)
+    monkeypatch.setattr(bm25, "_threads", lambda: 1)
     scores, rows = index.search(queries, 33)
     pairs = index.score(queries, rows)
     for threads, size in ((2, 61), (5, 61), (3, 7), (1, 1)):
-        monkeypatch.setattr(module, "_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(bm25, "_threads", lambda threads=threads: threads)
         parts = [index.search(queries[i : i + size], 33) for i in range(0, len(queries), size)]
         np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), scores)
         np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), rows)
@@ -221,18 +221,18 @@ def test_batches_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_blocks_of_text_change_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An index built from many small blocks, postings in small pieces and in threads, is the same files."""
-    from hfneg.steps.retrievers.bm25 import building as bm25_building
+    from hfneg.steps.retrievers.bm25 import building
 
     corpus = Corpus.from_texts([f"{a} {b} word{a * b % 17} {b}" for a in range(30) for b in range(30)])
     whole = store.require("bm25", BM25().open(corpus).digest)
-    monkeypatch.setattr(bm25_building, "TEXT_BLOCK", 100)
-    monkeypatch.setattr(bm25_building, "POSTING_BLOCK", 37)
+    monkeypatch.setattr(building, "TEXT_BLOCK", 100)
+    monkeypatch.setattr(building, "POSTING_BLOCK", 37)
     for threads in (1, 3):
         parts = tmp_path / str(threads)
         parts.mkdir()
         from hfneg.steps.retrievers.bm25.tokens import open_tokenizer
 
-        bm25_building.build(parts, corpus, BM25(), open_tokenizer("english", None), threads)
+        building.build(parts, corpus, BM25(), open_tokenizer("english", None), threads)
         built = [path for path in whole.iterdir() if path.name != checksums.MANIFEST]  # which the store adds
         assert sorted(path.name for path in parts.iterdir()) == sorted(path.name for path in built)
         for path in built:
@@ -326,10 +326,10 @@ def test_queries_may_be_arrow() -> None:
 
 def test_an_index_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Opening again builds nothing; another setting or another corpus builds another index."""
-    from hfneg.steps.retrievers.bm25 import building as bm25_building
+    from hfneg.steps.retrievers.bm25 import building
 
-    built, build = [], bm25_building.build
-    monkeypatch.setattr(bm25_building, "build", lambda *given: (built.append(given), build(*given)))
+    built, build = [], building.build
+    monkeypatch.setattr(building, "build", lambda *given: (built.append(given), build(*given)))
     corpus = Corpus.from_texts(["reuse me", "or not"])
     digests = [
         BM25().open(corpus).digest,
@@ -361,7 +361,7 @@ def test_pickle_is_small_and_stays_the_same() -> None:
 
 
 def _child(index: BM25Index, queue: Any) -> None:
-    queue.put((*index.search(["cats and dogs"] * 5, 3), module._threads()))
+    queue.put((*index.search(["cats and dogs"] * 5, 3), bm25._threads()))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

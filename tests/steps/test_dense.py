@@ -26,7 +26,7 @@ from properties import examples
 from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
 from hfneg.errors import NonFiniteError, ProcessError, RetrieverError, SettingError
-from hfneg.models import exact_search as dense_kernels, products as dense_products, vectors as vectors_module
+from hfneg.models import exact_search, products as dense_products, vectors as vectors_module
 from hfneg.models.encoder import Encoder
 from hfneg.models.vectors import Vectors
 from hfneg.steps.retrievers.dense import Dense
@@ -108,7 +108,7 @@ def test_search_equals_the_full_float64_matrix(seed: int, n: int, d: int, q: int
     """Ids and bits are those of the oracle for any number of documents, dimensions, k and block size."""
     rng = np.random.default_rng(seed)
     documents, queries = awkward(rng, n, d), awkward(rng, q, d)
-    found = dense_kernels.search(queries, blocks_of(documents, block), k)
+    found = exact_search.search(queries, blocks_of(documents, block), k)
     assert_same(found, oracle(queries, documents, k))
 
 
@@ -135,9 +135,9 @@ def test_a_product_is_no_further_off_than_it_says(product: Any) -> None:
         exact = (queries.astype(np.float64) @ documents.astype(np.float64).T).astype(np.float32)
         off = np.abs(values.astype(np.float64) - exact) - multiply.relative * np.abs(values) / (1 - multiply.relative)
         with ThreadPoolExecutor(1) as pool:
-            sizes = dense_kernels._query_sizes(pool, multiply, queries)
+            sizes = exact_search._query_sizes(pool, multiply, queries)
             for i in range(200):  # one vector at a time: the bound is of the longest
-                one = dense_kernels._sizes(pool, multiply, documents[i : i + 1], block[i : i + 1])
+                one = exact_search._sizes(pool, multiply, documents[i : i + 1], block[i : i + 1])
                 assert (off[:, i] <= dense_products.slack(multiply, d, sizes, one)).all()
         assert (values != exact).any()
 
@@ -160,7 +160,7 @@ def test_products_at_their_worst_lose_no_document(seed: int, n: int, k: int, rel
     products = scores + 0.999 * sign * slack
     products += 0.999 * sign * relative * np.abs(products)
     found = np.empty(n, dtype=np.int64)
-    count = dense_kernels._survivors(
+    count = exact_search._survivors(
         products.astype(np.float32), k, -np.inf, slack, relative, found, np.empty_like(products, dtype=np.float32)
     )
     assert set(best) <= set(found[:count])
@@ -178,7 +178,7 @@ def test_every_product_gives_the_same_bits(product: Any, monkeypatch: pytest.Mon
             "f4"
         )
         for block in (2_000, 150):
-            assert_same(dense_kernels.search(queries, blocks_of(documents, block), 30), oracle(queries, documents, 30))
+            assert_same(exact_search.search(queries, blocks_of(documents, block), 30), oracle(queries, documents, 30))
 
 
 def test_the_order_that_blas_gives_is_not_trusted() -> None:
@@ -193,7 +193,7 @@ def test_the_order_that_blas_gives_is_not_trusted() -> None:
     by_blas = np.argsort(-(queries @ documents.T), axis=1, kind="stable")[:, :50]
     assert set(by_blas[0]) != set(wanted[1][0]), "the case is too easy to prove anything"
     for block in (5_000, 300):
-        assert_same(dense_kernels.search(queries, blocks_of(documents, block), 50), wanted)
+        assert_same(exact_search.search(queries, blocks_of(documents, block), 50), wanted)
 
 
 def test_hundreds_of_documents_with_one_vector_come_out_by_row() -> None:
@@ -206,7 +206,7 @@ def test_hundreds_of_documents_with_one_vector_come_out_by_row() -> None:
     wanted = oracle(queries, documents, 50)
     assert set(wanted[1][0]) <= set(same)
     for block in (1, 97, 2_000):
-        assert_same(dense_kernels.search(queries, blocks_of(documents, block), 50), wanted)
+        assert_same(exact_search.search(queries, blocks_of(documents, block), 50), wanted)
 
 
 def test_search_depends_on_neither_batch_nor_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,14 +215,14 @@ def test_search_depends_on_neither_batch_nor_threads(monkeypatch: pytest.MonkeyP
     documents = rng.normal(size=(6_000, 96)).astype(np.float32)
     documents[3_000:3_300] = documents[:300]
     queries = rng.normal(size=(150, 96)).astype(np.float32)
-    wanted = dense_kernels.search(queries, blocks_of(documents, 6_000), 20)
+    wanted = exact_search.search(queries, blocks_of(documents, 6_000), 20)
     assert_same(wanted, oracle(queries, documents, 20))
-    single = [dense_kernels.search(queries[i : i + 1], blocks_of(documents, 512), 20) for i in range(150)]
+    single = [exact_search.search(queries[i : i + 1], blocks_of(documents, 512), 20) for i in range(150)]
     assert_same((np.concatenate([s for s, _ in single]), np.concatenate([r for _, r in single])), wanted)
-    monkeypatch.setattr(dense_kernels, "n_threads", lambda: 1)
-    monkeypatch.setattr(dense_kernels, "TILE_QUERIES", 7)
-    monkeypatch.setattr(dense_kernels, "TILE_ROWS", 300)
-    assert_same(dense_kernels.search(queries, blocks_of(documents, 1_111), 20), wanted)
+    monkeypatch.setattr(exact_search, "n_threads", lambda: 1)
+    monkeypatch.setattr(exact_search, "TILE_QUERIES", 7)
+    monkeypatch.setattr(exact_search, "TILE_ROWS", 300)
+    assert_same(exact_search.search(queries, blocks_of(documents, 1_111), 20), wanted)
 
 
 def test_scores_have_the_bits_of_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def test_products_beyond_float32_are_refused() -> None:
     """A product that would overflow is an error and not a silent loss of the document."""
     huge = np.full((2, 4), 1e20, dtype=np.float32)
     with pytest.raises(NonFiniteError, match="normalise"):
-        dense_kernels.search(huge, [(0, huge)], 1)
+        exact_search.search(huge, [(0, huge)], 1)
 
 
 def test_queries_of_other_dimensions_are_refused() -> None:

@@ -22,7 +22,7 @@ from datasets import Dataset
 import hfneg
 from hfneg import EndpointTeacher
 from hfneg.errors import EndpointError, HfnegError, SettingError
-from hfneg.hub import reproduce as reproducing
+from hfneg.hub import reproduce
 from hfneg.hub.reading import Provenance
 from hfneg.steps.teachers import connection, server as requests
 
@@ -525,13 +525,13 @@ def test_what_is_published_names_the_model_and_not_the_server(serve: Callable[[S
     facts = json.loads((tmp_path / "dry" / "round-001" / "provenance.json").read_text())
     published = Provenance("org/x", "0" * 40, 1, facts)
     with pytest.raises(hfneg.InputError, match=r"server whose address is not published.*--model server=URL"):
-        reproducing._recipe(published, {}, False)
-    again = reproducing._recipe(published, {"server": server.url}, False)
+        reproduce._recipe(published, {}, False)
+    again = reproduce._recipe(published, {"server": server.url}, False)
     assert again.teacher == recipe.teacher
-    reproducing._check_models(published, again)
-    other = reproducing._recipe(published, {"server": serve(reranker("lab/other")).url}, False)
+    reproduce._check_models(published, again)
+    other = reproduce._recipe(published, {"server": serve(reranker("lab/other")).url}, False)
     with pytest.raises(hfneg.InputError, match="the model of EndpointTeacher is another one"):
-        reproducing._check_models(published, other)
+        reproduce._check_models(published, other)
 
 
 @pytest.mark.parametrize("name", ["/data/anna/reranker", "s3cr3t-token/of+somebody=1"])

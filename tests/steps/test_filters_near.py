@@ -23,8 +23,8 @@ from small_collection import HashEncoder, documents, ours, pairs
 
 import hfneg
 from hfneg.base.lists import Lists, offsets
-from hfneg.data import near_duplicates as near
-from hfneg.models import cosines as similarity, neighbours as near_anchors, positive_pairs as co_positives
+from hfneg.data import near_duplicates
+from hfneg.models import cosines as similarity, neighbours as near_anchors, positive_pairs
 from hfneg.models.encoder import Encoder
 from hfneg.models.neighbours import NearAnchors
 from hfneg.models.vectors import Vectors
@@ -117,8 +117,8 @@ def test_positives_of_near_anchors(pool: Pool, neighbours: int, similarity: floa
         cosines = {other: cosine(vectors[own], vectors[other]) for other in range(len(anchors)) if other != own}
         nearest = sorted(cosines, key=lambda other: (-round(cosines[other], 6), other))[:neighbours]
         assert not any(abs(value - similarity) < 1e-6 for value in cosines.values()), "too close to call"
-        near = [other for other in nearest if cosines[other] >= similarity]
-        taken = {row for other in near for row in anchors.positives_of(other).tolist()}
+        near_duplicates = [other for other in nearest if cosines[other] >= similarity]
+        taken = {row for other in near_duplicates for row in anchors.positives_of(other).tolist()}
         expected.append([row not in taken for row in by_anchor(pool, pool.rows)[own]])
     kept = hfneg.NearAnchorPositives(HashEncoder(), neighbours, similarity).keep(pool)
     assert by_anchor(pool, kept) == expected
@@ -143,7 +143,7 @@ def test_what_is_like_a_positive(pool: Pool, below: float, encoder: Any) -> None
 def test_the_quantile_is_that_of_known_co_positives(pool: Pool) -> None:
     """An anchor's p positives are compared in p - 1 pairs that join all of them; the limit is a quantile of these."""
     anchors, encoder = pool.anchors, Counting()
-    left, right = co_positives.pairs_of(anchors)
+    left, right = positive_pairs.pairs_of(anchors)
     found = sorted(map(sorted, zip(left.tolist(), right.tolist(), strict=True)))
     assert len(found) == int((anchors.positives(np.arange(len(anchors))).lengths - 1).sum()) >= 20
     texts = pool.corpus.texts(range(len(pool.corpus))).to_pylist()
@@ -156,7 +156,7 @@ def test_the_quantile_is_that_of_known_co_positives(pool: Pool) -> None:
     vectors = Encoder(encoder).encode(texts, "document")
     cosines = sorted(cosine(vectors[a], vectors[b]) for a, b in found)
     for quantile in (0.0, 0.3, 1.0):
-        limit = co_positives.similarity_quantile(anchors, Encoder(encoder), quantile)
+        limit = positive_pairs.similarity_quantile(anchors, Encoder(encoder), quantile)
         assert limit == pytest.approx(cosines[int(quantile * (len(cosines) - 1))], abs=1e-6)
         by_quantile = hfneg.PositiveSimilarity(encoder, quantile=quantile).keep(pool)
         assert by_quantile.tolist() == hfneg.PositiveSimilarity(encoder, below=limit).keep(pool).tolist()
@@ -164,11 +164,11 @@ def test_the_quantile_is_that_of_known_co_positives(pool: Pool) -> None:
 
 def test_many_co_positives_are_sampled_alike_in_any_blocks(anchors: hfneg.Anchors) -> None:
     """A sample is a part of all pairs and does not depend on how many anchors are looked at together."""
-    whole = set(zip(*map(np.ndarray.tolist, co_positives.pairs_of(anchors)), strict=True))
-    with mock.patch.object(co_positives, "MOST", 9):
-        some = list(zip(*map(np.ndarray.tolist, co_positives.pairs_of(anchors)), strict=True))
-        with mock.patch.object(co_positives, "BLOCK", 4):
-            again = list(zip(*map(np.ndarray.tolist, co_positives.pairs_of(anchors)), strict=True))
+    whole = set(zip(*map(np.ndarray.tolist, positive_pairs.pairs_of(anchors)), strict=True))
+    with mock.patch.object(positive_pairs, "MOST", 9):
+        some = list(zip(*map(np.ndarray.tolist, positive_pairs.pairs_of(anchors)), strict=True))
+        with mock.patch.object(positive_pairs, "BLOCK", 4):
+            again = list(zip(*map(np.ndarray.tolist, positive_pairs.pairs_of(anchors)), strict=True))
     assert some == again
     assert len(some) == 9
     assert set(some) < whole
@@ -215,12 +215,12 @@ def test_a_deeper_search_changes_no_verdict_on_copies() -> None:
     def take(rows: Any) -> Any:
         return pa.array([texts[row] for row in rows], pa.large_string())
 
-    deep = near.near_earlier(take, lengths, flat, 0.8)
+    deep = near_duplicates.near_earlier(take, lengths, flat, 0.8)
     assert deep.any()
     for k in range(1, 12):
         first = np.concatenate([np.arange(a, min(a + k, b)) for a, b in pairwise(flat.indptr)])
         short = Lists(offsets([min(k, n) for n in flat.lengths]), flat.flat[first])
-        assert near.near_earlier(take, lengths[first], short, 0.8).tolist() == deep[first].tolist()
+        assert near_duplicates.near_earlier(take, lengths[first], short, 0.8).tolist() == deep[first].tolist()
 
 
 # The same whatever the batch and the blocks.
@@ -245,9 +245,9 @@ def test_verdicts_do_not_depend_on_blocks(pool: Pool, monkeypatch: pytest.Monkey
         (near_anchors, "BLOCK", 5),
         (similarity, "ROWS", 2),
         (similarity, "PAIRS", 2),
-        (near, "READ", 300),
-        (near, "PAIRS", 2),
-        (co_positives, "BLOCK", 3),
+        (near_duplicates, "READ", 300),
+        (near_duplicates, "PAIRS", 2),
+        (positive_pairs, "BLOCK", 3),
     ):
         monkeypatch.setattr(module, name, value)
     assert [step.keep(pool).tolist() for step in steps(HashEncoder())] == wanted
@@ -321,9 +321,9 @@ def test_an_anchor_is_never_near_itself() -> None:
     """Also where more anchors than are asked for have its vector; and one anchor alone has no near one."""
     for count in (1, 2, 9):
         anchors = world([f"d{i}" for i in range(count)], {f"question {i}": [i] for i in range(count)})
-        near, cosines = NearAnchors(anchors, Encoder(Same()), 3).of(np.arange(count))
-        assert near.shape == cosines.shape == (count, min(3, count - 1))
-        assert not (near == np.arange(count)[:, None]).any()
+        near_duplicates, cosines = NearAnchors(anchors, Encoder(Same()), 3).of(np.arange(count))
+        assert near_duplicates.shape == cosines.shape == (count, min(3, count - 1))
+        assert not (near_duplicates == np.arange(count)[:, None]).any()
         assert cosines.size == 0 or cosines.min() == 1.0
 
 

@@ -19,13 +19,13 @@ from small_collection import HashEncoder, documents, pairs
 
 import hfneg
 from hfneg.models import encoder as encoding, vectors
-from hfneg.runs import hub_counts as hubs, mine as mining, units as stages
+from hfneg.runs import hub_counts, mine as mining, units
 from hfneg.runs.folder import ledger, rows
 from hfneg.runs.folder.work_area import RunFolder
 
 JOB = json.loads(os.environ["HFNEG_JOB"])
 
-stages.PART = 4
+units.PART = 4
 hfneg.BM25.block = hfneg.Dense.block = 8
 vectors.PART_ROWS.update(document=64, query=JOB.get("query_rows", 16))
 rows.BATCH = 5
@@ -62,15 +62,15 @@ def told(owner: Any, method: str, name: Callable[..., str]) -> None:
 
 told(vectors.Vectors, "_write_part", lambda self, i: f"encode/{self.role}/{i}")
 told(
-    stages.Search,
+    units.Search,
     "__call__",
     lambda self, span: f"{'deeper' if self.k else 'search'}/{self.position}/{span.first}-{span.last}",
 )
-told(stages.Examine, "__call__", lambda self, part: f"examine/{part}")
-told(stages.Tally, "__call__", lambda self, part: f"tally/{self.folder.name}/{part}")
-told(hubs, "write_cuts", lambda tallies, most, documents, folder: f"cuts/{folder.name}")
-mining.write_cuts = hubs.write_cuts
-told(stages.Choose, "__call__", lambda self, part: f"choose/{part}")
+told(units.Examine, "__call__", lambda self, part: f"examine/{part}")
+told(units.Tally, "__call__", lambda self, part: f"tally/{self.folder.name}/{part}")
+told(hub_counts, "write_cuts", lambda tallies, most, documents, folder: f"cuts/{folder.name}")
+mining.write_cuts = hub_counts.write_cuts
+told(units.Choose, "__call__", lambda self, part: f"choose/{part}")
 told(ledger, "compact", lambda parts, folder: "compact")
 told(rows.RowWriter, "write", lambda self, shard, *rest: f"rows/{shard.name}")
 told(RunFolder, "finish", lambda self, summary: "finish")

@@ -12,11 +12,11 @@ from small_collection import documents, pairs
 from word_teacher import WordTeacher
 
 import hfneg
-from hfneg.runs import units as stages
+from hfneg.runs import units
 from hfneg.steps import scorer as scoring
 
 if __name__ in ("__main__", "__mp_main__"):  # run as a script, or in its workers; not where a test imports the recipe
-    stages.PART = 8
+    units.PART = 8
     scoring.BLOCK = 16
 
 RECIPE = hfneg.Recipe(

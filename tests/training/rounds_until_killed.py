@@ -19,7 +19,7 @@ from test_rounds import run, trained
 
 import hfneg
 from hfneg.base import store
-from hfneg.runs import units as stages
+from hfneg.runs import units
 
 BASE, OUT, MOMENT = sys.argv[1:]
 TRAINED: list[int] = []
@@ -38,7 +38,7 @@ def train(round: hfneg.Round) -> Any:
     return trained(round)
 
 
-choose, save, write = stages.Choose.__call__, SentenceTransformer.save_pretrained, store.write_json
+choose, save, write = units.Choose.__call__, SentenceTransformer.save_pretrained, store.write_json
 
 
 def choosing(self: Any, part: int) -> Any:
@@ -62,7 +62,7 @@ def recording(path: Path, value: Any, **given: Any) -> None:
     write(path, value, **given)
 
 
-stages.Choose.__call__ = choosing  # type: ignore[method-assign]
+units.Choose.__call__ = choosing  # type: ignore[method-assign]
 SentenceTransformer.save_pretrained = saving
 store.write_json = recording
 

@@ -164,9 +164,9 @@ def test_cut_off_in_round_two_and_gone_on(at: str, base: str, tmp_path: Path, mo
         raise KeyboardInterrupt
 
     if at == "mining":
-        from hfneg.runs import units as stages
+        from hfneg.runs import units
 
-        real = stages.Choose.__call__
+        real = units.Choose.__call__
 
         def choose(self: Any, part: int) -> None:
             if trainings == [1] and not cut:
@@ -175,7 +175,7 @@ def test_cut_off_in_round_two_and_gone_on(at: str, base: str, tmp_path: Path, mo
             real(self, part)
 
         cut: list[int] = []
-        monkeypatch.setattr(stages.Choose, "__call__", choose)
+        monkeypatch.setattr(units.Choose, "__call__", choose)
     with pytest.raises(KeyboardInterrupt):
         run(base, tmp_path / "rounds", train=train)
     monkeypatch.undo()

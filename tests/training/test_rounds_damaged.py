@@ -18,7 +18,7 @@ from test_rounds_in_one_run import SETTINGS, SameRows, undisturbed, weights  # n
 
 import hfneg
 from hfneg.errors import InUseError, OutputExistsError, SettingError, TrainingError
-from hfneg.training import parts as one_run
+from hfneg.training import parts
 
 
 def killed(base: str, out: Path, at: str, count: int) -> bool:  # noqa: F811
@@ -54,7 +54,7 @@ def die_at(base: str, out: str, at: str, count: int) -> None:  # noqa: F811
         trainer._save_optimizer_and_scheduler, lambda self, place: place
     )
     trainer._save_rng_state = counted(trainer._save_rng_state, lambda self, place: place)  # type: ignore
-    one_run.mark = counted(one_run.mark, str)
+    parts.mark = counted(parts.mark, str)
     run(base, Path(out), train=SameRows(model=base, **SETTINGS), resume=Path(out).exists())
 
 
@@ -70,7 +70,7 @@ def test_killed_in_every_step_of_a_save(
     out = tmp_path / "rounds"
     assert killed(base, out, "checkpoint-15", count)
     folder = out / "round-002" / "training"
-    assert one_run.last_checkpoint(folder) == folder / "checkpoint-10"
+    assert parts.last_checkpoint(folder) == folder / "checkpoint-10"
     done = run(base, out, train=SameRows(model=base, **SETTINGS), resume=True)
     assert torch.equal(weights(done[-1].next_model), weights(undisturbed[-1].next_model))
     assert not list(out.rglob("*.partial"))
@@ -81,7 +81,7 @@ def test_a_checkpoint_is_saved_once(base: str, tmp_path: Path) -> None:  # noqa:
     assert not killed(base, tmp_path / "rounds", "checkpoint-15", 5)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json", one_run.MARKER])
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json", parts.MARKER])
 @pytest.mark.parametrize("how", ["cut short", "gone"])
 def test_a_file_of_the_last_checkpoint_is_damaged(
     name: str,

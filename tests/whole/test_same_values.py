@@ -22,7 +22,7 @@ from small_collection import FEATURES, HashEncoder, documents, ours, pairs, valu
 import hfneg
 from hfneg.base import columns
 from hfneg.pipeline.transform import Transform
-from hfneg.runs import units as stages
+from hfneg.runs import units
 
 HERE = Path(__file__).parent
 
@@ -244,7 +244,7 @@ def test_anchors_of_shuffled_pairs_are_the_same_anchors(world: World, name: str)
 
 @pytest.fixture
 def part_size(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    return lambda size: monkeypatch.setattr(stages, "PART", size)
+    return lambda size: monkeypatch.setattr(units, "PART", size)
 
 
 @every_recipe

@@ -24,7 +24,7 @@ from hfneg.base.files.checksums import Fault
 from hfneg.base.files.disk import full_disk_in
 from hfneg.base.files.owners import new_owner
 from hfneg.base.files.temporary import remove as remove
-from hfneg.base.store import layout as store_layout, old_files
+from hfneg.base.store import layout, old_files
 from hfneg.errors import DamagedError, DiskFullError, HfnegError, SettingError, StoreError
 
 ENVIRONMENT_VARIABLE = "HFNEG_STORE"
@@ -80,7 +80,7 @@ def checked_root() -> Path:
     """The store's folder, there or not; raises SettingError or StoreError where it cannot be a store."""
     folder = root()
     if folder not in _checked:
-        store_layout.check(folder, ENVIRONMENT_VARIABLE)
+        layout.check(folder, ENVIRONMENT_VARIABLE)
         _checked.add(folder)
     return folder
 
@@ -88,10 +88,10 @@ def checked_root() -> Path:
 def made_root() -> Path:
     """The store's folder, made if need be; what dead processes left in it is deleted when this process first asks."""
     folder = checked_root()
-    if not (folder / store_layout.MARKER).is_file():
-        store_layout.make(folder, ENVIRONMENT_VARIABLE)
+    if not (folder / layout.MARKER).is_file():
+        layout.make(folder, ENVIRONMENT_VARIABLE)
     if folder not in _swept:
-        store_layout.sweep(folder)
+        layout.sweep(folder)
     _swept.add(folder)
     return folder
 
@@ -232,7 +232,7 @@ def build(kind: str, digest: str, fill: Callable[[Path], None]) -> Path:
 def scratch_folder(path: Path | None = None) -> Iterator[Path]:
     """An empty folder inside the store that is gone when the block ends, unless it was renamed."""
     with _store_is_writable():
-        folder = path or made_root() / store_layout.SCRATCH / new_owner()
+        folder = path or made_root() / layout.SCRATCH / new_owner()
         folder.mkdir(parents=True)
     try:
         with disk_full_is_said():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hfneg.base import store
 from hfneg.base.files import holding, temporary
-from hfneg.base.store import layout as store_layout
+from hfneg.base.store import layout
 from hfneg.base.store.layout import SCORES
 from hfneg.errors import SettingError, StoreError, near_miss
 
@@ -33,14 +33,14 @@ def stored_kinds() -> list[StoredKind]:
     """All kinds in the store by name, scores too; "scratch" is what runs are at work on, or killed ones have left."""
     root = store.checked_root()
     return [
-        _sized(kind, [*store_layout.artefacts_in(root, kind, follow=True), *store_layout.passing_in(root, kind)])
+        _sized(kind, [*layout.artefacts_in(root, kind, follow=True), *layout.passing_in(root, kind)])
         for kind in _kinds(root)
     ]
 
 
 def not_ours() -> list[str]:
     """What lies in the store and hfneg did not write, or lies behind a link; `clear` and `prune` keep it."""
-    return store_layout.foreign(store.checked_root())
+    return layout.foreign(store.checked_root())
 
 
 def clearable(kinds: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> Mapping[str, list[Path]]:
@@ -63,7 +63,7 @@ def clearable(kinds: Iterable[str] | None = None, *, older_than: timedelta | Non
                 f"{near_miss(kind, there)}"
             )
     left = [*chosen, *(LASTING if kinds is None else ())]  # of these only what killed processes have left
-    found = {kind: [*_artefacts(root, kind), *store_layout.leftovers_in(root, kind, PATIENCE)] for kind in left}
+    found = {kind: [*_artefacts(root, kind), *layout.leftovers_in(root, kind, PATIENCE)] for kind in left}
     old = {kind: [path for path in paths if _is_old(path, older_than)] for kind, paths in found.items()}
     return {kind: paths for kind, paths in old.items() if paths}
 
@@ -94,13 +94,13 @@ def sized(found: Mapping[str, list[Path]]) -> list[StoredKind]:
 
 
 def _kinds(root: Path) -> list[str]:
-    return [kind for kind in sorted((*store_layout.KINDS, store_layout.SCRATCH)) if (root / kind).is_dir()]
+    return [kind for kind in sorted((*layout.KINDS, layout.SCRATCH)) if (root / kind).is_dir()]
 
 
 def _artefacts(root: Path, kind: str) -> list[Path]:
     """Without runs that a process is at work on."""
-    found = [] if kind in LASTING else store_layout.artefacts_in(root, kind)
-    return [path for path in found if holding.holder(path) is None] if kind == store_layout.MINED else found
+    found = [] if kind in LASTING else layout.artefacts_in(root, kind)
+    return [path for path in found if holding.holder(path) is None] if kind == layout.MINED else found
 
 
 def _sized(kind: str, artefacts: list[Path]) -> StoredKind:

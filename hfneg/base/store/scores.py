@@ -33,7 +33,7 @@ from filelock import Timeout
 from hfneg.base import store
 from hfneg.base.files import temporary
 from hfneg.base.hashing import HASH, Hashes, mix
-from hfneg.base.store import score_files as segments
+from hfneg.base.store import score_files
 from hfneg.base.store.layout import SCORES, TEACHER
 from hfneg.base.store.score_files import Block, Scores, Segment, writing
 from hfneg.errors import DamagedError, NonFiniteError, SettingError, StoreError
@@ -140,12 +140,12 @@ class ScoreStore:
         for _ in range(100):
             # A listing made while a merge goes on may lack both its result and its inputs; two equal ones do not.
             seen = self._listed
-            while (now := (self.folder, segments.listing(self.folder))) != seen:
+            while (now := (self.folder, score_files.listing(self.folder))) != seen:
                 seen = now
             if seen == self._listed:
                 return self._segments
             known = {segment.path: segment for segment in self._segments}
-            paths = [self.folder / name for name in segments.live(now[1])]
+            paths = [self.folder / name for name in score_files.live(now[1])]
             try:
                 self._segments = [known[path] if path in known else Segment(path) for path in paths]
             except FileNotFoundError:  # merged since it was listed
@@ -163,7 +163,7 @@ class ScoreStore:
         NaN or infinity, DiskFullError or StoreError where the store cannot be written; then nothing of this call was
         stored.
         """
-        block = segments.ordered(self._checked(keys, scores))
+        block = score_files.ordered(self._checked(keys, scores))
         self._commit(self._unknown(block))
         self._merge_due()
 
@@ -194,25 +194,25 @@ class ScoreStore:
         partial = temporary.beside(self.folder)
         with writing(partial):
             self._make_folder()
-            segments.write(partial, len(block.high), [block])
+            score_files.write(partial, len(block.high), [block])
             with self._lock():
                 self.folder.mkdir(exist_ok=True)  # it may have been pruned meanwhile
-                number = segments.next_number(segments.listing(self.folder))
-                os.rename(partial, self.folder / segments.name_of(number, number))
+                number = score_files.next_number(score_files.listing(self.folder))
+                os.rename(partial, self.folder / score_files.name_of(number, number))
             if self.name is not None and not (self.folder / NAME).exists():
                 store.write_json(self.folder / NAME, {"name": self.name}, at=self.folder)
-            segments.fsync_folder(self.folder)
-            segments.fsync_folder(self.folder.parent)
+            score_files.fsync_folder(self.folder)
+            score_files.fsync_folder(self.folder.parent)
 
     def _make_folder(self) -> None:
         """With those above it, so that their names survive a power loss."""
         if not self.folder.is_dir():
             with self._lock():
                 self.folder.mkdir(exist_ok=True)
-            segments.fsync_folder(self.folder.parent)
+            score_files.fsync_folder(self.folder.parent)
             for folder in (store.root(), store.root().parent):
                 with contextlib.suppress(PermissionError):  # the folder of a team's store may not be ours to open
-                    segments.fsync_folder(folder)
+                    score_files.fsync_folder(folder)
 
     # Merging.
 
@@ -225,11 +225,11 @@ class ScoreStore:
 
     def _merge_due(self) -> None:
         """Merge the newest segments where they weigh more than one before them, unless somebody is at it."""
-        if segments.due(self._refresh()) is None and not segments.replaced(segments.listing(self.folder)):
+        if score_files.due(self._refresh()) is None and not score_files.replaced(score_files.listing(self.folder)):
             return
         with contextlib.suppress(Timeout), self._lock("merge", wait=False):
             self._remove_replaced()
-            while (start := segments.due(self._refresh())) is not None:
+            while (start := score_files.due(self._refresh())) is not None:
                 self._merge(self._segments[start:])
 
     def _merge(self, run: Sequence[Segment]) -> None:
@@ -238,16 +238,16 @@ class ScoreStore:
             segment.verify()
         partial = temporary.beside(self.folder)
         with writing(partial):
-            segments.write(partial, sum(map(len, run)), segments.merged(run))
+            score_files.write(partial, sum(map(len, run)), score_files.merged(run))
             with self._lock():
-                os.rename(partial, self.folder / segments.name_of(run[0].first, run[-1].last))
-                segments.fsync_folder(self.folder)  # before the inputs go
+                os.rename(partial, self.folder / score_files.name_of(run[0].first, run[-1].last))
+                score_files.fsync_folder(self.folder)  # before the inputs go
         self._remove_replaced()
 
     def _remove_replaced(self) -> None:
         """Delete segments that were merged into others."""
         with writing(), self._lock():
-            for name in segments.replaced(segments.listing(self.folder)):
+            for name in score_files.replaced(score_files.listing(self.folder)):
                 os.unlink(self.folder / name)
 
     def repair(self) -> list[Path]:
@@ -257,7 +257,7 @@ class ScoreStore:
         """
         aside = []
         with self._lock("merge"):
-            for name in segments.live(segments.listing(self.folder)):
+            for name in score_files.live(score_files.listing(self.folder)):
                 path = self.folder / name
                 try:
                     Segment(path).verify()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hfneg.base import store
-from hfneg.base.store import layout as store_layout, score_files as segments
+from hfneg.base.store import layout, score_files
 from hfneg.base.store.score_files import Segment
 from hfneg.base.store.scores import NAME, ScoreStore
 from hfneg.errors import SettingError, StoreError
@@ -36,7 +36,7 @@ def stored_teachers() -> list[StoredTeacher]:
 
     Folders that hold anything hfneg did not write are left out.
     """
-    return list(map(_sized, store_layout.artefacts_in(store.checked_root(), store_layout.SCORES, follow=True)))
+    return list(map(_sized, layout.artefacts_in(store.checked_root(), layout.SCORES, follow=True)))
 
 
 def prunable(digests: Iterable[str] | None = None, *, older_than: timedelta | None = None) -> list[StoredTeacher]:
@@ -46,7 +46,7 @@ def prunable(digests: Iterable[str] | None = None, *, older_than: timedelta | No
     """
     if digests is None and older_than is None:
         raise SettingError("prune needs the digests of teachers or older_than=; by itself it deletes nothing")
-    there = {path.name: path for path in store_layout.artefacts_in(store.checked_root(), store_layout.SCORES)}
+    there = {path.name: path for path in layout.artefacts_in(store.checked_root(), layout.SCORES)}
     chosen = sorted(there if digests is None else set(digests))
     if unknown := [digest for digest in chosen if digest not in there]:
         raise SettingError(
@@ -90,7 +90,7 @@ def _age(folder: Path) -> timedelta:
 
 def _count(folder: Path) -> int:
     total = 0
-    for name in segments.live(segments.listing(folder)):
+    for name in score_files.live(score_files.listing(folder)):
         try:
             total += len(Segment(folder / name))
         except (FileNotFoundError, StoreError) as error:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hfneg.base import store
 from hfneg.base.files import checksums
 from hfneg.base.files.checksums import Fault
-from hfneg.base.store import layout as store_layout, old_files, score_files as segments
+from hfneg.base.store import layout, old_files, score_files
 from hfneg.base.store.layout import LOCKS, SCORES
 from hfneg.base.store.old_files import part_fault
 from hfneg.base.store.score_files import Segment
@@ -104,12 +104,12 @@ def set_aside_before() -> list[Path]:
 
 
 def _kinds() -> list[str]:
-    return [kind for kind in sorted(store_layout.KINDS) if (store.checked_root() / kind).is_dir()]
+    return [kind for kind in sorted(layout.KINDS) if (store.checked_root() / kind).is_dir()]
 
 
 def _artefacts(kind: str) -> list[Path]:
     """What has the name of an artefact of this kind, whatever it is; nothing that hfneg did not name."""
-    named = store_layout.TEACHER if kind == SCORES else store_layout.DIGEST
+    named = layout.TEACHER if kind == SCORES else layout.DIGEST
     return sorted(path for path in (store.checked_root() / kind).iterdir() if named.fullmatch(path.name))
 
 
@@ -119,7 +119,7 @@ def _faults(kind: str, path: Path) -> Iterator[Fault]:
         if not path.is_dir():
             yield Fault(path, "it is no folder")
         elif kind == SCORES:
-            yield from _each(_segment_fault, [path / name for name in segments.live(segments.listing(path))])
+            yield from _each(_segment_fault, [path / name for name in score_files.live(score_files.listing(path))])
         elif kind == VECTORS:
             yield from _each(_vectors_fault, sorted(path.glob("[!.]*")))
         elif checksums.there(manifest := path / checksums.MANIFEST):

@@ -15,7 +15,7 @@ from rich.logging import RichHandler
 
 from hfneg import __version__
 from hfneg.base.scrubbing import scrubbed_line
-from hfneg.cli.common import recipe_options, verbose as cli_verbose
+from hfneg.cli.common import recipe_options, verbose
 from hfneg.cli.common.ending import AGAIN, endings, err
 
 MAKE, LOOK_BACK, SHARE = "Make", "Look back", "Share"
@@ -120,7 +120,7 @@ def say(line: str) -> None:
 def _speak(*, quiet: bool) -> None:
     """Log lines and progress bars on stderr, or neither."""
     log = logging.getLogger("hfneg")
-    log.setLevel(logging.DEBUG if cli_verbose.wanted() else logging.ERROR if quiet else logging.INFO)
+    log.setLevel(logging.DEBUG if verbose.wanted() else logging.ERROR if quiet else logging.INFO)
     if not log.handlers:
         handler = RichHandler(console=err, show_path=False, show_time=False, show_level=False)
         handler.addFilter(scrubbed_line)

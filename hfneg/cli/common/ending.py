@@ -16,7 +16,7 @@ from rich.console import Console
 
 from hfneg.base import store
 from hfneg.base.scrubbing import scrub
-from hfneg.cli.common import last_resort as cli_last_resort, verbose as cli_verbose
+from hfneg.cli.common import last_resort, verbose
 from hfneg.errors import DiskFullError, HfnegError, InUseError, OutputError, OutputExistsError, ResumeError
 
 err = Console(stderr=True)
@@ -57,12 +57,12 @@ def endings(output: str, again: Callable[[], str] = lambda: AGAIN) -> Iterator[N
     where the command is stopped by SIGINT, SIGTERM or SIGHUP, which end it with 128 + the signal's number.
     """
     try:
-        with _signals(), cli_last_resort.unforeseen(err), store.disk_full_is_said():
+        with _signals(), last_resort.unforeseen(err), store.disk_full_is_said():
             yield
     except HfnegError as error:
         hint = _hint(error, output) if isinstance(error, OutputError) else ""
-        if cli_verbose.wanted():
-            _say(cli_verbose.come_from(error))
+        if verbose.wanted():
+            _say(verbose.come_from(error))
         err.print(f"[bold red]error[/bold red] ({type(error).__name__}): ", end="")
         _say(f"{_with_flags(str(error))}{hint}")
         raise typer.Exit(_exit_code(error)) from None
@@ -80,10 +80,10 @@ def endings(output: str, again: Callable[[], str] = lambda: AGAIN) -> Iterator[N
 
 def goes_on(out: Path, *, overwrite: bool) -> str:
     """How to go on with a run in `out` that was stopped."""
-    from hfneg.runs.folder import work_area as run_folder
+    from hfneg.runs.folder import work_area
 
-    begun = (out / run_folder.WORK / run_folder.RUN).is_file()
-    if not begun and (overwrite or not (out / run_folder.SUMMARY).is_file()):
+    begun = (out / work_area.WORK / work_area.RUN).is_file()
+    if not begun and (overwrite or not (out / work_area.SUMMARY).is_file()):
         return f"nothing is begun in {out}: {AGAIN}"
     return f"the same command with --resume{' in place of --overwrite' * overwrite} goes on in {out}"
 

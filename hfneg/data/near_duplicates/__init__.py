@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from hfneg.base.hashing import normal_form
 from hfneg.base.lists import Lists, offsets
-from hfneg.data.near_duplicates import plain as near_plain
+from hfneg.data.near_duplicates import plain
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -97,7 +97,7 @@ class Sampled:
 
     @cached_property
     def _whole(self) -> list[frozenset[bytes]]:
-        return [near_plain.shingles(_filled(text)) for text in self.texts.to_pylist()]
+        return [plain.shingles(_filled(text)) for text in self.texts.to_pylist()]
 
     def _left_by_samples(self, kernel: Callable[..., Any], left: Lists, right: Lists, *how: float) -> tuple[Rows, Rows]:
         """The pairs that the samples do not rule out."""
@@ -106,14 +106,14 @@ class Sampled:
         return _apart(kernel(sample.flat, sample.indptr, windows, self._lengths, *lists, *how))
 
     def _plainly(self, left: Lists, right: Lists) -> bool:
-        small = int(self._lengths.sum()) <= near_plain.MOST_BYTES
+        small = int(self._lengths.sum()) <= plain.MOST_BYTES
         pairs = int((left.lengths * right.lengths).sum()) if small else np.inf
-        return near_plain.ALLOWANCE.takes(pairs)
+        return plain.ALLOWANCE.takes(pairs)
 
     def near_duplicates(self, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
         """See the function of this name."""
         if self._plainly(left, right):
-            return near_plain.near_duplicates(self._whole, self._lengths, left, right, share)
+            return plain.near_duplicates(self._whole, self._lengths, left, right, share)
         from hfneg.data.near_duplicates import kernels as near_kernels
 
         i, j = self._left_by_samples(near_kernels.possible_pairs, left, right, float(share))
@@ -123,7 +123,7 @@ class Sampled:
     def contained(self, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
         """See the function of this name."""
         if self._plainly(left, right):
-            return near_plain.contained(self._whole, self._lengths, left, right, share, LEAST, LIKE)
+            return plain.contained(self._whole, self._lengths, left, right, share, LEAST, LIKE)
         from hfneg.data.near_duplicates import kernels as near_kernels
 
         i, j = self._left_by_samples(near_kernels.possibly_contained_pairs, left, right, float(share), LEAST, LIKE)

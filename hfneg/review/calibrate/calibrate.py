@@ -19,11 +19,11 @@ from hfneg.review.calibrate import (
     difficulty,
     estimator as estimating,
     frame as frames,
-    matching as judging,
+    matching,
     plot as plotting,
     sample_files,
     strata,
-    sweep as sweeping,
+    sweep,
 )
 from hfneg.review.calibrate.estimator import NEEDED, Estimator
 from hfneg.review.calibrate.findings import Calibration, Chosen, Rate, Sample, Setting
@@ -163,15 +163,15 @@ class _Work:
                 f"with {n} judged pairs no setting can be shown to be below {target:g}, even if none is relevant: "
                 f"{needed(target)} are needed on each half of the anchors"
             )
-        names = judging.Names(self.ledger, self.anchors)
+        names = matching.Names(self.ledger, self.anchors)
         return sample_files.write(path, frame, layers, inside, taken, names)
 
     def estimator(self, given: Judgments | None, least: float | None, complete: bool | None) -> Estimator:
         """By the judgments, where there are some."""
         if given is None:
             return Estimator.of(self.frame, self.layers, None, False)
-        names = judging.Names(self.ledger, self.anchors)
-        judged = judging.match(self.frame, names, given, least, complete)
+        names = matching.Names(self.ledger, self.anchors)
+        judged = matching.match(self.frame, names, given, least, complete)
         self.warnings.extend(judged.warnings)
         estimator = Estimator.of(self.frame, self.layers, judged.labels, judged.whole_anchors)
         if estimator.by_anchor and (warning := estimating.unlike(self.frame, judged.labels)) is not None:
@@ -204,7 +204,7 @@ class _Work:
             false_negatives=rate,
             sensitivity=() if rate.confidence else estimating.sensitivity(self.frame),
             leak=self._leak((), leaking),
-            hardness=sweeping.hardness(estimator, measured, own),
+            hardness=sweep.hardness(estimator, measured, own),
             varied=self.varied.setting,
             settings=tuple(one for _, one in known),
             chosen=chosen,
@@ -232,13 +232,13 @@ class _Work:
                 )
                 continue
             leak = self._leak((f"{self.varied.setting}={value!r}",), leaking)
-            one = sweeping.setting(value, i, estimator, measured, leak)
+            one = sweep.setting(value, i, estimator, measured, leak)
             found += [] if one is None else [(i, one)]
         return found
 
     def _choose(self, target: float, known: list[tuple[int, Setting]], estimator: Estimator) -> Chosen:
         places, found = [i for i, _ in known], [one for _, one in known]
-        chosen = sweeping.choose(target, found, places, estimator, self.varied.fragment)
+        chosen = sweep.choose(target, found, places, estimator, self.varied.fragment)
         units = max((one.false_negatives.units for one in found), default=0)
         if chosen.value is None and estimator.labels is not None and units < 2 * needed(target):
             self.warnings.append(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hfneg.errors import InputError
 from hfneg.review import intervals
-from hfneg.review.calibrate import bounds as bounding, prediction as predicting
+from hfneg.review.calibrate import bounds, prediction
 from hfneg.review.calibrate.findings import LIKE_THESE, THESE, Rate, Sensitivity, Stratum
 from hfneg.review.calibrate.frame import Frame
 from hfneg.review.calibrate.strata import Strata
@@ -62,7 +62,7 @@ class Estimator:
         if not by_anchor:
             return cls(frame, layers, labels)
         judged = np.flatnonzero(~np.isnan(labels))
-        curve = predicting.curve(features(frame), judged, labels[judged], frame.component)
+        curve = prediction.curve(features(frame), judged, labels[judged], frame.component)
         return cls(frame, layers, labels, True, curve)
 
     def rate(self, inside: Mask, elsewhere: bool = False, given: int = 0) -> Rate | None:
@@ -94,7 +94,7 @@ class Estimator:
         """The largest bound; 1 where there is nothing to bound it by."""
         if why_no_bound(self.frame) is not None or not inside.any():
             return 1.0
-        found = bounding.bounds(self.frame.positives, self.frame.candidates, self.frame.best[inside])
+        found = bounds.bounds(self.frame.positives, self.frame.candidates, self.frame.best[inside])
         return max(bound.rate for bound in found)
 
     def _by_stratum(self, inside: Mask, judged: Mask, elsewhere: bool) -> Rate | None:
@@ -130,7 +130,7 @@ class Estimator:
             return None
         at = np.flatnonzero(judged[inside])
         known = self.labels[judged]
-        found = predicting.predict(self.curve[inside], at, known, components)
+        found = prediction.predict(self.curve[inside], at, known, components)
         return Rate(
             "judged anchors",
             found.rate,
@@ -164,17 +164,17 @@ def sensitivity(frame: Frame) -> tuple[Sensitivity, ...]:
     """Of the folder's own negatives; empty where there are too few scores for it."""
     if why_no_bound(frame) is not None or not frame.mined[0].any():
         return ()
-    found = bounding.bounds(frame.positives, frame.candidates, frame.best[frame.mined[0]])
+    found = bounds.bounds(frame.positives, frame.candidates, frame.best[frame.mined[0]])
     return tuple(Sensitivity(bound.shift, bound.rate) for bound in found)
 
 
 def why_no_bound(frame: Frame) -> str | None:
     """What is missing for a bound from scores alone; None where nothing is."""
     for what, scores in (("known positives", frame.positives), ("candidates", frame.candidates)):
-        if len(scores) < bounding.NEEDED:
+        if len(scores) < bounds.NEEDED:
             return (
-                f"{len(scores)} {what} have a score, and at least {bounding.NEEDED} are needed to know their "
-                f"distribution within {bounding.DOUBT}"
+                f"{len(scores)} {what} have a score, and at least {bounds.NEEDED} are needed to know their "
+                f"distribution within {bounds.DOUBT}"
             )
     return None
 

@@ -16,7 +16,7 @@ from hfneg.base.lists import Lists, offsets
 from hfneg.base.settings import is_number
 from hfneg.data.corpus import Corpus
 from hfneg.errors import EmptyInputError, InputError, SettingError, StoreError
-from hfneg.review.diff import loss as contrast
+from hfneg.review.diff import loss
 from hfneg.review.diff.result import ABSENT, FATES, Diff, Moves, Side
 from hfneg.runs.folder import statistics as statistics_of
 from hfneg.runs.folder.histogram import Histogram
@@ -86,7 +86,7 @@ class Match:
             raise EmptyInputError(
                 f"{before.folder} and {after.folder} have no anchor in common; expected two rounds over the same pairs"
             )
-        columns = [contrast.dense_sources(ledger) for ledger in (before, after)]
+        columns = [loss.dense_sources(ledger) for ledger in (before, after)]
         self.dense = {name: (column, columns[1][name]) for name, column in columns[0].items() if name in columns[1]}
         self._rows = self._rows_of_documents()
 
@@ -157,7 +157,7 @@ class EarlierReader:
         lengths = np.bincount(owners, minlength=len(block.numbers))
         rows = self.match.rows(block.candidates.rows[chosen]).astype(self.dtype)
         own = Lists(offsets(lengths), np.flatnonzero(chosen))
-        losses = [contrast.SourceScores(block, before).losses(own) for before, _ in self.sources]
+        losses = [loss.SourceScores(block, before).losses(own) for before, _ in self.sources]
         table = np.array(losses, dtype=np.float32).reshape(len(losses), len(best)).T
         self.parts.append((lengths, rows, block.candidates.ranks[chosen] < best[owners], best, table))
 
@@ -177,7 +177,7 @@ class Tally:
         self.rejected: dict[str, int] = {}
         self.new = self.short = self.crossed = self.above_before = 0
         self.moves = Moves()
-        self.losses = {name: contrast.MeanLosses() for name in match.dense}
+        self.losses = {name: loss.MeanLosses() for name in match.dense}
 
     def add(self, block: LedgerBlock) -> None:
         """One more block; its anchors that the earlier round has not are left out."""
@@ -204,7 +204,7 @@ class Tally:
         self.moves.add(earlier.positive_ranks, best)
         carried, own = Lists(earlier.negatives.indptr, at), Lists(offsets(found), np.flatnonzero(mined))
         for i, (name, (_, source)) in enumerate(self.match.dense.items()):
-            scores = contrast.SourceScores(block, source)
+            scores = loss.SourceScores(block, source)
             self.losses[name].add(earlier.losses[:, i], scores.losses(carried), scores.losses(own))
 
     def _count_fates(self, block: LedgerBlock, negatives: Lists, at: Rows, lowest: Rows) -> int:

@@ -30,7 +30,7 @@ from hfneg.data.corpus import Corpus
 from hfneg.errors import DamagedError, SettingError, StoreError, near_miss
 from hfneg.steps import papers
 from hfneg.steps.retrievers.base import Retriever, Rows, Scores
-from hfneg.steps.retrievers.bm25 import plain as bm25_plain
+from hfneg.steps.retrievers.bm25 import plain
 from hfneg.steps.retrievers.bm25.methods import METHODS, SHIFTED
 
 FORMAT = 1  # raise it when the files' layout or meaning changes
@@ -168,8 +168,8 @@ class BM25Index:
         scores = np.full((n, k), -np.inf, dtype=np.float32)
         rows = np.full((n, k), -1, dtype=np.int64)
         kept = min(k, documents)
-        if kept and bm25_plain.ALLOWANCE.takes(n * (documents + bm25_plain.QUERY)):
-            bm25_plain.search(self._postings, query, documents, kept, scores, rows)
+        if kept and plain.ALLOWANCE.takes(n * (documents + plain.QUERY)):
+            plain.search(self._postings, query, documents, kept, scores, rows)
         elif kept:
             from hfneg.steps.retrievers.bm25 import kernels
 
@@ -198,8 +198,8 @@ class BM25Index:
                 f"{rows.min()} .. {rows.max()}"
             )
         scores = np.empty(rows.shape, dtype=np.float32)
-        if bm25_plain.ALLOWANCE.takes(len(rows) * bm25_plain.QUERY):
-            bm25_plain.score(self._postings, query, rows, scores)
+        if plain.ALLOWANCE.takes(len(rows) * plain.QUERY):
+            plain.score(self._postings, query, rows, scores)
             return scores
         from hfneg.steps.retrievers.bm25 import kernels
 

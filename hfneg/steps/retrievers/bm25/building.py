@@ -19,7 +19,7 @@ from hfneg.base import store
 from hfneg.base.files import disk
 from hfneg.base.hashing import HASH, Hashes, HashIndex, hash_texts
 from hfneg.data.corpus import Corpus
-from hfneg.steps.retrievers.bm25 import counting as kernels
+from hfneg.steps.retrievers.bm25 import counting
 from hfneg.steps.retrievers.bm25.methods import SHIFTED
 from hfneg.steps.retrievers.bm25.peer import bm25s
 from hfneg.steps.retrievers.bm25.tokens import Codes, Offsets, Terms, Tokenizer
@@ -79,7 +79,7 @@ class Vocabulary:
     def _insert(self, hashes: Hashes) -> Codes:
         numbers = np.empty(len(hashes), dtype=np.int32)
         high, low = (np.ascontiguousarray(hashes[half], dtype=np.uint64) for half in ("high", "low"))
-        self._size = int(kernels.insert_terms(*self._table, self._size, high, low, numbers))
+        self._size = int(counting.insert_terms(*self._table, self._size, high, low, numbers))
         return numbers
 
 
@@ -138,7 +138,7 @@ def _map_tokens(path: Path, count: int) -> npt.NDArray[np.uint32]:
 def _write_postings(folder: Path, tokens: npt.NDArray[np.uint32], offsets: Offsets, terms: int) -> Offsets:
     """Rows and counts per term, in CSC files of at least one element (an empty file cannot be mapped)."""
     frequencies = np.zeros(terms, dtype=np.int64)
-    kernels.count_documents(tokens, offsets, np.full(terms, -1, dtype=np.int32), frequencies)
+    counting.count_documents(tokens, offsets, np.full(terms, -1, dtype=np.int32), frequencies)
     indptr = np.zeros(terms + 1, dtype=np.int64)
     np.cumsum(frequencies, out=indptr[1:])
     size = max(int(indptr[-1]), 1)
@@ -147,7 +147,7 @@ def _write_postings(folder: Path, tokens: npt.NDArray[np.uint32], offsets: Offse
         disk.create_mapped(folder / "data.npy", np.float32, size),
     )
     last = np.full(terms, -1, dtype=np.int32)
-    kernels.fill_postings(tokens, offsets, last, indptr[:-1].copy(), np.asarray(indices), np.asarray(data))
+    counting.fill_postings(tokens, offsets, last, indptr[:-1].copy(), np.asarray(indices), np.asarray(data))
     disk.save_array(folder / "indptr.npy", indptr)
     return indptr
 

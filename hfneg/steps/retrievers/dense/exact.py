@@ -12,7 +12,7 @@ import numpy as np
 from hfneg.base import progress
 from hfneg.data.corpus import Corpus
 from hfneg.errors import RetrieverError
-from hfneg.models import exact_search_plain as dense_plain
+from hfneg.models import exact_search_plain
 from hfneg.models.encoder import Vectors32, refuse_forked_child
 from hfneg.models.vectors import Source, Vectors, by_part
 from hfneg.steps.retrievers.base import Rows, Scores
@@ -68,13 +68,13 @@ class DenseIndex:
 
     def _search(self, queries: Vectors32, k: int) -> tuple[Scores, Rows]:
         self.vectors.build()
-        if dense_plain.ALLOWANCE.takes(queries.size * len(self.vectors)):
-            found = dense_plain.search(queries, self._blocks(len(queries)), k)
+        if exact_search_plain.ALLOWANCE.takes(queries.size * len(self.vectors)):
+            found = exact_search_plain.search(queries, self._blocks(len(queries)), k)
             if found is not None:
                 return found
-        from hfneg.models import exact_search as dense_kernels
+        from hfneg.models import exact_search
 
-        return dense_kernels.search(queries, self._blocks(len(queries)), k)
+        return exact_search.search(queries, self._blocks(len(queries)), k)
 
     def _blocks(self, queries: int) -> Iterator[tuple[int, Vectors32]]:
         """(first row, vectors) part by part; a part that was searched is its share of the queries done."""
@@ -106,7 +106,7 @@ class DenseIndex:
         for i, pairs in by_part(flat, self.vectors.part_rows):
             out = np.empty(len(pairs), dtype=np.float32)
             inside = flat[pairs] - self.vectors.bounds(i)[0]
-            dense_plain.scored(queries, self.vectors.part(i), pairs // rows.shape[1], inside, out)
+            exact_search_plain.scored(queries, self.vectors.part(i), pairs // rows.shape[1], inside, out)
             scores[pairs] = out
         return scores.reshape(rows.shape)
 
