@@ -20,23 +20,17 @@ def components(positives: Lists) -> Rows:
 
     Args:
         positives: documents of each of n anchors.
-
-    By hooking and pointer jumping (Shiloach and Vishkin 1982), in a number of rounds that grows as log n.
     """
-    parent = np.arange(len(positives))
-    order = np.argsort(positives.flat, kind="stable")
-    anchors, documents = positives.owners[order], positives.flat[order]
-    if not len(anchors):
-        return parent
-    starts = np.flatnonzero(np.concatenate([[True], documents[1:] != documents[:-1]]))
-    while True:
-        roots = parent[anchors]
-        least = np.repeat(np.minimum.reduceat(roots, starts), np.diff([*starts, len(roots)]))
-        if (least == roots).all():
-            return parent
-        np.minimum.at(parent, roots, least)
-        while (parent != parent[parent]).any():
-            parent = parent[parent]
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    _, documents = np.unique(positives.flat, return_inverse=True)
+    size = len(positives) + len(documents)
+    edges = np.ones(len(documents), dtype=bool), (positives.owners, len(positives) + documents.reshape(-1))
+    _, labels = connected_components(coo_matrix(edges, shape=(size, size)), directed=False)
+    _, first, place = np.unique(labels[: len(positives)], return_index=True, return_inverse=True)
+    least: Rows = first[place.reshape(-1)]
+    return least
 
 
 def first_half(labels: Rows, hashes: npt.NDArray[np.uint64], seed: int = 0) -> Mask:
