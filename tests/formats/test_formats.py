@@ -321,9 +321,7 @@ def test_the_teachers_scores_come_first() -> None:
 
 def test_missing_scores_are_an_error_with_a_way_out() -> None:
     """Asked-for scores that are not there name the missing columns and what to do."""
-    with pytest.raises(
-        ColumnError, match=r"'hard_negative_teacher_scores'.*mine with teacher="
-    ):
+    with pytest.raises(ColumnError, match=r"'hard_negative_teacher_scores'.*mine with teacher="):
         formats.margin_mse(mined(), scores="teacher", **NAMES)
     with pytest.raises(ColumnError, match="'positive_scores'"):
         formats.scored_pairs(mined(positive_scores=None), **NAMES)
