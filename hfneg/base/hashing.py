@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from hfneg.base.arrays import Ints
 from hfneg.base.files import disk
 
 HASH = np.dtype([("high", "<u8"), ("low", "<u8")])
 
 Hashes = npt.NDArray[np.void]
 Halves = npt.NDArray[np.uint64]
-Rows = npt.NDArray[np.int64]
 
 
 def normal_form(text: str) -> str:
@@ -45,7 +45,7 @@ def hash_normal_forms(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
     return np.fromiter((digest(normal_form(text).encode()) for text in texts), dtype=np.uint64)
 
 
-def mix(*parts: int | npt.NDArray[np.uint64] | Rows) -> npt.NDArray[np.uint64]:
+def mix(*parts: int | npt.NDArray[np.uint64] | Ints) -> npt.NDArray[np.uint64]:
     """Well-mixed 64-bit numbers from integers (splitmix64, Steele et al. 2014), element by element.
 
     A counter-based generator: the number for (seed, anchor, document) depends on these three alone, so a
@@ -62,19 +62,19 @@ def mix(*parts: int | npt.NDArray[np.uint64] | Rows) -> npt.NDArray[np.uint64]:
     return state
 
 
-def _folded(part: int | npt.NDArray[np.uint64] | Rows) -> int | npt.NDArray[np.uint64] | Rows:
+def _folded(part: int | npt.NDArray[np.uint64] | Ints) -> int | npt.NDArray[np.uint64] | Ints:
     """A number beyond 64 bits (a seed may be any) by a hash of it."""
     if not isinstance(part, int) or part < 1 << 64:
         return part
     return int.from_bytes(hashlib.blake2b(hex(part).encode(), digest_size=8).digest(), "little")
 
 
-def uniform(*parts: int | npt.NDArray[np.uint64] | Rows) -> npt.NDArray[np.float64]:
+def uniform(*parts: int | npt.NDArray[np.uint64] | Ints) -> npt.NDArray[np.float64]:
     """`mix` as float64 in (0, 1)."""
     return ((mix(*parts) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
-def first_occurrences(hashes: Hashes) -> Rows:
+def first_occurrences(hashes: Hashes) -> Ints:
     """For each element the position of its first equal: int64, shape of `hashes`."""
     order = np.lexsort((hashes["low"], hashes["high"]))  # stable: equal hashes stay in their order
     high, low = hashes["high"][order], hashes["low"][order]
@@ -88,11 +88,11 @@ def first_occurrences(hashes: Hashes) -> Rows:
 class HashIndex:
     """hash -> row, by binary search in three mapped arrays (24 bytes an entry on disk, none in RAM)."""
 
-    def __init__(self, high: Halves, low: Halves, rows: Rows) -> None:
+    def __init__(self, high: Halves, low: Halves, rows: Ints) -> None:
         self._high, self._low, self._rows = high, low, rows
 
     @classmethod
-    def write(cls, folder: Path, name: str, hashes: Hashes, rows: Rows) -> None:
+    def write(cls, folder: Path, name: str, hashes: Hashes, rows: Ints) -> None:
         """Sort and save; of equal hashes the first is found."""
         order = np.lexsort((hashes["low"], hashes["high"]))
         disk.save_array(folder / f"{name}.high.npy", hashes["high"][order])
@@ -107,13 +107,13 @@ class HashIndex:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def entries(self) -> tuple[Hashes, Rows]:
+    def entries(self) -> tuple[Hashes, Ints]:
         """All hashes, ascending, and their rows."""
         hashes = np.empty(len(self), dtype=HASH)
         hashes["high"], hashes["low"] = self._high, self._low
         return hashes, np.asarray(self._rows)
 
-    def rows_of(self, texts: Sequence[str]) -> Rows:
+    def rows_of(self, texts: Sequence[str]) -> Ints:
         """int64 [len(texts)]; -1 where there is none."""
         wanted = hash_texts(texts)
         found = np.full(len(wanted), -1, dtype=np.int64)

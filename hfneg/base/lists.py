@@ -14,17 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hfneg.base.arrays import Ints
 from hfneg.base.files.strings import not_unicode
 from hfneg.errors import ColumnError
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Lists:
     """Ragged lists, flat: list i is ``flat[indptr[i]:indptr[i + 1]]``; `flat` is a NumPy or an Arrow array."""
 
-    indptr: Rows
+    indptr: Ints
     flat: Any
 
     def __len__(self) -> int:
@@ -34,23 +33,23 @@ class Lists:
         return self.flat[self.indptr[i] : self.indptr[i + 1]]
 
     @property
-    def lengths(self) -> Rows:
+    def lengths(self) -> Ints:
         return np.diff(self.indptr)
 
     @property
-    def owners(self) -> Rows:
+    def owners(self) -> Ints:
         """int64 [len(flat)]: the list to which each element belongs."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     @classmethod
-    def gather(cls, values: Any, starts: Rows, ends: Rows) -> Lists:
+    def gather(cls, values: Any, starts: Ints, ends: Ints) -> Lists:
         """The lists values[starts[i]:ends[i]], one behind the other."""
         lengths = ends - starts
         indptr = offsets(lengths)
         positions = np.repeat(starts - indptr[:-1], lengths) + np.arange(indptr[-1])
         return cls(indptr, values.take(pa.array(positions)) if isinstance(values, pa.Array) else values[positions])
 
-    def take(self, numbers: Rows) -> Lists:
+    def take(self, numbers: Ints) -> Lists:
         """The lists with these numbers, in this order."""
         return Lists.gather(self.flat, self.indptr[numbers], self.indptr[numbers + 1])
 
@@ -81,7 +80,7 @@ class Lists:
         return pa.ListArray.from_arrays(pa.array(self.indptr.astype(np.int32)), flat)
 
 
-def offsets(lengths: Any) -> Rows:
+def offsets(lengths: Any) -> Ints:
     """int64 [n + 1] from n lengths."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 

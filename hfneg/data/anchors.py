@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.base import columns, html, store
+from hfneg.base.arrays import Ints
 from hfneg.base.files.strings import open_strings
 from hfneg.base.hashing import Hashes, HashIndex, normal_form
 from hfneg.base.lists import Lists, lists_of, offsets, texts_of
@@ -28,8 +29,6 @@ from hfneg.data.corpus import Corpus
 from hfneg.data.files.frames import as_dataset
 from hfneg.data.resolving import PositivesAre
 from hfneg.errors import ColumnError, InputError, PositiveError, SettingError
-
-Rows = npt.NDArray[np.int64]
 
 
 class Anchors:
@@ -208,16 +207,16 @@ class Anchors:
         return hashes
 
     @cached_property
-    def _indptr(self) -> Rows:
-        indptr: Rows = np.load(self._folder / "positives.indptr.npy", mmap_mode="r")
+    def _indptr(self) -> Ints:
+        indptr: Ints = np.load(self._folder / "positives.indptr.npy", mmap_mode="r")
         return indptr
 
     @cached_property
-    def _positives(self) -> Rows:
-        rows: Rows = np.load(self._folder / "positives.rows.npy", mmap_mode="r")
+    def _positives(self) -> Ints:
+        rows: Ints = np.load(self._folder / "positives.rows.npy", mmap_mode="r")
         return rows
 
-    def texts(self, numbers: Sequence[int] | Rows) -> pa.LargeStringArray:
+    def texts(self, numbers: Sequence[int] | Ints) -> pa.LargeStringArray:
         """The texts of anchors, as Arrow."""
         return self._texts.take(pa.array(np.asarray(numbers, dtype=np.int64)))
 
@@ -225,15 +224,15 @@ class Anchors:
         """The texts of anchors `start` .. `stop` - 1, without a copy."""
         return self._texts.slice(start, stop - start)
 
-    def positives_of(self, number: int) -> Rows:
+    def positives_of(self, number: int) -> Ints:
         """Rows of the known positives of one anchor, ascending."""
         return np.array(self._positives[self._indptr[number] : self._indptr[number + 1]])
 
-    def positives(self, numbers: Rows) -> Lists:
+    def positives(self, numbers: Ints) -> Lists:
         """Rows of the known positives of several anchors, as flat lists."""
         return self.of_positives(self._positives, numbers)
 
-    def of_positives(self, values: Any, numbers: Rows) -> Lists:
+    def of_positives(self, values: Any, numbers: Ints) -> Lists:
         """Any array with one value per (anchor, positive) of all anchors, cut to some anchors."""
         return Lists.gather(values, self._indptr[numbers], self._indptr[numbers + 1])
 
@@ -244,7 +243,7 @@ class Anchors:
             return Lists(np.zeros(len(self) + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
         return Lists(*(np.load(self._folder / f"negatives.{name}.npy", mmap_mode="r") for name in ("indptr", "rows")))
 
-    def negatives(self, numbers: Rows) -> Lists:
+    def negatives(self, numbers: Ints) -> Lists:
         """Rows of the given negatives of several anchors, in the order in which they were given."""
         return self._negatives.take(numbers)
 
@@ -257,7 +256,7 @@ class Anchors:
         found: npt.NDArray[np.bool_] = self._index.rows_of([normal_form(text) for text in texts]) >= 0
         return found
 
-    def numbers(self, batch: Mapping[str, Any]) -> Rows:
+    def numbers(self, batch: Mapping[str, Any]) -> Ints:
         """int64 [rows of the batch]: the number of each row's anchor."""
         columns.require(self.anchor, _names(batch), "anchor")
         texts = texts_of(batch[self.anchor], self.anchor)

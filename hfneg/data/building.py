@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints
 from hfneg.base.files import disk
 from hfneg.base.files.strings import StringsWriter, open_strings
 from hfneg.base.hashing import HashIndex, first_occurrences, hash_texts
@@ -24,8 +24,6 @@ from hfneg.errors import PositiveError
 
 FORMAT = 2
 EXACT = (ID, TEXT)
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -113,11 +111,11 @@ def _resolve(read: Read, scratch: Path, corpus: Corpus | None, said: Said) -> _F
 class _Grouped:
     """n anchors of the rows that are kept: the first row of each, its positives and given negatives."""
 
-    rows: Rows
+    rows: Ints
     positives: Lists
     negatives: Lists
     splits: dict[str, int]
-    kept_rows: Rows  # of all rows
+    kept_rows: Ints  # of all rows
     left_out: int
     skipped: int  # values in the kept rows that are in no document
 
@@ -185,7 +183,7 @@ class _Grouped:
         return digest
 
 
-def _text_digest(texts: pa.LargeStringArray, rows: Rows, read: Read) -> str:
+def _text_digest(texts: pa.LargeStringArray, rows: Ints, read: Read) -> str:
     """As `reading.read` makes it, of these rows alone: the digest is that of the pairs without those left out."""
     digests = []
     for split in range(len(read.splits)):
@@ -196,14 +194,14 @@ def _text_digest(texts: pa.LargeStringArray, rows: Rows, read: Read) -> str:
     return store.digest_of(digests)
 
 
-def _with_also(owners: Rows, found: Resolved) -> tuple[Rows, Rows]:
+def _with_also(owners: Ints, found: Resolved) -> tuple[Ints, Ints]:
     """(anchor, document) of all values that were found, and of the documents that equal them but for their title."""
     known = found.rows >= 0
     positions, rows = found.also
     return np.concatenate([owners[known], owners[positions]]), np.concatenate([found.rows[known], rows])
 
 
-def _aliases(found: Resolved, values: pa.LargeStringArray) -> tuple[Any, Rows] | None:
+def _aliases(found: Resolved, values: pa.LargeStringArray) -> tuple[Any, Ints] | None:
     """(hashes, rows) of the texts that were not found as they are, so that a batch of rows is understood."""
     if not set(found.how) - {*EXACT, "added", "left out"}:
         return None
@@ -214,7 +212,7 @@ def _aliases(found: Resolved, values: pa.LargeStringArray) -> tuple[Any, Rows] |
     return hash_texts(coded.dictionary.to_pylist()), found.rows[exact[first]]
 
 
-def _write_texts(folder: Path, texts: pa.LargeStringArray, rows: Rows) -> Any:
+def _write_texts(folder: Path, texts: pa.LargeStringArray, rows: Ints) -> Any:
     """The anchors' texts, in blocks; returns their hashes."""
     hashes = []
     with StringsWriter(folder, "texts") as writer:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.base import html, store
+from hfneg.base.arrays import Ints
 from hfneg.base.files import disk, json_lines
 from hfneg.base.files.strings import StringsWriter, open_strings
 from hfneg.base.hashing import Hashes, HashIndex, first_occurrences, hash_normal_forms, hash_texts
@@ -28,8 +29,6 @@ from hfneg.errors import DocumentError, EmptyInputError, InputError
 
 FORMAT = 3  # raise it when the files' layout or meaning changes
 BATCH = 2_000
-
-Rows = npt.NDArray[np.int64]
 
 
 class Corpus:
@@ -199,7 +198,7 @@ class Corpus:
         return self.lengths[at + 1] - self.lengths[at]
 
     @cached_property
-    def empty_rows(self) -> Rows:
+    def empty_rows(self) -> Ints:
         """int64: the documents that are empty or only white space, ascending; no retriever's candidates."""
         return np.flatnonzero(self.normal_hashes == hash_normal_forms([""])[0])
 
@@ -218,7 +217,7 @@ class Corpus:
         """How many given documents repeated the text of an earlier one."""
         return self._facts["given"] - self._facts["documents"]
 
-    def texts(self, rows: Sequence[int] | Rows) -> pa.LargeStringArray:
+    def texts(self, rows: Sequence[int] | Ints) -> pa.LargeStringArray:
         """The texts of `rows`, as Arrow; ``.to_pylist()`` where Python strings are needed."""
         return self._texts.take(pa.array(np.asarray(rows, dtype=np.int64)))
 
@@ -226,16 +225,16 @@ class Corpus:
         """The texts of rows `start` .. `stop` - 1, without a copy."""
         return self._texts.slice(start, stop - start)
 
-    def ids(self, rows: Sequence[int] | Rows) -> list[str]:
+    def ids(self, rows: Sequence[int] | Ints) -> list[str]:
         """The canonical ids of `rows`."""
         ids: list[str] = self.ids_arrow(rows).to_pylist()
         return ids
 
-    def ids_arrow(self, rows: Sequence[int] | Rows) -> pa.LargeStringArray:
+    def ids_arrow(self, rows: Sequence[int] | Ints) -> pa.LargeStringArray:
         """The canonical ids of `rows`, as Arrow."""
         return self._ids.take(pa.array(np.asarray(rows, dtype=np.int64)))
 
-    def rows_of_ids(self, ids: Sequence[str]) -> Rows:
+    def rows_of_ids(self, ids: Sequence[str]) -> Ints:
         """int64 [len(ids)]: the row of each id (aliases of repeated texts too), -1 where there is none."""
         return self._id_index.rows_of(ids)
 
@@ -246,7 +245,7 @@ class Corpus:
             raise InputError(f"the corpus has no document with the id {several[int(rows.argmin())]!r}")
         return self.texts(rows).to_pylist() if several is ids else self.texts(rows)[0].as_py()
 
-    def rows_of_texts(self, texts: Sequence[str]) -> Rows:
+    def rows_of_texts(self, texts: Sequence[str]) -> Ints:
         """int64 [len(texts)]: the row with exactly this text, -1 where there is none."""
         return self._text_index.rows_of(texts)
 
@@ -286,7 +285,7 @@ def _with_aliases(id_hashes: Hashes, text_hashes: Hashes, known: HashIndex) -> t
     return ids[new], texts[new]
 
 
-def _refuse_ambiguous_ids(scratch: Path, id_hashes: Hashes, first_text: Rows) -> None:
+def _refuse_ambiguous_ids(scratch: Path, id_hashes: Hashes, first_text: Ints) -> None:
     """One id may stand before equal texts, never before two different ones."""
     first_id = first_occurrences(id_hashes)
     wrong = np.flatnonzero(first_text[first_id] != first_text)
@@ -299,7 +298,7 @@ def _refuse_ambiguous_ids(scratch: Path, id_hashes: Hashes, first_text: Rows) ->
         )
 
 
-def _copy_kept(scratch: Path, folder: Path, kept: Rows) -> None:
+def _copy_kept(scratch: Path, folder: Path, kept: Ints) -> None:
     """The kept rows of the scratch files, in blocks, so that RAM holds one block only."""
     disk.save_array(folder / "normal.npy", np.load(scratch / "normal.npy", mmap_mode="r")[kept])
     for name in ("ids", "texts"):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import first_occurrences, hash_texts
 from hfneg.base.lists import Lists
 from hfneg.data.corpus import Corpus
@@ -25,7 +26,6 @@ MOST_PAIRS = 100_000_000
 BOTH_SIDES = 0.05
 """From this share of anchors that are positives of others on, it is said that pairs might hold both ways."""
 
-Rows = npt.NDArray[np.int64]
 log = logging.getLogger(__name__)
 
 
@@ -120,7 +120,7 @@ def _way_out(kind: PositivesAre, many: bool) -> str:
     )
 
 
-def group(number: Rows, lengths: Rows, rows: Rows, n_anchors: int, n_documents: int) -> tuple[Rows, Rows]:
+def group(number: Ints, lengths: Ints, rows: Ints, n_anchors: int, n_documents: int) -> tuple[Ints, Ints]:
     """CSR of each anchor's distinct positives, ascending."""
     key = np.unique(np.repeat(number, lengths) * n_documents + rows)
     owner, row = np.divmod(key, n_documents)
@@ -128,7 +128,7 @@ def group(number: Rows, lengths: Rows, rows: Rows, n_anchors: int, n_documents: 
     return indptr, row
 
 
-def in_order(number: Rows, lengths: Rows, rows: Rows, n_anchors: int, n_documents: int) -> tuple[Rows, Rows]:
+def in_order(number: Ints, lengths: Ints, rows: Ints, n_anchors: int, n_documents: int) -> tuple[Ints, Ints]:
     """CSR of each anchor's distinct given negatives, in the order of first appearance; -1 is none."""
     owners = np.repeat(number, lengths)
     owners, rows = owners[rows >= 0], rows[rows >= 0]

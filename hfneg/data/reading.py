@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.base import columns, store
+from hfneg.base.arrays import Ints
 from hfneg.base.files.strings import StringsWriter
 from hfneg.base.hashing import hash_normal_forms, hash_texts, normal_form
 from hfneg.base.lists import SKIP, Lists, lists_of, offsets, texts_of, values_of
@@ -22,8 +23,6 @@ from hfneg.data.layouts import Given
 from hfneg.errors import ColumnError, EmptyInputError, PositiveError
 
 BATCH = 2_000
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,12 @@ class Read:
 
     hashes: Any
     short_hashes: npt.NDArray[np.uint64]
-    indptr: Rows
-    negative_indptr: Rows
+    indptr: Ints
+    negative_indptr: Ints
     text_digest: str
     splits: dict[str, int]
     numbered: bool
-    split_of_row: Rows
+    split_of_row: Ints
 
 
 def read(pairs: Any, scratch: Path, anchor: str, positive: str, wanted: Wanted) -> Read:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import hash_normal_forms, normal_form
 from hfneg.data.corpus import Corpus
 from hfneg.errors import PositiveError
@@ -28,7 +28,6 @@ LOOKED_AT = 200_000
 
 WORDS = 12
 
-Ints = npt.NDArray[np.int64]
 PositivesAre = Literal["text", "id"]
 ID, TEXT, UNTITLED, NORMAL, UNTITLED_NORMAL = "id", "text", "without title", "normal form", "normal form without title"
 TEXT_TYPE = pa.large_string()

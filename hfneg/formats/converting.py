@@ -12,9 +12,10 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints
 from hfneg.errors import ColumnError, EmptyInputError, InputError, SettingError
 from hfneg.formats.layout import Kind, Layout, column_kinds
-from hfneg.formats.rows import Ints, read_rows
+from hfneg.formats.rows import read_rows
 from hfneg.formats.shapes import Shape
 
 logger = logging.getLogger("hfneg.formats")

@@ -18,13 +18,14 @@ from typing import Any, Literal, TypeAlias
 from datasets import Dataset, IterableDataset
 
 from hfneg.base import store
+from hfneg.base.arrays import Floats
 from hfneg.base.columns import NEGATIVES
 from hfneg.base.files import temporary
 from hfneg.errors import InputError, OutputExistsError, SettingError
 from hfneg.formats.converting import Counts, Mined, open_mined, tables
 from hfneg.formats.identifying import identified_layout, with_ids
 from hfneg.formats.layout import Kind, Layout, Scores, available_scores, require_mined, score_columns, text_columns
-from hfneg.formats.rows import Floats, Ragged, Rows, read_rows
+from hfneg.formats.rows import Ragged, Rows, read_rows
 from hfneg.formats.shapes import Lists
 
 Source: TypeAlias = Dataset | IterableDataset

@@ -9,12 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg.base.arrays import Floats, Ints, Mask
 from hfneg.errors import ColumnError
 from hfneg.formats.layout import Layout
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:

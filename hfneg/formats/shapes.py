@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from datasets import Features, List, Value
 
+from hfneg.base.arrays import Ints
 from hfneg.errors import ColumnError
-from hfneg.formats.rows import Ints, Ragged, Rows, ranges
+from hfneg.formats.rows import Ragged, Rows, ranges
 
 TEXT = Value("string")
 TEXTS = List(Value("string"))

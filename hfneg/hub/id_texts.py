@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import HASH, HashIndex, first_occurrences, hash_texts
 from hfneg.errors import PublishError
 
 ROW_GROUP = 10_000
 SHARD_BYTES = 500_000_000
-
-Rows = npt.NDArray[np.int64]
 
 
 class Named:
@@ -74,7 +73,7 @@ class Named:
             self._writer.close()
             self._writer = None
 
-    def _take(self, ids: pa.Array, texts: pa.Array) -> Rows:
+    def _take(self, ids: pa.Array, texts: pa.Array) -> Ints:
         """Positions of ids not seen before, each once."""
         names = ids.to_pylist()
         hashes, of_texts = hash_texts(names), hash_texts(texts.to_pylist())
@@ -82,7 +81,7 @@ class Named:
         self._refuse(of_texts[first] != of_texts, ids)
         seen = self._texts_of(names)
         self._refuse((seen["high"] != 0) & (seen != of_texts), ids)
-        new: Rows = np.flatnonzero((first == np.arange(len(first))) & (seen["high"] == 0))
+        new: Ints = np.flatnonzero((first == np.arange(len(first))) & (seen["high"] == 0))
         if len(new):
             self._remember(hashes[new], of_texts[new])
         return new

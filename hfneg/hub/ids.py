@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hfneg.base import columns
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import first_occurrences, hash_texts
 from hfneg.data.anchors import Anchors
 from hfneg.data.layouts import names
@@ -33,8 +33,6 @@ OF_POSITIVES = {
     "positive_score": columns.POSITIVE_SCORES,
     "positive_teacher_score": columns.POSITIVE_TEACHER_SCORES,
 }
-
-Rows = npt.NDArray[np.int64]
 
 
 class IdRows:
@@ -127,7 +125,7 @@ class IdRows:
 
     # Positives.
 
-    def _positives(self, table: pa.Table) -> tuple[pa.Array, Rows]:
+    def _positives(self, table: pa.Table) -> tuple[pa.Array, Ints]:
         """(the id of every positive of every row, the row of each); notes their texts."""
         values, counts = flatten(_whole(table[self.positive]))
         values = values.cast(pa.string())
@@ -149,7 +147,7 @@ class IdRows:
         mask = pc.match_substring_regex(ids, ADDED)
         return replaced(ids, mask, derived_ids(texts.cast(pa.string()).filter(mask)))
 
-    def _scores(self, table: pa.Table, name: str, place: Rows) -> pa.Array:
+    def _scores(self, table: pa.Table, name: str, place: Ints) -> pa.Array:
         """One score per positive; null where a row has none (its source cannot score)."""
         values, counts = flatten(_whole(table[name]))
         wanted = np.bincount(place, minlength=len(counts))

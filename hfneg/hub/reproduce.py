@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -33,7 +31,6 @@ LOCAL = re.compile(r"local:([^'\"\s,)]+)")
 TOLERANCE = 1e-5
 
 Status = Literal["identical", "equal within tolerance", "different"]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

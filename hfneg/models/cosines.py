@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Floats, Ints
 from hfneg.base.lists import Lists, offsets
 from hfneg.models import exact_search_plain
 from hfneg.models.vectors import Vectors
@@ -14,11 +14,8 @@ from hfneg.models.vectors import Vectors
 ROWS, PAIRS = 32_768, 1_000_000
 """At most so many vectors are in RAM, and so many pairs are compared, at a time (but for a single list's)."""
 
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
-
-def cosines(vectors: Vectors, left: Rows, right: Rows) -> Floats:
+def cosines(vectors: Vectors, left: Ints, right: Ints) -> Floats:
     """float32 [m]: of the documents ``left[i]`` and ``right[i]``; 0 where one has the zero vector.
 
     The value of a pair does not depend on the other pairs. Encodes what is missing.
@@ -47,7 +44,7 @@ def highest_cosines(vectors: Vectors, left: Lists, right: Lists) -> Floats:
     return out
 
 
-def _blocks(left: Lists, right: Lists) -> Iterator[Rows]:
+def _blocks(left: Lists, right: Lists) -> Iterator[Ints]:
     """Consecutive owners, together within ROWS and PAIRS, or one owner."""
     rows, pairs = left.lengths + right.lengths, left.lengths * right.lengths
     start, read, compared = 0, 0, 0
@@ -60,7 +57,7 @@ def _blocks(left: Lists, right: Lists) -> Iterator[Rows]:
         yield np.arange(start, len(left))
 
 
-def _cosines(vectors: Vectors, left: Rows, right: Rows) -> Floats:
+def _cosines(vectors: Vectors, left: Ints, right: Ints) -> Floats:
     read, place = np.unique(np.concatenate([left, right]), return_inverse=True)
     if not len(read):
         return np.empty(0, dtype=np.float32)

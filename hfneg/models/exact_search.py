@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.base.compiling import compiled
 from hfneg.base.selecting_kernels import select_largest
 from hfneg.models import products
@@ -36,7 +37,6 @@ TASK = 64  # queries per task of a thread
 
 Vectors32 = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
@@ -74,7 +74,7 @@ def _lengths(vectors: Vectors32, out: Floats) -> None:
 
 
 @compiled
-def score_pairs(queries: Vectors32, vectors: Vectors32, of_query: Rows, of_vector: Rows, out: Scores) -> None:
+def score_pairs(queries: Vectors32, vectors: Vectors32, of_query: Ints, of_vector: Ints, out: Scores) -> None:
     """out[i] = the score of queries[of_query[i]] and vectors[of_vector[i]]."""
     sums = np.empty(LANES, dtype=np.float64)
     for i in range(len(of_query)):
@@ -90,7 +90,7 @@ def _worse(score: float, row: int, other_score: float, other_row: int) -> bool:
 
 
 @compiled
-def _sink(scores: Scores, rows: Rows, size: int, score: float, row: int) -> None:
+def _sink(scores: Scores, rows: Ints, size: int, score: float, row: int) -> None:
     """Put (score, row) in the root's place and restore the heap of the first `size` entries."""
     at = 0
     while True:
@@ -107,7 +107,7 @@ def _sink(scores: Scores, rows: Rows, size: int, score: float, row: int) -> None
 
 
 @compiled
-def sort_heaps(scores: Scores, rows: Rows, start: int, stop: int) -> None:
+def sort_heaps(scores: Scores, rows: Ints, start: int, stop: int) -> None:
     """Turn the heaps of queries `start` .. `stop` - 1 into lists, best first."""
     for i in range(start, stop):
         for size in range(scores.shape[1] - 1, 0, -1):
@@ -120,7 +120,7 @@ def sort_heaps(scores: Scores, rows: Rows, start: int, stop: int) -> None:
 
 
 @compiled
-def _at_least(values: Scores, first: int, last: int, cut: float, found: Rows, count: int) -> int:
+def _at_least(values: Scores, first: int, last: int, cut: float, found: Ints, count: int) -> int:
     """Append the positions (`first` .. `last` - 1) of values >= cut to found[:count]; the new count."""
     for start in range(first, last, CHUNK):
         chunk = values[start : min(start + CHUNK, last)]
@@ -136,7 +136,7 @@ def _at_least(values: Scores, first: int, last: int, cut: float, found: Rows, co
 
 
 @compiled
-def _keep(values: Scores, cut: float, found: Rows, count: int) -> int:
+def _keep(values: Scores, cut: float, found: Ints, count: int) -> int:
     """Drop from found[:count] what is below the cut; the new count."""
     kept = 0
     for i in range(count):
@@ -160,7 +160,7 @@ def _least_score(product: float, slack: float, relative: float) -> float:
 
 
 @compiled
-def _survivors(values: Scores, k: int, cut: float, slack: float, relative: float, found: Rows, scratch: Scores) -> int:
+def _survivors(values: Scores, k: int, cut: float, slack: float, relative: float, found: Ints, scratch: Scores) -> int:
     """Positions of the products that can still be among the k best into `found`, ascending; their count."""
     count = 0
     for start in range(0, len(values), SEGMENT):
@@ -186,7 +186,7 @@ def merge(
     slack: Floats,
     relative: float,
     scores: Scores,
-    rows: Rows,
+    rows: Ints,
     start: int,
     stop: int,
 ) -> int:
@@ -213,7 +213,7 @@ def merge(
     return scored
 
 
-def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) -> tuple[Scores, Rows]:
+def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) -> tuple[Scores, Ints]:
     """float32 [n, k] and int64 [n, k]: the k best by (-score, row); -inf and -1 behind the last document.
 
     Args:
@@ -250,7 +250,7 @@ def _search_block(
     block: Vectors32,
     first: int,
     scores: Scores,
-    rows: Rows,
+    rows: Ints,
 ) -> int:
     """Returns how many pairs had to be scored."""
     documents = product.block(block)

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.base.small import Allowance
 
 Vectors32 = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 ALLOWANCE = Allowance(1e8)  # products of two numbers
 LANES = 64  # of the definition of a score, see `dense_kernels.dot`
@@ -19,7 +19,7 @@ AT_ONCE = 1 << 22  # numbers multiplied at once
 LARGE = 1e37  # products near the end of float32 are left to the kernels, which know when to refuse them
 
 
-def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) -> tuple[Scores, Rows] | None:
+def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) -> tuple[Scores, Ints] | None:
     """As `dense_kernels.search`; None where a product might not fit into float32."""
     firsts, parts = zip(*((first, np.asarray(block)) for first, block in blocks), strict=True)
     if max(_longest(part) for part in parts) * _longest(queries) >= LARGE:
@@ -34,7 +34,7 @@ def search(queries: Vectors32, blocks: Iterable[tuple[int, Vectors32]], k: int) 
     return scores, rows
 
 
-def score_pairs(queries: Vectors32, vectors: Vectors32, of_query: Rows, of_vector: Rows, out: Scores) -> None:
+def score_pairs(queries: Vectors32, vectors: Vectors32, of_query: Ints, of_vector: Ints, out: Scores) -> None:
     """As `dense_kernels.score_pairs`."""
     step = max(1, AT_ONCE // max(1, queries.shape[1]))
     for at in range(0, len(of_query), step):
@@ -43,7 +43,7 @@ def score_pairs(queries: Vectors32, vectors: Vectors32, of_query: Rows, of_vecto
         out[some] = _sums(left * vectors[of_vector[some]])
 
 
-def scored(queries: Vectors32, vectors: Vectors32, of_query: Rows, of_vector: Rows, out: Scores) -> None:
+def scored(queries: Vectors32, vectors: Vectors32, of_query: Ints, of_vector: Ints, out: Scores) -> None:
     """out[i] = the score of queries[of_query[i]] and vectors[of_vector[i]], plainly or by the kernels."""
     if ALLOWANCE.takes(len(of_query) * queries.shape[1]):
         score_pairs(queries, vectors, of_query, of_vector, out)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from hfneg.base import store
+from hfneg.base.arrays import Floats, Ints
 from hfneg.base.files import disk
 from hfneg.models.encoder import Encoder, refuse_forked_child
 from hfneg.models.vectors import Source, Vectors, Vectors32, by_part
@@ -24,9 +24,6 @@ PART = 16_384
 BLOCK = 8_192
 """Anchors that are read at a time to be compared with."""
 
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-
 
 class NearAnchors:
     """The `neighbours` nearest other anchors of each anchor under `encoder` (fewer where there are not so many)."""
@@ -35,7 +32,7 @@ class NearAnchors:
         self.vectors = Vectors(anchors, encoder, "query")
         self.neighbours = max(0, min(neighbours, len(anchors) - 1))
 
-    def of(self, numbers: Rows) -> tuple[Rows, Floats]:
+    def of(self, numbers: Ints) -> tuple[Ints, Floats]:
         """int64 and float32 [len(numbers), neighbours]: numbers of the nearest, best first, and their cosines.
 
         Raises ProcessError in a forked child when they are not there yet.
@@ -60,7 +57,7 @@ class NearAnchors:
 
         return store.build("near_anchors", digest, fill)
 
-    def _search(self, numbers: Rows) -> tuple[Rows, Floats]:
+    def _search(self, numbers: Ints) -> tuple[Ints, Floats]:
         from hfneg.models import exact_search
 
         self.vectors.build()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints
 from hfneg.base.files import disk
 from hfneg.base.hashing import mix
 from hfneg.data.anchors import Anchors
@@ -25,18 +25,15 @@ LEAST, MOST = 20, 10_000
 """Pairs that are needed at least, and that are measured at most (a sample, by a hash)."""
 BLOCK = 65_536  # anchors looked at together
 
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
-
-def pairs_of(anchors: Anchors) -> tuple[Rows, Rows]:
+def pairs_of(anchors: Anchors) -> tuple[Ints, Ints]:
     """Rows of the two documents of each pair, at most MOST pairs.
 
     An anchor with p positives gives p - 1 pairs, each positive with the next in an order by hash, and not all
     p (p - 1) / 2: a few anchors with hundreds of positives would outweigh all others.
     """
-    left: Rows = np.empty(0, dtype=np.int64)
-    right: Rows = np.empty(0, dtype=np.int64)
+    left: Ints = np.empty(0, dtype=np.int64)
+    right: Ints = np.empty(0, dtype=np.int64)
     keys = np.empty(0, dtype=np.uint64)
     for start in range(0, len(anchors), BLOCK):
         positives = anchors.positives(np.arange(start, min(start + BLOCK, len(anchors))))
@@ -51,7 +48,7 @@ def pairs_of(anchors: Anchors) -> tuple[Rows, Rows]:
     return left, right
 
 
-def require_pairs(anchors: Anchors) -> tuple[Rows, Rows]:
+def require_pairs(anchors: Anchors) -> tuple[Ints, Ints]:
     """`pairs_of`. Raises SettingError where there are too few to say anything."""
     left, right = pairs_of(anchors)
     if len(left) < LEAST:

@@ -22,6 +22,7 @@ import pyarrow as pa
 from filelock import Timeout
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints
 from hfneg.base.files import checksums, disk
 from hfneg.base.files.checksums import Fault
 from hfneg.base.store.layout import LOCKS
@@ -33,7 +34,6 @@ FORMAT = 1
 PART_ROWS: dict[Role, int] = {"document": 8_192, "query": 1_024}
 
 Vectors32 = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 
 class Source(Protocol):
@@ -208,7 +208,7 @@ class Vectors:
         vectors: Any = np.load(self._path(i), mmap_mode="r")
         return vectors.view(np.ndarray)  # type: ignore[no-any-return]
 
-    def rows(self, numbers: Sequence[int] | Rows) -> Vectors32:
+    def rows(self, numbers: Sequence[int] | Ints) -> Vectors32:
         """float32 [len(numbers), d], C-contiguous; encodes the parts it needs."""
         wanted = np.asarray(numbers, dtype=np.int64)
         if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self):
@@ -232,7 +232,7 @@ class Vectors:
         return stop - start
 
 
-def by_part(rows: Rows, part_rows: int) -> list[tuple[int, Rows]]:
+def by_part(rows: Ints, part_rows: int) -> list[tuple[int, Ints]]:
     """(part, positions in `rows` that lie in it), by part; negative rows are left out."""
     parts = rows // part_rows
     order = np.argsort(parts, kind="stable")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.pipeline.policy import Policy
@@ -19,17 +19,16 @@ from hfneg.pipeline.retrieve import Retrieve
 from hfneg.pipeline.search import SourceHits
 from hfneg.steps.block.candidates import Candidates
 from hfneg.steps.block.outcome import Outcome
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.scorer import Scorer
 
-Rows = npt.NDArray[np.int64]
 Close = Callable[[Anchors, Candidates], Mask]
 
 HELD = 2_000_000
 """Candidates of a deeper search that are judged at once."""
 
 
-def short_anchors(outcome: Outcome, n: int) -> Rows:
+def short_anchors(outcome: Outcome, n: int) -> Ints:
     """Positions of the anchors with fewer than n negatives; all their candidates were examined."""
     return np.flatnonzero(outcome.missing(n) > 0)
 
@@ -68,7 +67,7 @@ def deepened(
     return _spliced(outcome, pieces)
 
 
-def _slices(short: Rows, found: Sequence[SourceHits]) -> list[Rows]:
+def _slices(short: Ints, found: Sequence[SourceHits]) -> list[Ints]:
     """Positions among the short anchors, so many at a time that about HELD candidates are."""
     if not len(short):
         return []
@@ -76,7 +75,7 @@ def _slices(short: Rows, found: Sequence[SourceHits]) -> list[Rows]:
     return np.split(np.arange(len(short)), np.flatnonzero(np.diff(ends // HELD)) + 1)
 
 
-def _judged(policy: Policy, outcome: Outcome, at: Rows, union: Candidates, scorer: Scorer | None) -> Outcome:
+def _judged(policy: Policy, outcome: Outcome, at: Ints, union: Candidates, scorer: Scorer | None) -> Outcome:
     """The policy over longer lists, in which what was decided stays as it is."""
     pool = Pool(outcome.pool.anchors, union)
     before, here = ~union.appended, Lists(outcome.pool.candidates.indptr, np.arange(len(outcome.pool))).take(at).flat
@@ -93,7 +92,7 @@ def _judged(policy: Policy, outcome: Outcome, at: Rows, union: Candidates, score
     return again
 
 
-def _spliced(outcome: Outcome, pieces: Sequence[tuple[Rows, Outcome]]) -> Outcome:
+def _spliced(outcome: Outcome, pieces: Sequence[tuple[Ints, Outcome]]) -> Outcome:
     """The outcome with that of some anchors replaced."""
     pool = outcome.pool
     candidates, splice = pool.candidates.spliced(pool.anchors, [(at, piece.pool.candidates) for at, piece in pieces])

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from hfneg.base import columns
+from hfneg.base.arrays import Ints
 from hfneg.base.lists import Lists
 from hfneg.base.settings import is_whole
 from hfneg.errors import SettingError, near_miss
@@ -25,7 +23,6 @@ from hfneg.steps.short import Keep, Means, Short
 
 log = logging.getLogger(__name__)
 
-Rows = npt.NDArray[np.int64]
 
 DEEPER_COLUMNS = (columns.CANDIDATE_FIRST, columns.CANDIDATE_DEEPER_POSITIVE_SCORES)
 
@@ -99,18 +96,18 @@ class Mine(Transform):
 
     # The work, on numbers of anchors.
 
-    def run(self, numbers: Rows) -> Outcome:
+    def run(self, numbers: Ints) -> Outcome:
         """All that becomes of the anchors' candidates."""
         outcome = self.select.outcome(self.retrieve.run(numbers))
         if self.deeper is not None and len(short := self.short_anchors(outcome)):
             outcome = self.deepen(outcome, self.search_deeper(numbers[short]))
         return self.complete(outcome)
 
-    def short_anchors(self, outcome: Outcome) -> Rows:
+    def short_anchors(self, outcome: Outcome) -> Ints:
         """Positions of the anchors with too few negatives."""
         return short_anchors(outcome, self.select.policy.sampler.n)
 
-    def search_deeper(self, numbers: Rows) -> list[SourceHits]:
+    def search_deeper(self, numbers: Ints) -> list[SourceHits]:
         """The second search, all sources, for these anchors."""
         return [self.retrieve.search(i, numbers, self.deeper) for i in range(len(self.retrieve.names))]
 

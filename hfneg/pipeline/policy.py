@@ -21,23 +21,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Codes, Floats, Ints, Mask
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.candidates import Candidates, is_given
 from hfneg.steps.block.outcome import Outcome
-from hfneg.steps.block.pool import SCORE, TEACHER, Mask, Pool
+from hfneg.steps.block.pool import SCORE, TEACHER, Pool
 from hfneg.steps.filters.base import Filter
 from hfneg.steps.guard import Guard
 from hfneg.steps.promote import Promote
 from hfneg.steps.samplers import Sampler, TakeTop
 from hfneg.steps.scorer import Scorer
 from hfneg.steps.teachers.base import Teacher
-
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Selection:
         promoted: corpus rows per anchor, the highest teacher score first; None where nothing is promoted.
     """
 
-    numbers: Rows
+    numbers: Ints
     negatives: Lists
     scores: Floats
     sources: npt.NDArray[np.uint8]
@@ -219,7 +216,7 @@ class Policy:
         pool, taken = outcome.pool, outcome.taken
         candidates, scores = pool.candidates, pool.teacher_scores
 
-        def lists(at: Rows) -> Lists:
+        def lists(at: Ints) -> Lists:
             return Lists(offsets(np.bincount(pool.owners[at], minlength=len(pool.numbers))), pool.rows[at])
 
         promoted = np.flatnonzero(outcome.verdicts == verdicts.PROMOTED)

@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hfneg.base import columns
+from hfneg.base.arrays import Floats, Ints
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
@@ -25,9 +25,6 @@ from hfneg.steps.block.pool import SCORE, TEACHER
 from hfneg.steps.fusion import RRF, Fusion
 
 log = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 
 class Retrieve(Transform):
@@ -131,11 +128,11 @@ class Retrieve(Transform):
 
     # The work, on numbers of anchors.
 
-    def run(self, numbers: Rows) -> Candidates:
+    def run(self, numbers: Ints) -> Candidates:
         """Candidates of the anchors `numbers`."""
         return self.fuse(numbers, [self.search(i, numbers) for i in range(len(self.retrievers))])
 
-    def search(self, position: int, numbers: Rows, k: int | None = None) -> SourceHits:
+    def search(self, position: int, numbers: Ints, k: int | None = None) -> SourceHits:
         """One source's list for each anchor: its k best that are no known positive, positives left in.
 
         A quota of the fusion holds for a larger k, too.
@@ -143,7 +140,7 @@ class Retrieve(Transform):
         k = self.k if k is None else k
         return self._searcher(position, min(self.fusion.quota(self.names[position]) or k, k)).hits(numbers)
 
-    def score(self, numbers: Rows, documents: Lists) -> Floats:
+    def score(self, numbers: Ints, documents: Lists) -> Floats:
         """float32: what ranks, of documents that were not retrieved; 0 where several sources are fused or one cannot
         score, as of a document that is in no list. Each anchor has at least one document."""
         if len(self.names) > 1 or not hasattr(self.indexes[0], "score"):
@@ -153,7 +150,7 @@ class Retrieve(Transform):
     def _searcher(self, position: int, k: int) -> Searcher:
         return Searcher(self.indexes[position], self.names[position], self.anchors, k)
 
-    def fuse(self, numbers: Rows, found: Sequence[SourceHits]) -> Candidates:
+    def fuse(self, numbers: Ints, found: Sequence[SourceHits]) -> Candidates:
         """One list per anchor from the sources' lists, in fused order."""
         n_sources, wide = len(found), len(self.anchors.corpus)
         positives = self.anchors.positives(numbers)
@@ -206,7 +203,7 @@ class Retrieve(Transform):
         return replace(longer, first=None)
 
 
-def _look_up(documents: Rows, scores: Floats, wanted: Rows) -> Floats:
+def _look_up(documents: Ints, scores: Floats, wanted: Ints) -> Floats:
     """The scores of the wanted documents, 0 where a document is in no list."""
     if not len(documents):
         return np.zeros(len(wanted), dtype=np.float32)

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Floats, Ints
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.anchors import Anchors
 from hfneg.errors import NonFiniteError, RetrieverError
 from hfneg.models.returned import as_numbers
 from hfneg.steps.block.candidates import is_positive
-
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 CHUNK = 4096
 """Anchors whose results are looked through at once."""
@@ -32,10 +30,10 @@ class SourceHits:
     positive_scores: Floats  # aligned with Anchors.positives(numbers).flat
 
     @property
-    def ranks(self) -> Rows:
+    def ranks(self) -> Ints:
         return np.arange(len(self.scores)) - np.repeat(self.lists.indptr[:-1], self.lists.lengths) + 1
 
-    def take(self, positives: Lists, at: Rows) -> SourceHits:
+    def take(self, positives: Lists, at: Ints) -> SourceHits:
         """The lists at these positions; `positives` are the known positives of all anchors that are here."""
         lists, scores = self.lists.take(at), Lists(self.lists.indptr, self.scores).take(at)
         return SourceHits(lists, scores.flat, Lists(positives.indptr, self.positive_scores).take(at).flat)
@@ -47,11 +45,11 @@ class Searcher:
     def __init__(self, index: Any, name: str, anchors: Anchors, k: int) -> None:
         self.index, self.name, self.anchors, self.k = index, name, anchors, k
 
-    def hits(self, numbers: Rows) -> SourceHits:
+    def hits(self, numbers: Ints) -> SourceHits:
         """In groups of like width, so that one anchor with 300 positives does not widen all others."""
         positives = self.anchors.positives(numbers)
         extra = 1 << np.ceil(np.log2(np.maximum(positives.lengths, 1))).astype(np.int64)
-        found: list[tuple[Rows, Lists, Floats]] = []
+        found: list[tuple[Ints, Lists, Floats]] = []
         positive_scores = np.full(len(positives.flat), np.nan, dtype=np.float32)
         for width in np.unique(extra):
             group = np.flatnonzero(extra == width)
@@ -63,16 +61,16 @@ class Searcher:
                 positive_scores[flat] = self._score(queries, numbers[group], own)
         return _assembled(found, len(numbers), positive_scores)
 
-    def scores(self, numbers: Rows, documents: Lists) -> Floats:
+    def scores(self, numbers: Ints, documents: Lists) -> Floats:
         """float32, aligned with ``documents.flat``: the scores of given documents, at least one per anchor."""
         return self._score(self._queries(numbers), numbers, documents)
 
-    def _queries(self, numbers: Rows) -> Any:
+    def _queries(self, numbers: Ints) -> Any:
         if hasattr(self.index, "queries"):
             return self.index.queries(self.anchors, numbers)
         return self.anchors.texts(numbers).to_pylist()
 
-    def _search(self, queries: Any, numbers: Rows, group: Rows, extra: int) -> Iterator[tuple[Rows, Lists, Floats]]:
+    def _search(self, queries: Any, numbers: Ints, group: Ints, extra: int) -> Iterator[tuple[Ints, Lists, Floats]]:
         """(positions, rows, scores) of some anchors at a time: up to the k-th that is no known positive."""
         k = min(self.k + extra + len(self.anchors.corpus.empty_rows), len(self.anchors.corpus))
         scores, rows = self._checked(self.index.search(queries, k), numbers[group], k)
@@ -82,7 +80,7 @@ class Searcher:
             lists = Lists(offsets(kept.sum(axis=1)), rows[some][kept])
             yield group[some], lists, scores[some][kept]
 
-    def _kept(self, numbers: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
+    def _kept(self, numbers: Ints, rows: Ints) -> npt.NDArray[np.bool_]:
         """bool, shape of `rows`: found here first, not empty, not behind the k-th that is no known positive."""
         found = (rows >= 0) & ~_repeats(rows)
         if len(self.anchors.corpus.empty_rows):
@@ -93,7 +91,7 @@ class Searcher:
         kept: npt.NDArray[np.bool_] = found & (np.cumsum(wanted, axis=1) - wanted < self.k)
         return kept
 
-    def _score(self, queries: Any, numbers: Rows, own: Lists) -> Floats:
+    def _score(self, queries: Any, numbers: Ints, own: Lists) -> Floats:
         """The scores of documents of the anchors (their known positives), flat."""
         wide = np.full((len(own), int(own.lengths.max())), -1, dtype=np.int64)
         filled = np.arange(wide.shape[1]) < own.lengths[:, None]
@@ -111,7 +109,7 @@ class Searcher:
         values: Floats = scores[filled]
         return values
 
-    def _checked(self, answer: Any, numbers: Rows, k: int) -> tuple[Floats, Rows]:
+    def _checked(self, answer: Any, numbers: Ints, k: int) -> tuple[Floats, Ints]:
         """The contract of `search`, held against foreign retrievers as well as our own."""
         parts = [_numbers(part) for part in answer] if isinstance(answer, tuple | list) else []
         arrays = [part for part in parts if part is not None]
@@ -144,7 +142,7 @@ class Searcher:
             )
         return scores, rows
 
-    def _refuse_non_finite(self, scores: Floats, rows: Rows, numbers: Rows) -> None:
+    def _refuse_non_finite(self, scores: Floats, rows: Ints, numbers: Ints) -> None:
         bad = ~np.isfinite(scores) & (rows >= 0)
         if bad.any():
             i, j = map(int, np.argwhere(bad)[0])
@@ -158,7 +156,7 @@ class Searcher:
         return f"anchor {self.anchors.texts([number])[0].as_py()[:60]!r}"
 
 
-def _assembled(found: list[tuple[Rows, Lists, Floats]], n: int, positive_scores: Floats) -> SourceHits:
+def _assembled(found: list[tuple[Ints, Lists, Floats]], n: int, positive_scores: Floats) -> SourceHits:
     """One list per anchor, in the anchors' order, from chunks that came in another."""
     lengths = np.zeros(n, dtype=np.int64)
     for positions, lists, _ in found:
@@ -171,7 +169,7 @@ def _assembled(found: list[tuple[Rows, Lists, Floats]], n: int, positive_scores:
     return SourceHits(Lists(indptr, rows), scores, positive_scores)
 
 
-def _repeats(rows: Rows) -> npt.NDArray[np.bool_]:
+def _repeats(rows: Ints) -> npt.NDArray[np.bool_]:
     """bool, shape of `rows`: the row stands in the same list before."""
     order = np.argsort(rows, axis=1, kind="stable")
     ordered = np.take_along_axis(rows, order, axis=1)

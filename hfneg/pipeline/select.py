@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.base import columns
+from hfneg.base.arrays import Ints
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.errors import ColumnError, SettingError
@@ -32,7 +33,6 @@ from hfneg.steps.teachers.base import Teacher
 
 log = logging.getLogger(__name__)
 
-Rows = npt.NDArray[np.int64]
 
 SELECTED_COLUMNS = (
     columns.NEGATIVES,
@@ -170,7 +170,7 @@ class Select(Transform):
             new[columns.CANDIDATE_VERDICTS] = Lists(candidates.indptr, chosen.verdicts).take(place)
         return new
 
-    def _candidates(self, batch: Mapping[str, Any], first: Rows, numbers: Rows) -> Candidates:
+    def _candidates(self, batch: Mapping[str, Any], first: Ints, numbers: Ints) -> Candidates:
         """From the columns, which a user can have changed in between."""
         try:
             candidates = Candidates.from_columns(self.anchors, batch, first, numbers)
@@ -184,7 +184,7 @@ class Select(Transform):
 
 
 def mined_columns(
-    anchors: Anchors, batch: Mapping[str, Any], place: Rows, chosen: Selection, names: tuple[str, ...]
+    anchors: Anchors, batch: Mapping[str, Any], place: Ints, chosen: Selection, names: tuple[str, ...]
 ) -> dict[str, Lists]:
     """The columns of the user's rows; row i of the batch belongs to anchor ``place[i]`` of `chosen`.
 
@@ -213,7 +213,7 @@ def mined_columns(
 class _OwnPositives:
     """Where each row's own positives (its siblings' left out) stand among the known ones of their anchors."""
 
-    def __init__(self, anchors: Anchors, batch: Mapping[str, Any], place: Rows, numbers: Rows) -> None:
+    def __init__(self, anchors: Anchors, batch: Mapping[str, Any], place: Ints, numbers: Ints) -> None:
         self._own = anchors.positive_rows(batch)
         known = anchors.positives(numbers)
         wide = len(anchors.corpus)

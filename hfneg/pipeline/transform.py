@@ -11,16 +11,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.base import columns, html, store
+from hfneg.base.arrays import Ints
 from hfneg.base.lists import Lists
 
 if TYPE_CHECKING:
     import datasets
 
-Rows = npt.NDArray[np.int64]
 
 TYPES: dict[str, str] = {
     columns.NEGATIVES: "string",
@@ -148,7 +147,7 @@ def _extended(table: pa.Table, new: dict[str, Lists]) -> pa.Table:
     return table
 
 
-def unique(numbers: Rows) -> tuple[Rows, Rows, Rows]:
+def unique(numbers: Ints) -> tuple[Ints, Ints, Ints]:
     """(first position of each distinct number, the numbers, for every row the place among them)."""
     distinct, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     return first, distinct, inverse.reshape(-1)

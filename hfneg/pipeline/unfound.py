@@ -7,27 +7,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.data.anchors import Anchors
 from hfneg.steps.block.candidates import Candidates
 
 log = logging.getLogger(__name__)
 
-Rows = npt.NDArray[np.int64]
 
 LOOKED_AT = 1_000
 """Anchors that are looked at to say why."""
 
 
-def unfound(candidates: Candidates) -> Rows:
+def unfound(candidates: Candidates) -> Ints:
     """int64 [sources]: the anchors in whose lists no document is of this source."""
     owners, anchors = candidates.owners, len(candidates.numbers)
     found = [len(np.unique(owners[candidates.sources >> i & 1 > 0])) for i in range(len(candidates.names))]
     return anchors - np.array(found, dtype=np.int64)
 
 
-def say_where_most(retrieve: Any, counts: Sequence[int] | Rows, numbers: Rows | None = None) -> bool:
+def say_where_most(retrieve: Any, counts: Sequence[int] | Ints, numbers: Ints | None = None) -> bool:
     """A warning for each source that has found nothing for most of the anchors `numbers` (None: all); True if any has.
 
     `counts` are those of `unfound`, over these anchors. Why is asked of the source's index, if it can tell.
@@ -40,7 +39,7 @@ def say_where_most(retrieve: Any, counts: Sequence[int] | Rows, numbers: Rows | 
     return bool(most)
 
 
-def _why(index: Any, anchors: Anchors, numbers: Rows) -> str:
+def _why(index: Any, anchors: Anchors, numbers: Ints) -> str:
     tell = getattr(index, "why_nothing", None)
     said = None if tell is None else tell(anchors.texts(numbers).to_pylist())
     return f": {said}" if said else ""

@@ -8,14 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.hashing import mix
 from hfneg.base.lists import Lists
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
-
-def components(positives: Lists) -> Rows:
+def components(positives: Lists) -> Ints:
     """int64 [n]: for each anchor the least number of an anchor that it is connected with over shared positives.
 
     Args:
@@ -29,11 +27,11 @@ def components(positives: Lists) -> Rows:
     edges = np.ones(len(documents), dtype=bool), (positives.owners, len(positives) + documents.reshape(-1))
     _, labels = connected_components(coo_matrix(edges, shape=(size, size)), directed=False)
     _, first, place = np.unique(labels[: len(positives)], return_index=True, return_inverse=True)
-    least: Rows = first[place.reshape(-1)]
+    least: Ints = first[place.reshape(-1)]
     return least
 
 
-def first_half(labels: Rows, hashes: npt.NDArray[np.uint64], seed: int = 0) -> Mask:
+def first_half(labels: Ints, hashes: npt.NDArray[np.uint64], seed: int = 0) -> Mask:
     """bool [n]: whether an anchor is in the first of two halves; components stay whole.
 
     Args:

@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Numbers
 from hfneg.base.lists import Lists
 from hfneg.errors import SettingError
 from hfneg.models.encoder import Encoder
 from hfneg.models.weights import name_of
 from hfneg.review import intervals
-
-Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
 
 ANCHORS, POSITIVES, NEGATIVES = 500, 8, 32
 """At most so many anchors, known positives of each, and negatives of each are encoded."""
@@ -76,7 +73,7 @@ def differences(
 
 
 def told(
-    values: Numbers, weights: Numbers, owners: Rows, components: Rows, reference: str, known: bool
+    values: Numbers, weights: Numbers, owners: Ints, components: Ints, reference: str, known: bool
 ) -> Hardness | None:
     """The mean of `values`, float64 [k], each with its weight; None where nothing weighs anything.
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from hfneg.base.arrays import Ints, Mask, Numbers
+
 Span = tuple[float, float]
 
 LEVEL = 0.95
@@ -36,7 +34,7 @@ class Share:
     high: float
 
 
-def stratified(relevant: Rows, judged: Rows, sizes: Rows) -> tuple[float, float, float]:
+def stratified(relevant: Ints, judged: Ints, sizes: Ints) -> tuple[float, float, float]:
     """(rate, low, high) of a population from independent samples of its strata.
 
     Args:
@@ -68,7 +66,7 @@ def stratified(relevant: Rows, judged: Rows, sizes: Rows) -> tuple[float, float,
     return rate + unknown / 2, max(low, 0.0), min(high + unknown, 1.0)
 
 
-def _spotless(judged: Rows, weights: Numbers) -> float:
+def _spotless(judged: Ints, weights: Numbers) -> float:
     """The largest rate with which a sample without a single relevant pair has a chance of 2.5%.
 
     The largest sum of w p over strata with sum of n log(1 - p) = log 0.025: there 1 - p is proportional to n / w,
@@ -83,7 +81,7 @@ def _spotless(judged: Rows, weights: Numbers) -> float:
     return float(weights @ (1 - np.minimum(high * per_weight, 1.0)))
 
 
-def _betas(draw: np.random.Generator, a: Rows, b: Rows) -> Numbers:
+def _betas(draw: np.random.Generator, a: Ints, b: Ints) -> Numbers:
     """float64 [h, DRAWS]; Beta(0, b) is 0 and Beta(a, 0) is 1."""
     drawn = draw.beta(np.maximum(a, 1)[:, None], np.maximum(b, 1)[:, None], size=(len(a), DRAWS))
     drawn[a == 0], drawn[b == 0] = 0.0, 1.0
@@ -121,7 +119,7 @@ def needed(below: float) -> int:
     return math.ceil(math.log(TAIL) / math.log1p(-below)) if 0 < below < 1 else 1
 
 
-def share(hits: Mask, labels: Rows, undecided: Mask | None = None, level: float = 0.95, seed: int = 0) -> Share:
+def share(hits: Mask, labels: Ints, undecided: Mask | None = None, level: float = 0.95, seed: int = 0) -> Share:
     """The share of `hits` with an interval over components.
 
     Args:
@@ -143,7 +141,7 @@ def share(hits: Mask, labels: Rows, undecided: Mask | None = None, level: float 
     return Share(float(np.mean(decided)), float(np.quantile(low, tail)), float(np.quantile(high, 1 - tail)))
 
 
-def _draws(hits: Mask, labels: Rows, seed: int) -> tuple[Numbers, Numbers]:
+def _draws(hits: Mask, labels: Ints, seed: int) -> tuple[Numbers, Numbers]:
     """float64 [DRAWS] each: shares with one more component without hits, and with one more of hits alone.
 
     Components of like content share one gamma draw, which is the sum of their weights, and makes a million of them
@@ -163,7 +161,7 @@ def _draws(hits: Mask, labels: Rows, seed: int) -> tuple[Numbers, Numbers]:
     return top / (bottom + extra), (top + extra) / (bottom + extra)
 
 
-def mean(sums: Any, counts: Any, labels: Rows) -> Span:
+def mean(sums: Any, counts: Any, labels: Ints) -> Span:
     """(low, high) of sum(sums) / sum(counts) over components that are drawn independently.
 
     Args:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfneg.base import store
+from hfneg.base.arrays import Codes, Mask
 from hfneg.base.files import checksums, part_files
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
@@ -23,11 +24,9 @@ from hfneg.runs.folder.reopen import reopen_anchors
 from hfneg.runs.replay import LedgerScorer, LedgerTeacher
 from hfneg.runs.reselect import policy_recipe, replayed_transform, slots_of
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.scorer import Scorer
 from hfneg.steps.teachers.base import Teacher
-
-Codes = npt.NDArray[np.uint8]
 
 
 @store.disk_full_is_said()

@@ -16,12 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.files.part_files import finish, is_finished, open_array, save_array as save_array
 from hfneg.data.anchors import Anchors
 from hfneg.steps.block.candidates import Candidates, is_positive
-
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 ENTRY = np.dtype([("row", "<i8"), ("rank", "<i8"), ("hash", "<u8")])
 DONE = "done"
@@ -110,7 +108,7 @@ def _groups(counts: npt.NDArray[np.int32]) -> Iterator[slice]:
             yield slice(start, stop)
 
 
-def _of_rows(entries: Any, rows: Rows) -> Any:
+def _of_rows(entries: Any, rows: Ints) -> Any:
     """The entries of these documents (ascending)."""
     found = np.ascontiguousarray(entries["row"])
     low, high = np.searchsorted(found, rows[0]), np.searchsorted(found, rows[-1], "right")

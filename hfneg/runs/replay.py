@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Floats, Ints, Mask
 from hfneg.base.lists import Lists
 from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.data.anchors import Anchors
@@ -22,13 +22,10 @@ from hfneg.pipeline.retrieve import Retrieve
 from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
 from hfneg.runs.hub_counts import Cuts, save_array, tally, write_cuts
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.pool import Mask, Pool, Taught
+from hfneg.steps.block.pool import Pool, Taught
 from hfneg.steps.scorer import SAMPLE, Scorer
 from hfneg.steps.short import Keep, Means, Short
 from hfneg.steps.teachers.base import Received, Teacher
-
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,7 +118,7 @@ class LedgerScorer(Scorer):
         return self._sample if member is None else self._member_samples[member]
 
     @cached_property
-    def _sampled(self) -> tuple[Rows, Rows]:
+    def _sampled(self) -> tuple[Ints, Ints]:
         """(anchors, places among all known positives) of those that `Scorer.known_positives` takes."""
         known = self._ledger.known_positives.rows
         order = np.argsort(np.asarray(self.anchors.normal_hashes), kind="stable")[:SAMPLE]
@@ -142,7 +139,7 @@ class LedgerScorer(Scorer):
         _refuse_unknown(scores, "known positives")
         return scores
 
-    def _of_members(self, anchors: Anchors, numbers: Rows, rows: Rows) -> list[Floats]:
+    def _of_members(self, anchors: Anchors, numbers: Ints, rows: Ints) -> list[Floats]:
         """Each member's scaled scores as the score store has them; NaN where it does not. No member is asked."""
         keys = pair_keys(np.asarray(anchors.text_hashes[numbers]), np.asarray(anchors.corpus.text_hashes[rows]))
         return [member.scaled(ScoreStore(member.digest).get(keys)) for member in self.teacher.members]
@@ -233,14 +230,14 @@ class Replay:
         return policy.selection(outcome)
 
     def missing(
-        self, block: LedgerBlock, taken: Callable[[Rows], tuple[LedgerBlock, Anchors]] | None = None
-    ) -> tuple[Rows, int]:
+        self, block: LedgerBlock, taken: Callable[[Ints], tuple[LedgerBlock, Anchors]] | None = None
+    ) -> tuple[Ints, int]:
         """(positions in the block of the anchors that cannot be decided, pairs that they lack at least).
 
         `taken` gives some anchors of the block, by position, and the anchors that know them.
         """
         left, pairs = np.arange(len(block.numbers)), 0
-        short: list[Rows] = []
+        short: list[Ints] = []
         while len(left):
             rest, anchors = (block.take(left), self.anchors) if taken is None else taken(left)
             try:
@@ -277,7 +274,7 @@ class Replay:
         return Cuts(folder)
 
 
-def _no_score(numbers: Rows, rows: Lists) -> Floats:
+def _no_score(numbers: Ints, rows: Lists) -> Floats:
     raise NotImplementedError("documents that were not retrieved have no score in a ledger")
 
 

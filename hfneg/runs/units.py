@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hfneg.base import progress
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.files.part_files import load_arrays, save_array, save_arrays, save_table, whole
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
@@ -30,13 +30,11 @@ from hfneg.runs.folder.selections import arrays_of
 from hfneg.runs.hub_counts import Cuts, tally
 from hfneg.steps.block.candidates import Candidates
 from hfneg.steps.block.outcome import Outcome
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.scorer import Scorer
 
 PART = 4096
 """Anchors per part file."""
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ class Parts:
     def __len__(self) -> int:
         return -(-self.anchors // PART)
 
-    def numbers(self, part: int) -> Rows:
+    def numbers(self, part: int) -> Ints:
         if self.short is not None:
-            numbers: Rows = load_arrays(self.short / f"{part:06d}.npz")["short"]
+            numbers: Ints = load_arrays(self.short / f"{part:06d}.npz")["short"]
             return numbers
         return np.arange(part * PART, min((part + 1) * PART, self.anchors))
 
@@ -187,7 +185,7 @@ class Deeper:
     examined: Path
     found: Found
 
-    def outcome(self, part: int) -> tuple[Outcome, Rows]:
+    def outcome(self, part: int) -> tuple[Outcome, Ints]:
         """As `Examine` has left it, and the calls of the teacher that it took."""
         pool = Pool(self.first.transform.anchors, self.first.candidates(part))
         arrays = load_arrays(self.examined / f"{part:06d}.npz")
@@ -271,7 +269,7 @@ class _Calls:
 
     def __init__(self, scorer: Scorer | None) -> None:
         self._scorer = scorer
-        self.made: Rows = np.zeros(2, dtype=np.int64)
+        self.made: Ints = np.zeros(2, dtype=np.int64)
 
     def __enter__(self) -> _Calls:
         self._before = self.made if self._scorer is None else self._scorer.calls

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg.base.arrays import Codes, Ints, Mask
 from hfneg.base.hashing import hash_normal_forms
 from hfneg.base.lists import Lists
 from hfneg.base.settings import check, is_number
@@ -25,9 +26,6 @@ from hfneg.steps.block.candidates import is_given, is_positive
 from hfneg.steps.block.pool import Pool
 from hfneg.steps.step import Step
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Codes = npt.NDArray[np.uint8]
 READ = 64_000_000
 """Bytes of candidates' texts that are compared at a time."""
 EMPTY = hash_normal_forms([""])[0]
@@ -87,7 +85,7 @@ class Alike:
     contained: Mask
 
 
-def pairs_in(owners: Rows, hashes: npt.NDArray[np.uint64], known_owners: Rows, known: npt.NDArray[np.uint64]) -> Mask:
+def pairs_in(owners: Ints, hashes: npt.NDArray[np.uint64], known_owners: Ints, known: npt.NDArray[np.uint64]) -> Mask:
     """bool: whether (owner, hash) is among the known pairs."""
     both, place = np.unique(np.concatenate([known, hashes]), return_inverse=True)
     wide = len(both)
@@ -133,7 +131,7 @@ def _alike(pool: Pool, asked: Mask, guard: Guard) -> Alike:
     return found
 
 
-def _blocks(pool: Pool, fitting: Lists) -> Iterator[Rows]:
+def _blocks(pool: Pool, fitting: Lists) -> Iterator[Ints]:
     """Owners in blocks that read at most READ bytes of candidates, or of one owner."""
     waiting = [np.arange(len(fitting))]
     while waiting:
@@ -168,23 +166,23 @@ def _compare(pool: Pool, fitting: Lists, targets: Lists, guard: Guard, found: Al
         found.contained[fitting.flat[i]] = True
 
 
-def _by_owner(owners: Rows, values: Rows, n: int) -> Lists:
+def _by_owner(owners: Ints, values: Ints, n: int) -> Lists:
     """Lists per owner from ascending owners."""
     return Lists(np.searchsorted(owners, np.arange(n + 1)).astype(np.int64), values)
 
 
-def _lengths(pool: Pool, rows: Rows) -> Rows:
+def _lengths(pool: Pool, rows: Ints) -> Ints:
     """Bytes of the documents' texts, without reading them."""
     return pool.corpus.sizes(rows)
 
 
-def _anchor_lengths(pool: Pool) -> Rows:
+def _anchor_lengths(pool: Pool) -> Ints:
     """Bytes of the anchors' texts."""
-    lengths: Rows = pc.binary_length(pool.anchors.texts(pool.numbers)).to_numpy()
+    lengths: Ints = pc.binary_length(pool.anchors.texts(pool.numbers)).to_numpy()
     return lengths
 
 
-def _length_fits(owners: Rows, lengths: Rows, target_owners: Rows, targets: Rows, share: float) -> Mask:
+def _length_fits(owners: Ints, lengths: Ints, target_owners: Ints, targets: Ints, share: float) -> Mask:
     """Whether some target of the same owner has a length within `share` of the candidate's, or a byte beyond."""
     wide = int(max(lengths.max(initial=1), targets.max(initial=1)) / share) + 2
     keys = np.sort(target_owners * wide + targets)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import check, check_choice, is_number, is_whole
 from hfneg.steps import papers
-from hfneg.steps.block.pool import TEACHER, Against, Mask, Pool
+from hfneg.steps.block.pool import TEACHER, Against, Pool
 from hfneg.steps.step import Step
 
 

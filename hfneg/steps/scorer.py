@@ -5,20 +5,18 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
 from hfneg.base import progress
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.hashing import Halves, Hashes
 from hfneg.base.scrubbing import scrub
 from hfneg.base.store.claims import Claim, Claims
 from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.data.anchors import Anchors
-from hfneg.steps.block.pool import Mask, Pool, Taught
+from hfneg.steps.block.pool import Pool, Taught
 from hfneg.steps.flat_scores import Watch
 from hfneg.steps.teachers.base import Positions, Scores, Teacher
-
-Rows = npt.NDArray[np.int64]
 
 BLOCK = 2_048
 """Pairs scored and committed together, cut from the pairs in order of length."""
@@ -51,7 +49,7 @@ class Scorer:
         self.asked = self.stored = 0
 
     @property
-    def calls(self) -> Rows:
+    def calls(self) -> Ints:
         """int64 [2]: `asked` and `stored` so far."""
         return np.array([self.asked, self.stored], dtype=np.int64)
 
@@ -82,7 +80,7 @@ class Scorer:
         for watch in self._watches:
             watch.say()
 
-    def score(self, numbers: Rows, rows: Rows) -> Scores:
+    def score(self, numbers: Ints, rows: Ints) -> Scores:
         """float32 [n], scaled: of anchor ``numbers[i]`` and document ``rows[i]``."""
         return self.teacher.combine(self.member_scores(numbers, rows))
 
@@ -102,13 +100,13 @@ class Scorer:
         numbers, rows = order[positives.owners][:SAMPLE], positives.flat[:SAMPLE]
         return self.member_scores(numbers, rows)
 
-    def member_scores(self, numbers: Rows, rows: Rows) -> list[Scores]:
+    def member_scores(self, numbers: Ints, rows: Ints) -> list[Scores]:
         """As `score`, one array per member of the teacher, in the order of `Teacher.members`."""
         starts = range(0, max(len(numbers), 1), PAIRS)
         parts = [self._members_of(numbers[start : start + PAIRS], rows[start : start + PAIRS]) for start in starts]
         return [np.concatenate(scores) for scores in zip(*parts, strict=True)]
 
-    def _members_of(self, numbers: Rows, rows: Rows) -> list[Scores]:
+    def _members_of(self, numbers: Ints, rows: Ints) -> list[Scores]:
         keys = pair_keys(
             np.asarray(self.anchors.text_hashes[numbers]), np.asarray(self.anchors.corpus.text_hashes[rows])
         )
@@ -124,7 +122,7 @@ class Scorer:
             watch.see(raw, scaled[-1])
         return scaled
 
-    def _ask(self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Rows, rows: Rows) -> None:
+    def _ask(self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Ints, rows: Ints) -> None:
         """Have pairs scored, here block by block or by other processes that are at them already."""
         _, first = np.unique(keys, return_index=True)
         keys, numbers, rows = keys[first], numbers[first], rows[first]
@@ -139,7 +137,7 @@ class Scorer:
         self.asked += agenda.taken
         self.stored += len(keys) - agenda.taken
 
-    def _by_length(self, keys: Hashes, numbers: Rows, rows: Rows) -> Positions:
+    def _by_length(self, keys: Hashes, numbers: Ints, rows: Ints) -> Positions:
         """The order in which pairs are scored: the longest first."""
         anchors, corpus = self.anchors, self.anchors.corpus
         distinct, places = np.unique(numbers, return_inverse=True)
@@ -149,7 +147,7 @@ class Scorer:
         return order
 
     def _score_block(
-        self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Rows, rows: Rows, claim: Claim
+        self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Ints, rows: Ints, claim: Claim
     ) -> None:
         """Score pairs, and commit them when all are there (or what there is of them, on an error)."""
         block = _Block(keys, kept, claim)

@@ -11,22 +11,19 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Floats, Ints, Mask
 from hfneg.base.hashing import mix
 from hfneg.base.lists import Lists, offsets
 from hfneg.base.settings import check, is_seed
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.candidates import Candidates, unretrieved
 from hfneg.steps.block.outcome import Outcome
-from hfneg.steps.block.pool import TEACHER, Mask, Pool
+from hfneg.steps.block.pool import TEACHER, Pool
 from hfneg.steps.guard import Guard, pairs_in
 from hfneg.steps.retrievers.random_documents import permuted
 from hfneg.steps.scorer import Scorer
 from hfneg.steps.step import Step
-
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 DRAWS = 64
 """Random documents that are looked at for an anchor, besides four for each negative it wants."""
@@ -45,7 +42,7 @@ class Means:
     n: int
     guard: Guard
     scorer: Scorer | None
-    score: Callable[[Rows, Lists], Floats]
+    score: Callable[[Ints, Lists], Floats]
 
 
 class Short(Step):
@@ -169,7 +166,7 @@ def _ask(pool: Pool, wanted: Mask, scorer: Scorer) -> None:
         scorer.examine(pool, wanted)
 
 
-def _fit(pool: Pool, owners: Rows, rows: Rows, known: tuple[Rows, Rows], means: Means) -> Mask:
+def _fit(pool: Pool, owners: Ints, rows: Ints, known: tuple[Ints, Ints], means: Means) -> Mask:
     """bool: whether drawn documents (owners ascending) may be negatives and repeat none of the known ones."""
     anchors, corpus = pool.anchors, pool.corpus
     drawn = Pool(anchors, unretrieved(pool.candidates, owners, rows))

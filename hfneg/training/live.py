@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.base.files import checksums, holding, part_files, temporary
 from hfneg.data.corpus import Corpus
 from hfneg.errors import DamagedError, OutputExistsError
-
-Rows = npt.NDArray[np.int64]
 
 CURRENT = "current.json"
 TRAINING = "training.json"
@@ -60,18 +58,18 @@ class LiveNegatives:
             columns[f"negative_{i + 1}"] = texts[i * len(rows) : (i + 1) * len(rows)]
         return columns
 
-    def current(self) -> Rows:
+    def current(self) -> Ints:
         """int64 [rows, n], mapped."""
         path = self.folder / CURRENT
         stamp = os.stat(path).st_mtime_ns
         if stamp != self._seen[0]:
             version = part_files.read_facts(path, ANEW)["version"]
             self._seen = (stamp, part_files.open_array(self.folder / f"{version:06d}.npy"))
-        negatives: Rows = self._seen[1]
+        negatives: Ints = self._seen[1]
         return negatives
 
 
-def publish(folder: Path, version: int, negatives: Rows, facts: Mapping[str, Any]) -> None:
+def publish(folder: Path, version: int, negatives: Ints, facts: Mapping[str, Any]) -> None:
     """Write a version, then name it the current one; a reader sees the old one or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
     part_files.save_array(folder / f"{version:06d}.npy", negatives)

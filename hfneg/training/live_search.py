@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.data.corpus import Corpus
 from hfneg.models.encoder import Encoder
 from hfneg.steps.retrievers import Dense
 
-Rows = npt.NDArray[np.int64]
 Mode = Literal["all", "queries"]
 
 
@@ -30,7 +29,7 @@ class FrozenDocuments:
     def search(self, texts: Sequence[str], k: int) -> tuple[Any, Any]:
         return self._index.search(self._encoder.encode(list(texts), "query"), k)
 
-    def score(self, texts: Sequence[str], rows: Rows) -> Any:
+    def score(self, texts: Sequence[str], rows: Ints) -> Any:
         return self._index.score(self._encoder.encode(list(texts), "query"), rows)
 
 
@@ -40,7 +39,7 @@ class PoolOnly:
     Scores are float32 inner products; ties go to the lower row.
     """
 
-    def __init__(self, settings: Dense, model: Any, corpus: Corpus, rows: Rows, name: str) -> None:
+    def __init__(self, settings: Dense, model: Any, corpus: Corpus, rows: Ints, name: str) -> None:
         self.name = name
         self._rows = np.unique(rows)
         self._encoder = Encoder(
@@ -61,7 +60,7 @@ class PoolOnly:
         rows[:, : order.shape[1]] = self._rows[order]
         return scores, rows
 
-    def score(self, texts: Sequence[str], rows: Rows) -> Any:
+    def score(self, texts: Sequence[str], rows: Ints) -> Any:
         queries = self._encoder.encode(list(texts), "query")
         at = np.clip(np.searchsorted(self._rows, rows), 0, len(self._rows) - 1)
         scores = np.einsum("nd,nmd->nm", queries, self._vectors[at]).astype(np.float32)

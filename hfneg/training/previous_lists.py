@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import uniform
 from hfneg.data.corpus import Corpus
 from hfneg.models.encoder import Encoder
@@ -16,7 +16,6 @@ from hfneg.runs.folder.mined import refuse_damaged
 if TYPE_CHECKING:
     from hfneg.training.round import Round
 
-Rows = npt.NDArray[np.int64]
 
 PROBES = 2_000
 """Documents outside the pool that are encoded to estimate what it misses."""
@@ -43,10 +42,10 @@ def narrowed(before: Round, corpus: Any, model: Any) -> tuple[Corpus, dict[str, 
     return pool, facts
 
 
-def _named_rows(before: Round) -> Rows:
+def _named_rows(before: Round) -> Ints:
     """Rows of all candidates and positives of the round, each once."""
     refuse_damaged(before.mined_folder, "ledger/")
-    found: Rows = np.empty(0, dtype=np.int64)
+    found: Ints = np.empty(0, dtype=np.int64)
     for path in sorted((before.mined_folder / "ledger").glob("*.parquet")):
         for batch in pq.ParquetFile(path).iter_batches(4_096, columns=["rows", "positive_rows"]):
             lists = [batch[name].flatten().to_numpy(zero_copy_only=False) for name in ("rows", "positive_rows")]
@@ -54,14 +53,14 @@ def _named_rows(before: Round) -> Rows:
     return found
 
 
-def _documents(corpus: Corpus, rows: Rows) -> Any:
+def _documents(corpus: Corpus, rows: Ints) -> Any:
     for start in range(0, len(rows), 4_096):
         at = rows[start : start + 4_096]
         for id, text in zip(corpus.ids(at), corpus.texts(at).to_pylist(), strict=True):
             yield {"id": id, "text": text}
 
 
-def _missed(before: Round, corpus: Corpus, outside: Rows, encoder: Encoder) -> float:
+def _missed(before: Round, corpus: Corpus, outside: Ints, encoder: Encoder) -> float:
     """Estimated mean number of documents outside the pool that score above the k-th in it."""
     if not len(outside):
         return 0.0

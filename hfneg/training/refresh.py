@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from transformers import TrainerCallback
 
+from hfneg.base.arrays import Ints
 from hfneg.base.files import part_files, temporary
 from hfneg.base.settings import is_number, is_whole
 from hfneg.data.anchors import Anchors
@@ -26,7 +26,6 @@ from hfneg.training.stopgaps import filled, random_documents
 
 log = logging.getLogger(__name__)
 
-Rows = npt.NDArray[np.int64]
 
 BLOCK = 4_096
 """Anchors mined at once."""
@@ -98,7 +97,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         self.history: list[dict[str, Any]] = []
         self._owners = _owners(anchors, pairs)
         self._frozen: Any = None
-        self._named: Rows | None = None
+        self._named: Ints | None = None
         self._next_epoch = 0.0
         if processes.first() and part_files.load_facts(self.folder / live.CURRENT) is None:
             self._publish_random()
@@ -191,7 +190,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         processes.wait()
         self.history = [facts for facts in live.versions(self.folder) if facts["step"] >= 0]
 
-    def _turn(self, version: int) -> Rows:
+    def _turn(self, version: int) -> Ints:
         """The anchors of this refresh: all, or one part in rotation; at the first one all."""
         numbers = np.arange(len(self.anchors))
         return numbers if self.part == 1 or version <= 1 else numbers[numbers % self.part == version % self.part]
@@ -213,7 +212,7 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         return Recipe(**{**slots, "retrievers": steps}).transform(self.anchors), encoded
 
     def _publish(
-        self, transform: Any, numbers: Rows, version: int, encoded: int, args: Any, state: Any, began: float
+        self, transform: Any, numbers: Ints, version: int, encoded: int, args: Any, state: Any, began: float
     ) -> None:
         """Mine in blocks, put the rows' negatives together, and make them current."""
         before = np.array(live.LiveNegatives(self.folder, self.anchors.corpus, "", "", self.n).current())
@@ -252,12 +251,12 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
             for vectors in (index.vectors, index.query_vectors(self.anchors)):
                 temporary.remove(vectors.folder)
 
-    def _random_of(self, numbers: Rows) -> Rows:
+    def _random_of(self, numbers: Ints) -> Ints:
         """int64 [len(numbers), n]: random documents, none a known positive; what training never sees but in need."""
         return random_documents(self.anchors, numbers, self.n)
 
 
-def _owners(anchors: Anchors, pairs: Any) -> Rows:
+def _owners(anchors: Anchors, pairs: Any) -> Ints:
     """int64 [rows]: each row's anchor; refuses rows with several positives."""
     found = [np.empty(0, dtype=np.int64)]
     for batch in pairs.with_format(None).select_columns([anchors.anchor, anchors.positive]).iter(BLOCK):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import uniform
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 
-Rows = npt.NDArray[np.int64]
 
-
-def random_documents(anchors: Anchors, numbers: Rows, n: int) -> Rows:
+def random_documents(anchors: Anchors, numbers: Ints, n: int) -> Ints:
     """int64 [len(numbers), n]: documents drawn by anchor, the same ones each time, none a known positive."""
     size = len(anchors.corpus)
     hashes = np.asarray(anchors.normal_hashes)[numbers]
@@ -29,10 +27,10 @@ def random_documents(anchors: Anchors, numbers: Rows, n: int) -> Rows:
     return draws
 
 
-def filled(negatives: Lists, random: Rows) -> Rows:
+def filled(negatives: Lists, random: Ints) -> Ints:
     """int64 [anchors, n]: each list repeated up to n; an empty one is left as it is drawn."""
     n, lengths = random.shape[1], negatives.lengths
     at = negatives.indptr[:-1, None] + np.arange(n) % np.maximum(lengths, 1)[:, None]
     flat = np.append(negatives.flat, 0)
-    filled: Rows = np.where(lengths[:, None] > 0, flat[np.minimum(at, len(negatives.flat))], random)
+    filled: Ints = np.where(lengths[:, None] > 0, flat[np.minimum(at, len(negatives.flat))], random)
     return filled

@@ -14,10 +14,10 @@ from hypothesis import given, strategies as st
 from properties import examples
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import HASH, HashIndex, first_occurrences, hash_texts, normal_form
 from hfneg.data.corpus import Corpus, document_text
 from hfneg.errors import ColumnError, DocumentError, EmptyInputError
-from hfneg.steps.block.pool import Rows
 
 TEXTS = st.text(alphabet=st.sampled_from("ab \nÄß東"), max_size=4)
 few = examples(25)
@@ -244,7 +244,7 @@ def test_hash_index_tells_hashes_apart_that_share_their_high_half(tmp_path: Path
     index = HashIndex.open(tmp_path, "x")
     wanted = np.array([(5, 2), (5, 3), (5, 1), (9, 1), (5, 4), (9, 2), (1, 1), (10, 0)], dtype=HASH)
     monkeypatch.setattr("hfneg.base.hashing.hash_texts", lambda texts: wanted)
-    found: Rows = index.rows_of([""] * len(wanted))
+    found: Ints = index.rows_of([""] * len(wanted))
     assert found.tolist() == [2, 0, 1, 3, -1, -1, -1, -1]
 
 

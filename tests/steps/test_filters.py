@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from properties import examples
-from scripted import Scripted, SearchOnly, ranked, world
+from scripted import Scripted, SearchOnly, decided, ranked, world
 
 import hfneg
 from hfneg.errors import SettingError
@@ -257,7 +257,7 @@ def test_one_verdict_each_and_only_kept_ones_are_taken(source: Any, filters: Any
             assert names[at].removesuffix("_2").removesuffix("_3") == expected
     other = list(filters)
     shuffle.shuffle(other)
-    again = Policy(other, TakeTop(n)).run(pool.anchors, pool.candidates)
+    again = decided(Policy(other, TakeTop(n)), pool.anchors, pool.candidates)
     assert again.negatives.flat.tolist() == chosen.negatives.flat.tolist()
     assert again.negatives.indptr.tolist() == chosen.negatives.indptr.tolist()
     assert ((again.verdicts < 16) == (chosen.verdicts < 16)).all()
@@ -287,4 +287,4 @@ def test_what_is_no_step_is_refused() -> None:
 
     pool = pool_of({text: {3: 1.0} for text in POSITIVES})
     with pytest.raises(SettingError, match="one bool per candidate"):
-        Policy([Scalar()]).run(pool.anchors, pool.candidates)
+        decided(Policy([Scalar()]), pool.anchors, pool.candidates)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from properties import examples
-from scripted import SearchOnly
+from scripted import SearchOnly, decided
 
 from hfneg.base.hashing import normal_form
 from hfneg.data.anchors import Anchors
@@ -239,7 +239,7 @@ def test_no_leak_is_ever_selected(others: list[str], seed: int, near: bool) -> N
     anchors, pool = made(documents, {anchor: [POSITIVE], f"sibling of {anchor}": [others[0]]})
     guard = Guard() if near else Guard(near_duplicate=None)
     for sampler in (TakeTop(100), TakeRandom(100, seed=seed)):
-        chosen = Policy(sampler=sampler, guard=guard).run(anchors, pool.candidates)
+        chosen = decided(Policy(sampler=sampler, guard=guard), anchors, pool.candidates)
         for i, (own, positives) in enumerate(((anchor, [POSITIVE]), (f"sibling of {anchor}", [others[0]]))):
             texts = [normal_form(text) for text in anchors.corpus.texts(chosen.negatives[i]).to_pylist()]
             assert len(set(texts)) == len(texts)
@@ -252,7 +252,7 @@ def test_a_sibling_s_positive_is_a_positive() -> None:
     splits = {"train": [{"q": "Q", "a": "one"}], "test": [{"q": " q ", "a": "two"}]}
     anchors = Anchors(splits, corpus, anchor="q", positive="a")
     everything = SearchOnly({"Q": [(row, -float(row)) for row in range(4)]})
-    chosen = Policy().run(anchors, Retrieve(anchors, everything, k=4).run(np.array([0])))
+    chosen = decided(Policy(), anchors, Retrieve(anchors, everything, k=4).run(np.array([0])))
     assert chosen.negatives.flat.tolist() == [2, 3]
 
 
@@ -263,7 +263,7 @@ def test_a_near_duplicate_is_selected_only_without_a_threshold() -> None:
 
     def chosen(guard: Guard) -> Selection:
         anchors, pool = made([positive, nearly, "waves travel"], {"What slips?": [positive]})
-        return Policy(guard=guard).run(anchors, pool.candidates)
+        return decided(Policy(guard=guard), anchors, pool.candidates)
 
     assert chosen(Guard()).negatives.flat.tolist() == [2]
     assert chosen(Guard(near_duplicate=None)).negatives.flat.tolist() == [1, 2]
@@ -308,9 +308,9 @@ def test_no_window_around_a_positive_or_inside_it_is_selected(positive: str) -> 
     if positive == AROUND:
         expected[3] = verdicts.CONTAINED  # the filler is part of it, too
     assert Guard().verdicts(pool).tolist() == expected
-    chosen = Policy().run(anchors, pool.candidates).negatives.flat.tolist()
+    chosen = decided(Policy(), anchors, pool.candidates).negatives.flat.tolist()
     assert chosen == [i for i, code in enumerate(expected) if code == verdicts.SPARE]
-    assert 1 in Policy(guard=Guard(contained=None)).run(anchors, pool.candidates).negatives.flat.tolist()
+    assert 1 in decided(Policy(guard=Guard(contained=None)), anchors, pool.candidates).negatives.flat.tolist()
 
 
 @pytest.mark.parametrize("name", ["Paris", "the Treaty of Versailles", "Massachusetts Institute of Technology"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from properties import examples
-from scripted import Scripted, SearchOnly, world
+from scripted import Scripted, SearchOnly, decided, world
 
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
@@ -58,7 +58,7 @@ def even() -> tuple[Anchors, Retrieve]:
 def run(made: tuple[Anchors, Retrieve], sampler: Sampler, numbers: Any = None) -> Selection:
     anchors, retrieve = made
     candidates = retrieve.run(np.arange(MANY) if numbers is None else np.asarray(numbers))
-    return Policy(sampler=sampler, guard=PLAIN).run(anchors, candidates)
+    return decided(Policy(sampler=sampler, guard=PLAIN), anchors, candidates)
 
 
 def chi_square(counts: Any, expected: Any) -> float:
@@ -72,8 +72,10 @@ def test_take_top_takes_the_first_in_rank_order(rows: list[int], n: int) -> None
     documents = [f"document {i}" for i in range(21)]
     hits = [(row, -float(i)) for i, row in enumerate(rows)]
     anchors = world(documents, {"one": [0]})
-    chosen = Policy(sampler=TakeTop(n), guard=PLAIN).run(
-        anchors, Retrieve(anchors, SearchOnly({"one": hits}), k=20).run(np.array([0]))
+    chosen = decided(
+        Policy(sampler=TakeTop(n), guard=PLAIN),
+        anchors,
+        Retrieve(anchors, SearchOnly({"one": hits}), k=20).run(np.array([0])),
     )
     assert chosen.negatives.flat.tolist() == rows[:n]
     assert chosen.scores.tolist() == [score for _, score in hits[:n]]
@@ -114,8 +116,10 @@ def test_a_sample_depends_on_the_anchor_s_text_not_its_number() -> None:
     second = world(documents, {"zero": [0], "ONE ": [0]})
     everything = Always([float(-i) for i in range(30)])
     samples = [
-        Policy(sampler=TakeRandom(5), guard=PLAIN).run(
-            anchors, Retrieve(anchors, everything, k=29).run(np.array([number]))
+        decided(
+            Policy(sampler=TakeRandom(5), guard=PLAIN),
+            anchors,
+            Retrieve(anchors, everything, k=29).run(np.array([number])),
         )
         for anchors, number in ((first, 0), (second, 1))
     ]
@@ -127,8 +131,10 @@ def test_a_known_sample_stays_what_it_is() -> None:
     documents = [f"document {i}" for i in range(30)]
     anchors = world(documents, {"one": [0], "two": [1]})
     everything = Always([float(-i) for i in range(30)])
-    chosen = Policy(sampler=TakeRandom(5, seed=7), guard=PLAIN).run(
-        anchors, Retrieve(anchors, everything, k=29).run(np.arange(2))
+    chosen = decided(
+        Policy(sampler=TakeRandom(5, seed=7), guard=PLAIN),
+        anchors,
+        Retrieve(anchors, everything, k=29).run(np.arange(2)),
     )
     assert [chosen.negatives[i].tolist() for i in range(2)] == [[11, 23, 9, 17, 20], [21, 9, 22, 4, 11]]
 
@@ -144,7 +150,7 @@ def simans(a: float, b: float, n: int = 1, seed: int = 0) -> Any:
     hits = [(int(row), SCORES[row]) for row in order]
     retriever = Scripted({f"anchor {i}": hits for i in range(MANY)})
     candidates = Retrieve(anchors, retriever, k=5).run(np.arange(MANY))
-    return Policy(sampler=TakeSimANS(n, a=a, b=b, seed=seed), guard=PLAIN).run(anchors, candidates).negatives
+    return decided(Policy(sampler=TakeSimANS(n, a=a, b=b, seed=seed), guard=PLAIN), anchors, candidates).negatives
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.0, 0.0), (0.5, -0.5), (2.0, 0.5), (0.0, 0.0)])
@@ -190,7 +196,7 @@ def test_simans_by_a_source_that_found_nothing() -> None:
     hits = [(row, -float(row)) for row in range(8)]
     sources = [SearchOnly({"one": hits, "two": hits}, "all"), Scripted({"one": [(0, 1.0), (5, 0.9), (6, 0.5)]}, "a")]
     candidates = Retrieve(anchors, sources, k=8).run(np.arange(2))
-    chosen = Policy(sampler=TakeSimANS(3, a=1e6, by="a"), guard=PLAIN).run(anchors, candidates).negatives
+    chosen = decided(Policy(sampler=TakeSimANS(3, a=1e6, by="a"), guard=PLAIN), anchors, candidates).negatives
     assert chosen[0].tolist()[:1] == [5]
     assert chosen[1].tolist() == [1, 2, 3]
 

@@ -51,3 +51,8 @@ def world(documents: Sequence[str], positives: Mapping[str, Sequence[int]]) -> A
     corpus = Corpus.from_texts(documents)
     pairs = [{"q": text, "a": [documents[row] for row in rows]} for text, rows in positives.items()]
     return Anchors(pairs, corpus, anchor="q", positive="a", positives_are="text")
+
+
+def decided(policy: Any, anchors: Any, candidates: Any) -> Any:
+    """What a policy makes of candidates: verdicts and negatives."""
+    return policy.selection(policy.outcome(anchors, candidates))

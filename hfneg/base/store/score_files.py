@@ -27,8 +27,9 @@ import xxhash
 from filelock import Timeout
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints
 from hfneg.base.files import checksums
-from hfneg.base.hashing import Halves, Rows
+from hfneg.base.hashing import Halves
 from hfneg.errors import DamagedError, StoreError
 
 VERSION = 1
@@ -117,7 +118,7 @@ class Segment:
             f"`hfneg store repair` sets it aside, and its pairs are scored again"
         )
 
-    def find(self, high: Halves, low: Halves) -> Rows:
+    def find(self, high: Halves, low: Halves) -> Ints:
         """Where the keys are, int64 [n], -1 where they are not; fast when `high` is ascending."""
         found = np.full(len(high), -1, dtype=np.int64)
         position = np.searchsorted(self.high, high)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg.base.arrays import Ints
 from hfneg.data import files
 from hfneg.data.corpus import Corpus
 from hfneg.data.files import beir, separated
@@ -23,7 +24,6 @@ from hfneg.errors import ColumnError, EmptyInputError, InputError, PositiveError
 ANCHOR = beir.ANCHOR
 TEXTS = pa.large_list(pa.large_string())
 log = logging.getLogger(__name__)
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

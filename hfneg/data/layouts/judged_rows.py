@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import first_occurrences, hash_texts, mix, normal_form
 from hfneg.base.lists import SKIP, Lists, offsets
 from hfneg.data.layouts import Layout, labels, tables
@@ -19,7 +19,6 @@ from hfneg.errors import ColumnError, EmptyInputError, InputError
 
 POSITIVE, NEGATIVE = "positive", "negative"
 TEXT = pa.large_string()
-Ints = npt.NDArray[np.int64]
 log = logging.getLogger(__name__)
 
 

@@ -10,13 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.layouts import Layout
 from hfneg.data.layouts.guessing import is_list
 from hfneg.errors import ColumnError
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 TEXT = pa.large_string()
 
@@ -33,8 +32,8 @@ class Batch:
     anchors: pa.Array
     positives: Lists
     negatives: Lists
-    places: Rows
-    main: Rows
+    places: Ints
+    main: Ints
     whole: Mask
 
 
@@ -116,7 +115,7 @@ def _passages(passages: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(title, nothing), text, pc.if_else(blank, title, both))
 
 
-def numbers_of(values: pa.Array) -> tuple[Floats, Rows]:
+def numbers_of(values: pa.Array) -> tuple[Floats, Ints]:
     """(flat numbers, NaN where null, how many each row has)."""
     flat = pc.list_flatten(values) if is_list(values.type) else values
     numbers: Floats = flat.cast(pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False)
@@ -131,10 +130,10 @@ def id_like(texts: pa.Array) -> Mask:
     return found
 
 
-def _lengths(values: pa.Array) -> Rows:
+def _lengths(values: pa.Array) -> Ints:
     if not is_list(values.type):
         return np.ones(len(values), dtype=np.int64)
-    lengths: Rows = pc.list_value_length(values).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths: Ints = pc.list_value_length(values).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return lengths
 
 

@@ -21,12 +21,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.hashing import normal_form
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.near_duplicates import plain
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 WIDTH = 8
 ALL = 2**64 - 1
 SAMPLE = ALL // 8  # the shingles with the least values, an eighth of all
@@ -46,7 +45,7 @@ def shingle_sets(texts: Sequence[str]) -> Lists:
     return _shingles(texts, ALL)[0]
 
 
-def similar_pairs(sets: Lists, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+def similar_pairs(sets: Lists, left: Lists, right: Lists, share: float) -> tuple[Ints, Ints]:
     """Pairs of one owner whose sets have a Jaccard similarity of at least `share`.
 
     ``left[o]`` and ``right[o]`` number the sets of owner o. Returns positions in ``left.flat`` and
@@ -61,19 +60,19 @@ def similar_pairs(sets: Lists, left: Lists, right: Lists, share: float) -> tuple
     )
 
 
-def _apart(found: tuple[Rows, int]) -> tuple[Rows, Rows]:
+def _apart(found: tuple[Ints, int]) -> tuple[Ints, Ints]:
     """What the kernels find, as (i, j)."""
     pairs, count = found
     i, j = pairs[: 2 * count].reshape(-1, 2).T
     return np.ascontiguousarray(i), np.ascontiguousarray(j)
 
 
-def near_duplicates(texts: pa.LargeStringArray, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+def near_duplicates(texts: pa.LargeStringArray, left: Lists, right: Lists, share: float) -> tuple[Ints, Ints]:
     """Pairs of one owner whose texts are near-duplicates; `left`, `right` and the result as in `similar_pairs`."""
     return Sampled(texts, SAMPLE).near_duplicates(left, right, share)
 
 
-def contained(texts: pa.LargeStringArray, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+def contained(texts: pa.LargeStringArray, left: Lists, right: Lists, share: float) -> tuple[Ints, Ints]:
     """Pairs of one owner of which one text contains the other; `left`, `right` and the result as in `similar_pairs`."""
     return Sampled(texts).contained(left, right, share)
 
@@ -87,19 +86,19 @@ class Sampled:
     limit: int = WIDER
 
     @cached_property
-    def _sample(self) -> tuple[Lists, Rows]:
+    def _sample(self) -> tuple[Lists, Ints]:
         return _in_blocks(self.texts, self.limit)
 
     @cached_property
-    def _lengths(self) -> Rows:
-        lengths: Rows = pc.binary_length(self.texts).to_numpy()
+    def _lengths(self) -> Ints:
+        lengths: Ints = pc.binary_length(self.texts).to_numpy()
         return lengths
 
     @cached_property
     def _whole(self) -> list[frozenset[bytes]]:
         return [plain.shingles(_filled(text)) for text in self.texts.to_pylist()]
 
-    def _left_by_samples(self, kernel: Callable[..., Any], left: Lists, right: Lists, *how: float) -> tuple[Rows, Rows]:
+    def _left_by_samples(self, kernel: Callable[..., Any], left: Lists, right: Lists, *how: float) -> tuple[Ints, Ints]:
         """The pairs that the samples do not rule out."""
         sample, windows = self._sample
         lists = (left.indptr, left.flat, right.indptr, right.flat)
@@ -110,7 +109,7 @@ class Sampled:
         pairs = int((left.lengths * right.lengths).sum()) if small else np.inf
         return plain.ALLOWANCE.takes(pairs)
 
-    def near_duplicates(self, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+    def near_duplicates(self, left: Lists, right: Lists, share: float) -> tuple[Ints, Ints]:
         """See the function of this name."""
         if self._plainly(left, right):
             return plain.near_duplicates(self._whole, self._lengths, left, right, share)
@@ -120,7 +119,7 @@ class Sampled:
         alike = _confirmed(self.texts, left.flat[i], right.flat[j], share)
         return i[alike], j[alike]
 
-    def contained(self, left: Lists, right: Lists, share: float) -> tuple[Rows, Rows]:
+    def contained(self, left: Lists, right: Lists, share: float) -> tuple[Ints, Ints]:
         """See the function of this name."""
         if self._plainly(left, right):
             return plain.contained(self._whole, self._lengths, left, right, share, LEAST, LIKE)
@@ -136,7 +135,7 @@ class Sampled:
         return i[inside], j[inside]
 
 
-def near_earlier(take: Callable[[Rows], pa.LargeStringArray], lengths: Rows, lists: Lists, share: float) -> Mask:
+def near_earlier(take: Callable[[Ints], pa.LargeStringArray], lengths: Ints, lists: Lists, share: float) -> Mask:
     """bool [len(lists.flat)]: whether a text is a near-duplicate of one that stands before it in its list.
 
     `lists` hold numbers for which `take` gives the texts; `lengths` [len(lists.flat)] are the texts' bytes.
@@ -151,7 +150,7 @@ def near_earlier(take: Callable[[Rows], pa.LargeStringArray], lengths: Rows, lis
     return found
 
 
-def _blocks(lists: Lists, lengths: Rows) -> Iterator[tuple[int, int]]:
+def _blocks(lists: Lists, lengths: Ints) -> Iterator[tuple[int, int]]:
     """Consecutive lists, start .. stop - 1, whose distinct texts have at most READ bytes, or one list."""
     waiting = [(0, len(lists))]
     while waiting:
@@ -165,7 +164,7 @@ def _blocks(lists: Lists, lengths: Rows) -> Iterator[tuple[int, int]]:
             yield start, stop
 
 
-def _earlier(texts: pa.LargeStringArray, lists: Lists, share: float) -> Rows:
+def _earlier(texts: pa.LargeStringArray, lists: Lists, share: float) -> Ints:
     """Positions in ``lists.flat`` of the texts that are near-duplicates of one before them."""
     from hfneg.data.near_duplicates import kernels as near_kernels
 
@@ -184,13 +183,13 @@ def _earlier(texts: pa.LargeStringArray, lists: Lists, share: float) -> Rows:
     return np.concatenate(found)
 
 
-def _confirmed(texts: pa.LargeStringArray, left: Rows, right: Rows, share: float) -> Rows:
+def _confirmed(texts: pa.LargeStringArray, left: Ints, right: Ints, share: float) -> Ints:
     """Which of the pairs (left[i], right[i]) of texts have a Jaccard similarity of at least `share`."""
     alike, _ = similar_pairs(*_pairs(texts, left, right), share)
     return alike
 
 
-def _pairs(texts: pa.LargeStringArray, left: Rows, right: Rows) -> tuple[Lists, Lists, Lists]:
+def _pairs(texts: pa.LargeStringArray, left: Ints, right: Ints) -> tuple[Lists, Lists, Lists]:
     """(the whole sets, left, right) of pairs of texts, each pair an owner of its own."""
     read, place = np.unique(np.concatenate([left, right]), return_inverse=True)
     sets, _ = _in_blocks(texts.take(pa.array(read)), ALL)
@@ -198,7 +197,7 @@ def _pairs(texts: pa.LargeStringArray, left: Rows, right: Rows) -> tuple[Lists, 
     return sets, Lists(one_each, place[: len(left)]), Lists(one_each, place[len(left) :])
 
 
-def _shingles(texts: Sequence[str], limit: int) -> tuple[Lists, Rows]:
+def _shingles(texts: Sequence[str], limit: int) -> tuple[Lists, Ints]:
     """The distinct shingles up to `limit` of each text, and how many windows each has, repeats counted."""
     from hfneg.data.near_duplicates import kernels as near_kernels
 
@@ -214,7 +213,7 @@ def _filled(text: str) -> bytes:
     return normal_form(text).encode().ljust(WIDTH, b"\0")
 
 
-def _sets(values: npt.NDArray[np.uint64], ends: Rows) -> Lists:
+def _sets(values: npt.NDArray[np.uint64], ends: Ints) -> Lists:
     """Each text's values ascending and once. Sorted by NumPy: a compiled sort takes a second to compile."""
     for start, end in pairwise(ends.tolist()):
         values[start:end].sort()
@@ -225,7 +224,7 @@ def _sets(values: npt.NDArray[np.uint64], ends: Rows) -> Lists:
     return Lists(before[ends], values[first])
 
 
-def _in_blocks(texts: pa.LargeStringArray, limit: int) -> tuple[Lists, Rows]:
+def _in_blocks(texts: pa.LargeStringArray, limit: int) -> tuple[Lists, Ints]:
     """`_shingles`, with the Python strings of one block at a time in RAM."""
     starts = range(0, max(len(texts), 1), BLOCK)
     blocks = [_shingles(texts.slice(start, BLOCK).to_pylist(), limit) for start in starts]

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.base.lists import Lists
 from hfneg.base.small import Allowance
 
-Rows = npt.NDArray[np.int64]
 Pair = tuple[int, int]
 
 ALLOWANCE = Allowance(100_000)  # pairs of texts
@@ -27,8 +26,8 @@ def shingles(text: bytes) -> frozenset[bytes]:
 
 
 def near_duplicates(
-    sets: Sequence[frozenset[bytes]], lengths: Rows, left: Lists, right: Lists, share: float
-) -> tuple[Rows, Rows]:
+    sets: Sequence[frozenset[bytes]], lengths: Ints, left: Lists, right: Lists, share: float
+) -> tuple[Ints, Ints]:
     """Positions (i, j) of one owner's texts whose lengths agree and whose sets have that Jaccard similarity."""
 
     def alike(x: int, y: int) -> bool:
@@ -42,8 +41,8 @@ def near_duplicates(
 
 
 def contained(
-    sets: Sequence[frozenset[bytes]], lengths: Rows, left: Lists, right: Lists, share: float, least: int, like: float
-) -> tuple[Rows, Rows]:
+    sets: Sequence[frozenset[bytes]], lengths: Ints, left: Lists, right: Lists, share: float, least: int, like: float
+) -> tuple[Ints, Ints]:
     """Positions (i, j) of one owner's texts of unlike lengths of which one lies in the other to that share."""
 
     def inside(x: int, y: int) -> bool:
@@ -56,12 +55,12 @@ def contained(
     return _pairs(left, right, inside)
 
 
-def _pairs(left: Lists, right: Lists, holds: Callable[[int, int], bool]) -> tuple[Rows, Rows]:
+def _pairs(left: Lists, right: Lists, holds: Callable[[int, int], bool]) -> tuple[Ints, Ints]:
     one, other = left.flat.tolist(), right.flat.tolist()
     found: list[Pair] = []
     for owner in range(len(left)):
         theirs = range(int(right.indptr[owner]), int(right.indptr[owner + 1]))
         for i in range(int(left.indptr[owner]), int(left.indptr[owner + 1])):
             found += [(i, j) for j in theirs if holds(one[i], other[j])]
-    pairs: Rows = np.array(found, dtype=np.int64).reshape(-1, 2)
+    pairs: Ints = np.array(found, dtype=np.int64).reshape(-1, 2)
     return pairs[:, 0].copy(), pairs[:, 1].copy()

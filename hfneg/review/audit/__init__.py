@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hfneg.base import store
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import is_number
 from hfneg.data import judgments, layouts
 from hfneg.data.layouts import Given, Layout
@@ -29,7 +29,6 @@ from hfneg.review.audit.opening import Source, open_source
 
 __all__ = ["AuditReport", "audit"]
 
-Mask = npt.NDArray[np.bool_]
 Found = list[tuple[Check, Mask]]
 
 

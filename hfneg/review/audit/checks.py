@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.review.audit.facts import Facts, among
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 Severity = Literal["error", "warning", "info"]
 Unit = Literal["negatives", "rows"]
 BLOCK = 50_000
@@ -27,8 +25,8 @@ class TestSet:
 
     __test__ = False  # no test of pytest's
 
-    anchors: Rows
-    positives: Rows
+    anchors: Ints
+    positives: Ints
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def no_positive(facts: Facts) -> Mask:
     return ~among(facts.anchors, with_one) & ~facts.empty_anchor
 
 
-def rows_with(owners: Rows, rows: int) -> Mask:
+def rows_with(owners: Ints, rows: int) -> Mask:
     """bool [rows]: those named in `owners`."""
     found = np.zeros(rows, dtype=bool)
     found[owners] = True

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.hashing import mix
 from hfneg.base.lists import Lists, offsets
 from hfneg.models.encoder import Encoder
@@ -17,11 +17,8 @@ from hfneg.review.audit.looking import Known, RowTexts
 from hfneg.review.audit.truth import components_of
 from hfneg.review.hardness import ANCHORS, NEGATIVES, POSITIVES, Hardness
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
-
-def sample(facts: Facts, counted: Mask) -> Rows:
+def sample(facts: Facts, counted: Mask) -> Ints:
     """Rows to measure on, ascending: one each of up to ANCHORS anchors that have a positive and a counted negative.
 
     Drawn by a counter over row numbers: the same for a stream and for a Dataset.
@@ -36,7 +33,7 @@ def sample(facts: Facts, counted: Mask) -> Rows:
 
 
 def measure(
-    encoder: Encoder, facts: Facts, rows: Rows, kept: Mapping[int, RowTexts], counted: Mask, truth_known: bool
+    encoder: Encoder, facts: Facts, rows: Ints, kept: Mapping[int, RowTexts], counted: Mask, truth_known: bool
 ) -> Hardness | None:
     """The mean over all counted negatives of `rows`, as texts kept of these rows have them; None without any."""
     known = Known.of(facts)

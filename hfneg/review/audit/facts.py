@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.files import disk
 from hfneg.base.files.strings import StringsWriter, open_strings
 from hfneg.base.hashing import HASH, Hashes, HashIndex, first_occurrences, hash_texts, normal_form
@@ -27,9 +28,7 @@ from hfneg.data.layouts.guessing import is_list
 from hfneg.data.layouts.tables import Batch
 from hfneg.review.audit.spill import Spill
 
-Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
 POSITIVES = "positive_texts"
 NUMBERING = "numbering"
 BLOCK = 500_000
@@ -43,11 +42,11 @@ class Numbering:
 
     index: HashIndex
 
-    def of_texts(self, texts: Iterable[str]) -> Rows:
+    def of_texts(self, texts: Iterable[str]) -> Ints:
         """int64 [len(texts)]; -1 for a text that the dataset does not have."""
         return self.index.rows_of([normal_form(text) for text in texts])
 
-    def of_ids(self, ids: Iterable[str]) -> Rows:
+    def of_ids(self, ids: Iterable[str]) -> Ints:
         """The same for ids, where they were read."""
         return self.index.rows_of([ID + name for name in ids])
 
@@ -83,7 +82,7 @@ class Facts:
     bad: Mask
     above: Mask
     repeated: Mask
-    places: Rows
+    places: Ints
     texts: pa.LargeStringArray
     anchor_ids: Numbers
     negative_ids: Numbers
@@ -100,16 +99,16 @@ class Facts:
     def rows(self) -> int:
         return len(self.anchors)
 
-    def owners(self) -> Rows:
+    def owners(self) -> Ints:
         """int64 [negatives]: the row of each."""
         return self.negatives.owners
 
-    def keys(self, anchors: Any, texts: Any) -> Rows:
+    def keys(self, anchors: Any, texts: Any) -> Ints:
         """One whole number per (anchor, text)."""
-        keys: Rows = np.asarray(anchors, dtype=np.int64) * len(self.numbering) + texts
+        keys: Ints = np.asarray(anchors, dtype=np.int64) * len(self.numbering) + texts
         return keys
 
-    def known_keys(self) -> Rows:
+    def known_keys(self) -> Ints:
         """`keys` of every (anchor, positive) of all rows, ascending, each once."""
         good = ~self.empty_positive & ~self.empty_anchor[self.positives.owners]
         return np.unique(self.keys(self.anchors[self.positives.owners], self.positives.flat)[good])

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from hfneg.base.arrays import Mask
 from hfneg.base.lists import offsets
 from hfneg.data.layouts import Layout, tables
 from hfneg.errors import SettingError
@@ -23,7 +23,6 @@ from hfneg.review.audit.facts import Facts
 from hfneg.review.audit.findings import Removed
 from hfneg.review.audit.opening import Source
 
-Mask = npt.NDArray[np.bool_]
 Emptied = Literal["drop", "keep"]
 EMPTIED = "without_negatives"
 """The reason of a row that lost its negatives (in n-tuples, which must be full: one of them)."""

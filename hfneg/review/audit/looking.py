@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.layouts import Layout, tables
 from hfneg.data.layouts.tables import Batch
@@ -23,8 +23,6 @@ from hfneg.errors import InputError
 from hfneg.review.audit import checks
 from hfneg.review.audit.facts import Facts, among, byte_lengths
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 SHOWN = 5
 BLOCK = 50_000
 
@@ -42,9 +40,9 @@ class RowTexts:
 class Known:
     """Every positive of every anchor once: `keys` ascend (see `Facts.keys`), `places` are positions in `texts`."""
 
-    keys: Rows
-    places: Rows
-    lengths: Rows
+    keys: Ints
+    places: Ints
+    lengths: Ints
 
     @classmethod
     def of(cls, facts: Facts) -> Known:
@@ -53,7 +51,7 @@ class Known:
         keys, first = np.unique(facts.keys(facts.anchors[owners], facts.positives.flat)[good], return_index=True)
         return cls(keys, facts.places[good[first]], facts.positive_lengths[good[first]].astype(np.int64))
 
-    def untitled(self, facts: Facts) -> Rows:
+    def untitled(self, facts: Facts) -> Ints:
         """`Facts.keys` of the positives without their first line, where the dataset has such a text; ascending."""
         places, place = np.unique(self.places, return_inverse=True)
         numbers = np.full(len(places), -1, dtype=np.int64)
@@ -65,7 +63,7 @@ class Known:
         anchors = self.keys // len(facts.numbering)
         return np.unique(facts.keys(anchors, found)[found >= 0])
 
-    def of_anchors(self, facts: Facts, anchors: Rows) -> tuple[Rows, Rows]:
+    def of_anchors(self, facts: Facts, anchors: Ints) -> tuple[Ints, Ints]:
         """(first, last + 1) of each anchor's positives."""
         start, end = (np.searchsorted(self.keys, facts.keys(anchors + more, 0)) for more in (0, 1))
         return start.astype(np.int64), end.astype(np.int64)
@@ -77,7 +75,7 @@ class Look:
 
     layout: Layout
     facts: Facts
-    wanted: Rows
+    wanted: Ints
     share: float | None
     contained: float | None
     kept: dict[int, RowTexts] = field(default_factory=dict)
@@ -120,13 +118,13 @@ class Look:
                 "than once: give it a fixed order (no shuffle without a seed), or make a Dataset of it"
             )
 
-    def _new(self, kind: str, batch: Batch, found: Mask) -> Rows:
+    def _new(self, kind: str, batch: Batch, found: Mask) -> Ints:
         """The first rows with a find of a kind, until enough to show are kept."""
         rows = np.unique(batch.negatives.owners[found])[: SHOWN - self.shown[kind]]
         self.shown[kind] += len(rows)
         return rows
 
-    def _keep(self, batch: Batch, row: int, inside: Rows) -> None:
+    def _keep(self, batch: Batch, row: int, inside: Ints) -> None:
         for i in inside.tolist():
             self.kept[row + i] = RowTexts(
                 batch.anchors[i].as_py() or "", *(_texts(lists[i]) for lists in (batch.positives, batch.negatives))
@@ -185,7 +183,7 @@ def _alike(
     return own, near, inside & ~near
 
 
-def _without_title(texts: pa.Array, facts: Facts) -> Rows:
+def _without_title(texts: pa.Array, facts: Facts) -> Ints:
     """int64: the number of each text without its first line; -1 for none, or where the dataset has no such text."""
     rest = untitled_texts(texts)
     found = np.full(len(texts), -1, dtype=np.int64)
@@ -196,7 +194,7 @@ def _without_title(texts: pa.Array, facts: Facts) -> Rows:
     return found
 
 
-def _titled(batch: Batch, row: int, facts: Facts, known: Known, untitled: Rows) -> Mask:
+def _titled(batch: Batch, row: int, facts: Facts, known: Known, untitled: Ints) -> Mask:
     """bool [negatives of the batch]: a positive of the same anchor, but that one of the two has a title before it."""
     anchors = facts.anchors[row : row + len(batch.anchors)][batch.negatives.owners]
     own = facts.negatives.flat[facts.negatives.indptr[row] : facts.negatives.indptr[row + len(batch.anchors)]]
@@ -207,11 +205,11 @@ def _titled(batch: Batch, row: int, facts: Facts, known: Known, untitled: Rows) 
     return found
 
 
-def _lists(owners: Rows, values: Rows, n: int) -> Lists:
+def _lists(owners: Ints, values: Ints, n: int) -> Lists:
     return Lists(offsets(np.bincount(owners, minlength=n)), values)
 
 
-def _fits(owners: Rows, lengths: Rows, other_owners: Rows, others: Rows, share: float) -> Mask:
+def _fits(owners: Ints, lengths: Ints, other_owners: Ints, others: Ints, share: float) -> Mask:
     """Whether some other text of the same owner has a length within `share` of this one's, or a byte beyond."""
     wide = int(max(lengths.max(initial=1), others.max(initial=1)) / share) + 3
     keys = np.sort(other_owners * wide + others)

@@ -14,8 +14,6 @@ import numpy.typing as npt
 from hfneg.review.audit.facts import Facts, among
 from hfneg.review.audit.findings import Measure
 
-Rows = npt.NDArray[np.int64]
-
 ENOUGH = 100
 """Positives and negatives below which a number is told and not judged."""
 LENGTH_BAND = (0.3, 0.7)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.files import beir
 from hfneg.data.judgments import Judgments, relevant
@@ -21,8 +21,6 @@ from hfneg.review.audit.opening import Source, open_source
 from hfneg.review.components import components
 from hfneg.review.intervals import share
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 BLOCK = 100_000
 
 
@@ -35,14 +33,14 @@ def judge(facts: Facts, qrels: Judgments) -> tuple[FalseNegatives, Mask]:
     return rate, known & ~relevant_negatives(facts, keys) & ~facts.empty_negative
 
 
-def judged_keys(facts: Facts, found: Judgments) -> tuple[Rows, Rows]:
+def judged_keys(facts: Facts, found: Judgments) -> tuple[Ints, Ints]:
     """(`Facts.keys` of the relevant (anchor, text or id), the judged anchors), both ascending.
 
     Raises InputError where none of the anchors is judged.
     """
     by_id = _anchors_by_id(facts)
-    keys: list[Rows] = []
-    judged: list[Rows] = []
+    keys: list[Ints] = []
+    judged: list[Ints] = []
     labels = np.array(relevant(found.relevance, None), dtype=np.float64)
     for start in range(0, len(found), BLOCK):
         block = slice(start, start + BLOCK)
@@ -63,7 +61,7 @@ def judged_keys(facts: Facts, found: Judgments) -> tuple[Rows, Rows]:
     return np.unique(np.concatenate(keys)), np.unique(np.concatenate(judged))
 
 
-def _anchors_by_id(facts: Facts) -> Rows:
+def _anchors_by_id(facts: Facts) -> Ints:
     """int64 [numbers + 1]: the anchor with the id of this number, -1 where there is none."""
     found = np.full(len(facts.numbering) + 1, -1, dtype=np.int64)
     if len(facts.anchor_ids):
@@ -71,7 +69,7 @@ def _anchors_by_id(facts: Facts) -> Rows:
     return found
 
 
-def relevant_negatives(facts: Facts, keys: Rows) -> Mask:
+def relevant_negatives(facts: Facts, keys: Ints) -> Mask:
     """bool [negatives]: judged relevant, by text or by id."""
     anchors = facts.anchors[facts.owners()]
     found = among(facts.keys(anchors, facts.negatives.flat), keys) & ~facts.empty_negative
@@ -80,7 +78,7 @@ def relevant_negatives(facts: Facts, keys: Rows) -> Mask:
     return found
 
 
-def false_negatives(facts: Facts, keys: Rows, judged: Rows) -> FalseNegatives:
+def false_negatives(facts: Facts, keys: Ints, judged: Ints) -> FalseNegatives:
     """The rate over the negatives of the judged anchors, row by row as they would be trained on.
 
     Raises InputError where the judgments know no text of theirs at all, which means that texts differ.
@@ -111,7 +109,7 @@ def false_negatives(facts: Facts, keys: Rows, judged: Rows) -> FalseNegatives:
     )
 
 
-def components_of(facts: Facts) -> Rows:
+def components_of(facts: Facts) -> Ints:
     """int64 [numbers]: of each number that is an anchor the component over shared positives, see `components`."""
     owners, texts = facts.anchors[facts.positives.owners], facts.positives.flat
     order = np.argsort(owners, kind="stable")

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Numbers
 from hfneg.review.calibrate.isotonic import isotonic
 
 Floats = npt.NDArray[np.floating]
-Numbers = npt.NDArray[np.float64]
 
 SHIFTS = (0.0, 0.5, 1.0)
 """Standard deviations of the known positives' scores by which they are moved down."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask, Numbers
 from hfneg.base.hashing import mix, uniform
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.anchors import Anchors
@@ -16,16 +16,12 @@ from hfneg.review import hardness
 from hfneg.review.calibrate.frame import Frame
 from hfneg.review.hardness import ANCHORS, NEGATIVES, POSITIVES, Hardness
 
-Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
-
 
 @dataclass(frozen=True)
 class Measured:
     """Hardness of some pairs of a frame: `at` int64 [k] their positions, `values` float64 [k]."""
 
-    at: Rows
+    at: Ints
     values: Numbers
     reference: str
 
@@ -61,7 +57,7 @@ def measure(model: Any, recipe: str, frame: Frame, anchors: Anchors) -> Measured
     return Measured(at, values, name_of(encoder.model))
 
 
-def _sample(frame: Frame) -> Rows:
+def _sample(frame: Frame) -> Ints:
     """Pairs of up to ANCHORS anchors, up to NEGATIVES of each, drawn by counters, so that each set is fairly in it."""
     names = np.unique(frame.numbers)
     names = names[np.argsort(mix(0, names), kind="stable")[:ANCHORS]]

@@ -6,18 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask, Numbers
 from hfneg.errors import InputError
 from hfneg.review import intervals
 from hfneg.review.calibrate import bounds, prediction
 from hfneg.review.calibrate.findings import LIKE_THESE, THESE, Rate, Sensitivity, Stratum
 from hfneg.review.calibrate.frame import Frame
 from hfneg.review.calibrate.strata import Strata
-
-Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 UNKNOWN = 0.5
 """An interval whose upper end cannot fall below a half says nothing; it decides how many judgments are needed."""
@@ -205,7 +201,7 @@ def unlike(frame: Frame, labels: Numbers) -> str | None:
     )
 
 
-def _mean(scores: Any, components: Rows) -> tuple[float, float]:
+def _mean(scores: Any, components: Ints) -> tuple[float, float]:
     """(mean, its standard error over components)."""
     _, place = np.unique(components, return_inverse=True)
     counts = np.bincount(place.reshape(-1))
@@ -214,7 +210,7 @@ def _mean(scores: Any, components: Rows) -> tuple[float, float]:
     return mean, float(np.sqrt((off**2).sum())) / len(scores)
 
 
-def bunched(mined: Rows, judged: Rows) -> bool:
+def bunched(mined: Ints, judged: Ints) -> bool:
     """Whether the judged pairs lie on clearly fewer anchors than as many pairs drawn one by one would."""
     if not len(judged):
         return False

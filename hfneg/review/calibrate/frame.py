@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Floats, Ints, Mask
 from hfneg.base.hashing import uniform
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
@@ -21,10 +21,6 @@ from hfneg.review.components import components, first_half
 from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
 from hfneg.runs.replay import Replay, needs_teacher
 from hfneg.steps.block import verdicts
-
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 SEEN = 1_000_000
 """Candidates, about, whose scores stand for all of them in a distribution."""
@@ -51,18 +47,18 @@ class Frame:
         width: documents of the corpus.
     """
 
-    numbers: Rows
-    rows: Rows
-    ranks: Rows
+    numbers: Ints
+    rows: Ints
+    ranks: Ints
     scores: Floats
     teacher: Floats | None
     mined: Mask
-    components: Rows
+    components: Ints
     first_half: Mask
     positives: Floats
     candidates: Floats
     positive_mean: Floats
-    given: Rows
+    given: Ints
     width: int
 
     @property
@@ -78,16 +74,16 @@ class Frame:
         return np.nan_to_num(scores, nan=float(known.min()) if len(known) else 0.0)
 
     @cached_property
-    def keys(self) -> Rows:
+    def keys(self) -> Ints:
         """int64 [n]: one number per pair."""
         return self.numbers * self.width + self.rows
 
     @property
-    def component(self) -> Rows:
+    def component(self) -> Ints:
         """int64 [n]: the component of each pair's anchor."""
         return self.components[self.numbers]
 
-    def find(self, numbers: Rows, rows: Rows) -> Rows:
+    def find(self, numbers: Ints, rows: Ints) -> Ints:
         """int64: the position of each pair, -1 where no setting mines it."""
         wanted = numbers * self.width + rows
         order = np.argsort(self.keys, kind="stable")
@@ -149,14 +145,14 @@ def _check_scores(ledger: MinedLedger, replays: Sequence[Replay]) -> None:
 class _Part:
     """A block's share of a frame."""
 
-    numbers: Rows
-    rows: Rows
-    ranks: Rows
+    numbers: Ints
+    rows: Ints
+    ranks: Ints
     scores: Floats
     teacher: Floats
     mined: Mask
     candidates: Floats
-    given: Rows
+    given: Ints
 
     @classmethod
     def of(cls, block: LedgerBlock, replays: Sequence[Replay], share: float) -> _Part:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
+from hfneg.base.arrays import Numbers
 
 STEPS, RIDGE = 25, 1.0
 KNOTS = 512

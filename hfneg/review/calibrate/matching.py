@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Numbers
 from hfneg.base.hashing import hash_normal_forms
 from hfneg.data.anchors import Anchors
 from hfneg.data.judgments import Judgments, Texts, relevant
@@ -17,8 +17,6 @@ from hfneg.review.calibrate.frame import Frame
 from hfneg.runs.folder import mined as mined_folder
 from hfneg.runs.folder.ledger_files import MinedLedger
 
-Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
 ID_COLUMNS = (*usual.ANCHOR_IDS, "_id", "id")
 
 
@@ -64,15 +62,15 @@ class Names:
         """Number -> the first id that means it."""
         return {number: name for name, number in reversed(self._ids.items())}
 
-    def of_texts(self, texts: Texts) -> Rows:
+    def of_texts(self, texts: Texts) -> Ints:
         """int64: the anchor of this text (white space and case aside), -1 where there is none."""
         hashes = hash_normal_forms([text or "" for text in texts])
         at = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
         known = (self._hashes[at] == hashes) & np.array([bool(text) for text in texts], dtype=bool)
-        numbers: Rows = np.where(known, self._order[at], -1)
+        numbers: Ints = np.where(known, self._order[at], -1)
         return numbers
 
-    def of_ids(self, ids: Texts) -> Rows:
+    def of_ids(self, ids: Texts) -> Ints:
         """int64: the anchor of this id, -1 where there is none."""
         return np.array([self._ids.get(name, -1) if name is not None else -1 for name in ids], dtype=np.int64)
 
@@ -112,7 +110,7 @@ def match(frame: Frame, names: Names, given: Judgments, least: float | None, com
     return Judged(found, whole, tuple(warnings))
 
 
-def _documents(anchors: Anchors, given: Judgments) -> Rows:
+def _documents(anchors: Anchors, given: Judgments) -> Ints:
     """Rows of the documents, by id where that is known, else by text."""
     rows = np.full(len(given.documents), -1, dtype=np.int64)
     for values, look_up in (
@@ -125,7 +123,7 @@ def _documents(anchors: Anchors, given: Judgments) -> Rows:
     return rows
 
 
-def _labels(frame: Frame, numbers: Rows, rows: Rows, labels: Numbers, good: Any) -> tuple[Numbers, int]:
+def _labels(frame: Frame, numbers: Ints, rows: Ints, labels: Numbers, good: Any) -> tuple[Numbers, int]:
     """(label of each pair of the frame, how many were judged both ways)."""
     at = frame.find(numbers[good], rows[good])
     here = at >= 0
@@ -136,7 +134,7 @@ def _labels(frame: Frame, numbers: Rows, rows: Rows, labels: Numbers, good: Any)
     return found, int(((yes > 0) & (yes < times)).sum())
 
 
-def _refuse_other(found: Numbers, numbers: Rows, rows: Rows, given: Judgments) -> None:
+def _refuse_other(found: Numbers, numbers: Ints, rows: Ints, given: Judgments) -> None:
     if not np.isnan(found).all():
         return
     known, documents = int((numbers >= 0).sum()), int((rows >= 0).sum())

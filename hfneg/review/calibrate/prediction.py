@@ -11,14 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Numbers
 from hfneg.review.calibrate.isotonic import Index, isotonic
 from hfneg.review.intervals import clustered
-
-Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
 
 FOLDS = 5
 
@@ -33,14 +29,14 @@ class Predicted:
     trust: float
 
 
-def folds_of(components: Rows, seed: int = 0) -> Rows:
+def folds_of(components: Ints, seed: int = 0) -> Ints:
     """The fold of each pair: whole components, dealt out at random, so that no curve has seen its own."""
     names, place = np.unique(components, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(names))
     return (order % FOLDS)[place.reshape(-1)]
 
 
-def curve(features: Numbers, judged: Rows, relevance: Numbers, components: Rows) -> Numbers:
+def curve(features: Numbers, judged: Ints, relevance: Numbers, components: Ints) -> Numbers:
     """P(relevant) of n pairs by curves that never saw a pair of the same component.
 
     Args:
@@ -63,7 +59,7 @@ def curve(features: Numbers, judged: Rows, relevance: Numbers, components: Rows)
     return predicted
 
 
-def predict(predicted: Numbers, judged: Rows, relevance: Numbers, components: Rows) -> Predicted:
+def predict(predicted: Numbers, judged: Ints, relevance: Numbers, components: Ints) -> Predicted:
     """The rate of n pairs, of which those at `judged` are known; `predicted` is what `curve` gave.
 
     The interval is a bootstrap over components (see `intervals.clustered`).

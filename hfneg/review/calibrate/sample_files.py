@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints, Mask
 from hfneg.data.files import spreadsheets
 from hfneg.errors import OutputError, OutputExistsError, SettingError
 from hfneg.review.calibrate.findings import Sample, Stratum
@@ -18,8 +18,6 @@ from hfneg.review.calibrate.frame import Frame
 from hfneg.review.calibrate.matching import Names
 from hfneg.review.calibrate.strata import Strata
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 NAMES = "anchor_id, document_id, anchor, document, relevance (empty), stratum, weight"
 
 
@@ -40,7 +38,7 @@ def check(out: str | Path | None, overwrite: bool) -> Path:
     return path
 
 
-def write(path: Path, frame: Frame, layers: Strata, inside: Mask, taken: Rows, names: Names) -> Sample:
+def write(path: Path, frame: Frame, layers: Strata, inside: Mask, taken: Ints, names: Names) -> Sample:
     """The pairs at `taken`, in that order."""
     sizes = np.bincount(layers.of[inside], minlength=len(layers))
     given = np.bincount(layers.of[taken], minlength=len(layers))

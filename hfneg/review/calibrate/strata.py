@@ -11,12 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.hashing import uniform
 from hfneg.review.calibrate.bounds import likely
 from hfneg.review.calibrate.frame import Frame
-
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 PARTS = np.array([0.2, 0.4, 0.6, 0.8])
 BEYOND = np.array([0.1, 0.25, 0.5, 0.75])
@@ -30,7 +28,7 @@ class Strata:
 
     by: str
     bounds: npt.NDArray[np.float64]
-    of: Rows
+    of: Ints
 
     def __len__(self) -> int:
         return len(self.bounds) + 1
@@ -67,7 +65,7 @@ def strata(frame: Frame) -> Strata:
     return Strata(by, bounds, np.searchsorted(bounds, values, "left"))
 
 
-def allocate(n: int, frame: Frame, layers: Strata, inside: Mask) -> Rows:
+def allocate(n: int, frame: Frame, layers: Strata, inside: Mask) -> Ints:
     """How many of `n` pairs each stratum gets: half evenly, half by size times sqrt(p (1 - p)) (Neyman 1934).
 
     p is a guess from the scores alone (`bounding.likely`): it says where the doubt is, and steers only the width.
@@ -78,7 +76,7 @@ def allocate(n: int, frame: Frame, layers: Strata, inside: Mask) -> Rows:
     spread = sizes * np.sqrt(np.maximum(doubt * (1 - doubt), 0.01))
     wanted = n * (EVEN * sizes / max(sizes.sum(), 1) + (1 - EVEN) * spread / max(spread.sum(), 1e-12))
     least = min(2, n // max(int((sizes > 0).sum()), 1))
-    given: Rows = np.minimum(np.maximum(np.floor(wanted).astype(np.int64), least), sizes)
+    given: Ints = np.minimum(np.maximum(np.floor(wanted).astype(np.int64), least), sizes)
     while given.sum() < min(n, int(sizes.sum())):
         left = np.where(given < sizes, wanted - given, -np.inf)
         given[int(np.argmax(left))] += 1
@@ -87,7 +85,7 @@ def allocate(n: int, frame: Frame, layers: Strata, inside: Mask) -> Rows:
     return given
 
 
-def draw(given: Rows, frame: Frame, layers: Strata, inside: Mask, seed: int) -> Rows:
+def draw(given: Ints, frame: Frame, layers: Strata, inside: Mask, seed: int) -> Ints:
     """Positions of the pairs to be judged: of each stratum those with the least number drawn for (seed, pair).
 
     A larger sample holds the smaller one. The order mixes the strata, so that whoever stops early has still judged
@@ -101,5 +99,5 @@ def draw(given: Rows, frame: Frame, layers: Strata, inside: Mask, seed: int) -> 
     wanted = given[layers.of[at[order]]]
     kept = place < wanted
     mixed = np.lexsort((drawn[order][kept], (place[kept] + 0.5) / wanted[kept]))
-    taken: Rows = at[order[kept][mixed]]
+    taken: Ints = at[order[kept][mixed]]
     return taken

@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Mask
 from hfneg.review.calibrate.difficulty import Measured
 from hfneg.review.calibrate.estimator import Estimator
 from hfneg.review.calibrate.findings import Chosen, Rate, Setting
 from hfneg.review.hardness import Hardness
-
-Mask = npt.NDArray[np.bool_]
 
 
 def setting(value: Any, place: int, estimator: Estimator, measured: Measured | None, leak: Any) -> Setting | None:

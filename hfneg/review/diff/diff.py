@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.hashing import hash_normal_forms
 from hfneg.base.lists import Lists, offsets
 from hfneg.base.settings import is_number
@@ -27,8 +28,6 @@ from hfneg.steps.block.verdicts import FIRST_FILTER, KNOWN_POSITIVE, PROMOTED
 
 log = logging.getLogger(__name__)
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 BLOCK = 50_000
 MINED = ("selected", "relaxed")
@@ -80,7 +79,7 @@ class Match:
         order = np.argsort(old, kind="stable")
         new = _hashes(after)
         at = np.minimum(np.searchsorted(old, new, sorter=order), len(old) - 1)
-        self.numbers: Rows = np.where(old[order[at]] == new, order[at], -1)
+        self.numbers: Ints = np.where(old[order[at]] == new, order[at], -1)
         self.shared = int((self.numbers >= 0).sum())
         if not self.shared:
             raise EmptyInputError(
@@ -90,11 +89,11 @@ class Match:
         self.dense = {name: (column, columns[1][name]) for name, column in columns[0].items() if name in columns[1]}
         self._rows = self._rows_of_documents()
 
-    def rows(self, rows: Rows) -> Rows:
+    def rows(self, rows: Ints) -> Ints:
         """Rows of the later corpus for rows of the earlier one; -1 where it lacks the document."""
         return rows if self._rows is None else self._rows[rows]
 
-    def _rows_of_documents(self) -> Rows | None:
+    def _rows_of_documents(self) -> Ints | None:
         """None where both have one corpus."""
         digests = [ledger.summary["corpus"] for ledger in (self.before, self.after)]
         if digests[0] == digests[1]:
@@ -135,7 +134,7 @@ class Earlier:
     positive_ranks: npt.NDArray[np.int32]
     losses: npt.NDArray[np.float32]
 
-    def take(self, numbers: Rows) -> Earlier:
+    def take(self, numbers: Ints) -> Earlier:
         """Of these anchors, in this order."""
         above = Lists(self.negatives.indptr, self.above).take(numbers).flat
         return Earlier(self.negatives.take(numbers), above, self.positive_ranks[numbers], self.losses[numbers])
@@ -207,7 +206,7 @@ class Tally:
             scores = loss.SourceScores(block, source)
             self.losses[name].add(earlier.losses[:, i], scores.losses(carried), scores.losses(own))
 
-    def _count_fates(self, block: LedgerBlock, negatives: Lists, at: Rows, lowest: Rows) -> int:
+    def _count_fates(self, block: LedgerBlock, negatives: Lists, at: Ints, lowest: Ints) -> int:
         """Each earlier negative has one fate, see `hfneg.review.diff.result.FATES`; returns how many stayed."""
         listed = at >= 0
         codes = block.verdicts[at[listed]].astype(np.int64)
@@ -274,7 +273,7 @@ def _best_positive(block: LedgerBlock) -> npt.NDArray[np.int32]:
     return best
 
 
-def _places(block: LedgerBlock, wanted: Lists) -> Rows:
+def _places(block: LedgerBlock, wanted: Lists) -> Ints:
     """int64: where each wanted document stands among its anchor's candidates; -1 where it does not."""
     candidates = block.candidates
     wide = int(max(candidates.rows.max(initial=0), wanted.flat.max(initial=0))) + 1

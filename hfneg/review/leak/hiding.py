@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hfneg.base.arrays import Ints, Mask
 from hfneg.base.hashing import Hashes
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.anchors import Anchors
@@ -26,8 +27,6 @@ from hfneg.steps.block import verdicts
 from hfneg.steps.block.pool import Pool
 from hfneg.steps.guard import Guard
 
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 Against = Literal["others", "donor", "itself"]
 """What the hidden positive is compared with: the anchor's other positives; a positive of another anchor in their place;
 or itself, as if a positive of just its scores and text were known."""
@@ -37,7 +36,7 @@ or itself, as if a positive of just its scores and text were known."""
 class Donors:
     """Known positives of other anchors, one per replicate, with all their scores."""
 
-    rows: Rows
+    rows: Ints
     scores: npt.NDArray[np.float32]
     teacher_scores: npt.NDArray[np.float32] | None
 
@@ -45,7 +44,7 @@ class Donors:
 class View(Anchors):
     """The anchors, of which those of one block have other known positives."""
 
-    def __init__(self, anchors: Anchors, numbers: Rows, positives: Lists) -> None:
+    def __init__(self, anchors: Anchors, numbers: Ints, positives: Lists) -> None:
         self.all, self._numbers, self._own = anchors, numbers, positives
         self.anchor, self.positive, self.digest = anchors.anchor, anchors.positive, anchors.digest
 
@@ -67,7 +66,7 @@ class View(Anchors):
     def texts(self, numbers: Any) -> pa.LargeStringArray:
         return self.all.texts(numbers)
 
-    def positives(self, numbers: Rows) -> Lists:
+    def positives(self, numbers: Ints) -> Lists:
         """Of the block's anchors those that are not hidden; of others, which a filter may ask for, all."""
         return self._own if np.array_equal(numbers, self._numbers) else self.all.positives(numbers)
 
@@ -86,12 +85,12 @@ class Replicates:
     view: View
     hidden: Mask
 
-    def taken(self, at: Rows) -> tuple[LedgerBlock, View]:
+    def taken(self, at: Ints) -> tuple[LedgerBlock, View]:
         """Some of the replicates, by position: block and view."""
         block = self.block.take(at)
         return block, View(self.view.all, block.numbers, block.positives)
 
-    def take(self, at: Rows) -> Replicates:
+    def take(self, at: Ints) -> Replicates:
         """Some of the replicates, by position."""
         hidden = Lists(self.block.candidates.indptr, self.hidden).take(at).flat
         return Replicates(*self.taken(at), hidden)
@@ -100,8 +99,8 @@ class Replicates:
 def hide(
     anchors: Anchors,
     block: LedgerBlock,
-    at: Rows,
-    hidden: Rows,
+    at: Ints,
+    hidden: Ints,
     guard: Guard,
     against: Against = "others",
     donors: Donors | None = None,
@@ -150,7 +149,7 @@ def _first(block: LedgerBlock, hidden: Mask, k: int) -> Mask:
     return kept
 
 
-def _without(taken: LedgerBlock, block: LedgerBlock, at: Rows, hidden: Rows) -> LedgerBlock:
+def _without(taken: LedgerBlock, block: LedgerBlock, at: Ints, hidden: Ints) -> LedgerBlock:
     """The other positives only."""
     places = Lists(block.positives.indptr, np.arange(len(block.positives.flat))).take(at)
     kept = places.flat != hidden[places.owners]

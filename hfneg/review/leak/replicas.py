@@ -9,8 +9,8 @@ from functools import cache, cached_property
 from statistics import NormalDist
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints, Mask, Numbers
 from hfneg.base.hashing import mix, uniform
 from hfneg.data.anchors import Anchors
 from hfneg.pipeline.recipe import Recipe
@@ -22,10 +22,6 @@ from hfneg.runs.reselect import guard_of, replayed_transform, slots_of
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.pool import SCORE, TEACHER, Pool
 from hfneg.steps.short import Keep, Relax
-
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.float64]
 
 MOST = 50_000
 """Replicates of a kind; of more a sample is drawn."""
@@ -49,8 +45,8 @@ class Outcomes:
         undecided: bool [r], whether that hangs on a teacher score that the ledger does not have.
     """
 
-    anchors: Rows
-    labels: Rows
+    anchors: Ints
+    labels: Ints
     retrieved: Mask
     leaked: Mask
     undecided: Mask
@@ -94,7 +90,7 @@ class Hiding:
         blocks = (self._with_guard(block.retrieved()) for block in self.source.blocks())
         return sum(len(self.replay.run(block).negatives.flat) for block in blocks)
 
-    def _sample(self, wanted: Mask) -> Rows:
+    def _sample(self, wanted: Mask) -> Ints:
         """Places of known positives, at most `most` of those that are wanted, by a hash of seed, anchor and row."""
         at = np.flatnonzero(wanted)
         if len(at) <= self.most:
@@ -102,7 +98,7 @@ class Hiding:
         hashes = np.asarray(self.anchors.normal_hashes)[self._owners[at]]
         return np.sort(at[np.argsort(mix(self.seed, hashes, self.known.rows.flat[at]), kind="stable")[: self.most]])
 
-    def _run(self, places: Rows, against: Against, correlation: float = 0.0) -> Outcomes:
+    def _run(self, places: Ints, against: Against, correlation: float = 0.0) -> Outcomes:
         """Replay the hiding of the known positives at these places."""
         owners = self._owners[places]
         retrieved, leaked, undecided = np.zeros((3, len(places)), dtype=bool)
@@ -130,7 +126,7 @@ class Hiding:
             raise needs_teacher(self.source.folder, pairs, short, len(self.source))
         return Outcomes(owners, self.labels[owners], retrieved, leaked, undecided)
 
-    def _replayed(self, made: Replicates) -> tuple[Mask, Rows, int]:
+    def _replayed(self, made: Replicates) -> tuple[Mask, Ints, int]:
         """(whether each hidden one is mined, which replicates lack teacher scores, how many at least)."""
         try:
             chosen = self.replay.run(made.block, made.view)
@@ -150,7 +146,7 @@ class Hiding:
         codes = self.policy.guard.verdicts(Pool(self.anchors, block.candidates))
         return dataclasses.replace(block, verdicts=codes)
 
-    def _donors(self, block: LedgerBlock, listed: _Listed, at: Rows, hidden: Rows, correlation: float) -> Donors:
+    def _donors(self, block: LedgerBlock, listed: _Listed, at: Ints, hidden: Ints, correlation: float) -> Donors:
         """For each replicate a known positive of another anchor that is not among its candidates.
 
         Its rank among all known positives is drawn given that of the hidden one, by a Gaussian copula.
@@ -170,12 +166,12 @@ class Hiding:
         return Donors(known.rows.flat[chosen], known.scores[chosen], taught)
 
     @cached_property
-    def _owners(self) -> Rows:
+    def _owners(self) -> Ints:
         """int64 [p]: the anchor of each known positive."""
         return self.known.rows.owners
 
     @cached_property
-    def _order(self) -> Rows:
+    def _order(self) -> Ints:
         """int64 [p]: places of the known positives, ascending by the score that the policy compares."""
         by = next((by for _, by in self.policy.compared_scores()), TEACHER if self.source.taught else SCORE)
         if by == TEACHER and self.known.teacher_scores is not None:
@@ -222,7 +218,7 @@ class _Listed:
         self._wide = documents
         self._keys = np.sort(block.candidates.owners * documents + block.candidates.rows)
 
-    def __call__(self, at: Rows, rows: Rows) -> Mask:
+    def __call__(self, at: Ints, rows: Ints) -> Mask:
         """bool: for each position of an anchor and row of the corpus."""
         if not len(self._keys):
             return np.zeros(len(at), dtype=bool)
@@ -231,7 +227,7 @@ class _Listed:
         return found
 
 
-def _chunks(some: Rows, at: Rows, block: LedgerBlock) -> Iterator[Rows]:
+def _chunks(some: Ints, at: Ints, block: LedgerBlock) -> Iterator[Ints]:
     """Replicates in chunks of at most CANDIDATES candidates, or of one replicate."""
     ends = np.cumsum(np.diff(block.candidates.indptr)[at[some]])
     start = 0

@@ -18,15 +18,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hfneg.base.arrays import Codes, Floats, Ints
 from hfneg.base.lists import Lists, offsets
 from hfneg.errors import InputError
 from hfneg.runs.folder.mined import open_summary, refuse_damaged
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.candidates import Candidates
-
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.uint8]
 
 CANDIDATES = 1_000_000
 """Candidates of a block, about (30 bytes each, and 8 more per source)."""
@@ -52,11 +49,11 @@ class LedgerBlock:
     positive_teacher_scores: Floats | None
 
     @property
-    def numbers(self) -> Rows:
+    def numbers(self) -> Ints:
         """int64 [n]: the anchors' numbers."""
         return self.candidates.numbers
 
-    def take(self, at: Rows) -> LedgerBlock:
+    def take(self, at: Ints) -> LedgerBlock:
         """The anchors at these positions (0 .. n-1) of the block, in this order; one may come several times."""
         c = self.candidates
         here = Lists(c.indptr, np.arange(len(c.rows))).take(at)
@@ -91,7 +88,7 @@ class LedgerBlock:
         random = self.verdicts == verdicts.FILLED
         return self.only(~random) if random.any() else self
 
-    def _of(self, indptr: Rows, flat: Rows, own: dict[str, Any]) -> LedgerBlock:
+    def _of(self, indptr: Ints, flat: Ints, own: dict[str, Any]) -> LedgerBlock:
         """The candidates at the positions `flat`; `own` are arrays that are not per candidate."""
         c = self.candidates
         names = ("rows", "scores", "sources", "source_scores", "source_ranks", "closed")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 BATCH = 1_000
 SHARD_BYTES = 500_000_000
 UNKNOWN_ROW_BYTES = 1_000  # of a stream, whose size nobody knows
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

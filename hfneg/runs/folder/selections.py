@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.base.files import disk
 from hfneg.base.files.part_files import finish, is_finished, load_arrays
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.pipeline.policy import Selection
-
-Rows = npt.NDArray[np.int64]
 
 PER_NEGATIVE = {"rows": np.int64, "scores": np.float32, "sources": np.uint8, "negative_verdicts": np.uint8}
 PER_POSITIVE = {"positive_scores": np.float32}
@@ -24,7 +22,7 @@ PROMOTED = {"promoted": np.int64}  # lists of their own
 DONE = "done"
 
 
-def arrays_of(chosen: Selection, calls: Rows) -> dict[str, Any]:
+def arrays_of(chosen: Selection, calls: Ints) -> dict[str, Any]:
     """What is kept of one part; `calls` are the pairs that were asked of the teacher and of the store."""
     arrays = {
         "indptr": chosen.negatives.indptr,
@@ -61,10 +59,10 @@ class Selections:
         self._arrays = {
             name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names if (folder / f"{name}.npy").exists()
         }
-        self.verdicts: Rows = np.load(folder / "verdicts.npy")
-        self.calls: Rows = np.load(folder / "calls.npy")
-        self.shortfall: Rows = np.load(folder / "shortfall.npy")
-        self.unfound: Rows = np.load(folder / "unfound.npy")
+        self.verdicts: Ints = np.load(folder / "verdicts.npy")
+        self.calls: Ints = np.load(folder / "calls.npy")
+        self.shortfall: Ints = np.load(folder / "shortfall.npy")
+        self.unfound: Ints = np.load(folder / "unfound.npy")
 
     @classmethod
     def gather(cls, folder: Path, parts: int, gathered: Path, anchors: Anchors, *, taught: bool) -> Selections:
@@ -98,12 +96,12 @@ class Selections:
         return cls(gathered, anchors)
 
     @property
-    def lengths(self) -> Rows:
+    def lengths(self) -> Ints:
         """int64: how many negatives each anchor got."""
-        lengths: Rows = np.diff(self._arrays["indptr"])
+        lengths: Ints = np.diff(self._arrays["indptr"])
         return lengths
 
-    def take(self, numbers: Rows) -> Selection:
+    def take(self, numbers: Ints) -> Selection:
         """The selection for some anchors."""
         indptr = self._arrays["indptr"]
         starts, ends = indptr[numbers], indptr[numbers + 1]
@@ -128,7 +126,7 @@ class Selections:
             promoted=self._promoted(numbers),
         )
 
-    def _promoted(self, numbers: Rows) -> Lists | None:
+    def _promoted(self, numbers: Ints) -> Lists | None:
         if "promoted" not in self._arrays:
             return None
         indptr = self._arrays["promoted_indptr"]

@@ -36,7 +36,6 @@ NEGATIVE = ("selected", "relaxed", "filled", "given")
 LEFT_OVER = ("spare", "not_examined")
 GROUPS = ("positive", "negative", "rejected", "promoted", "left_over")
 
-Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 

@@ -15,11 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hfneg.base import columns
+from hfneg.base.arrays import Floats, Ints
 from hfneg.base.lists import Lists, offsets, values_of
 from hfneg.data.anchors import Anchors
-
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,15 @@ class Candidates:
     """
 
     names: tuple[str, ...]
-    numbers: Rows
-    indptr: Rows
-    rows: Rows
+    numbers: Ints
+    indptr: Ints
+    rows: Ints
     scores: Floats
     sources: npt.NDArray[np.uint8]
     source_scores: Floats
     source_ranks: npt.NDArray[np.int32]
     positive_scores: Floats
-    first: Rows | None = None
+    first: Ints | None = None
     deeper_positive_scores: Floats | None = None
     closed: npt.NDArray[np.bool_] | None = None
 
@@ -60,12 +58,12 @@ class Candidates:
         return len(self.rows)
 
     @property
-    def owners(self) -> Rows:
+    def owners(self) -> Ints:
         """int64 [m]: position (not number) of each candidate's anchor in this block."""
         return np.repeat(np.arange(len(self.numbers)), np.diff(self.indptr))
 
     @property
-    def ranks(self) -> Rows:
+    def ranks(self) -> Ints:
         """int64 [m], from 1."""
         return np.arange(len(self.rows)) - np.repeat(self.indptr[:-1], np.diff(self.indptr)) + 1
 
@@ -78,7 +76,7 @@ class Candidates:
 
     # Parts and longer lists.
 
-    def take(self, anchors: Anchors, at: Rows) -> Candidates:
+    def take(self, anchors: Anchors, at: Ints) -> Candidates:
         """The lists of the anchors at these positions, in this order."""
         lists = Lists(self.indptr, np.arange(len(self))).take(at)
         positives = anchors.positives(self.numbers)
@@ -113,7 +111,7 @@ class Candidates:
             **longer,
         )
 
-    def spliced(self, anchors: Anchors, pieces: Sequence[tuple[Rows, Candidates]]) -> tuple[Candidates, Splice]:
+    def spliced(self, anchors: Anchors, pieces: Sequence[tuple[Ints, Candidates]]) -> tuple[Candidates, Splice]:
         """With the lists of some anchors (their positions) replaced by longer ones."""
         splice = Splice(self.indptr, [(at, piece.indptr) for at, piece in pieces])
         positives = anchors.positives(self.numbers)
@@ -162,7 +160,7 @@ class Candidates:
         return found
 
     @classmethod
-    def from_columns(cls, anchors: Anchors, batch: Mapping[str, Any], chosen: Rows, numbers: Rows) -> Candidates:
+    def from_columns(cls, anchors: Anchors, batch: Mapping[str, Any], chosen: Ints, numbers: Ints) -> Candidates:
         """Back from the columns: the batch's rows `chosen`, whose anchors are `numbers`.
 
         Raises ValueError where they are not candidates of these anchors.
@@ -216,7 +214,7 @@ class Candidates:
 class Splice:
     """Where the elements of ragged lists are when some lists are replaced by others."""
 
-    def __init__(self, indptr: Rows, pieces: Sequence[tuple[Rows, Rows]]) -> None:
+    def __init__(self, indptr: Ints, pieces: Sequence[tuple[Ints, Ints]]) -> None:
         starts, ends, base = indptr[:-1].copy(), indptr[1:].copy(), int(indptr[-1])
         for at, own in pieces:
             starts[at], ends[at] = base + own[:-1], base + own[1:]
@@ -229,7 +227,7 @@ class Splice:
         return np.concatenate([values, *others])[self._positions]
 
 
-def unretrieved(candidates: Candidates, owners: Rows, rows: Rows, scores: Floats | None = None) -> Candidates:
+def unretrieved(candidates: Candidates, owners: Ints, rows: Ints, scores: Floats | None = None) -> Candidates:
     """Documents as candidates of the same anchors (owners ascending) that no source has retrieved."""
     m, s = len(rows), len(candidates.names)
     return replace(
@@ -246,7 +244,7 @@ def unretrieved(candidates: Candidates, owners: Rows, rows: Rows, scores: Floats
     )
 
 
-def is_given(anchors: Anchors, numbers: Rows, owners: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
+def is_given(anchors: Anchors, numbers: Ints, owners: Ints, rows: Ints) -> npt.NDArray[np.bool_]:
     """bool, shape of `rows`: whether the document is a given negative of its owner's anchor."""
     if not anchors.given:
         return np.zeros(rows.shape, dtype=bool)
@@ -255,7 +253,7 @@ def is_given(anchors: Anchors, numbers: Rows, owners: Rows, rows: Rows) -> npt.N
     return met
 
 
-def is_positive(anchors: Anchors, numbers: Rows, owners: Rows, rows: Rows) -> npt.NDArray[np.bool_]:
+def is_positive(anchors: Anchors, numbers: Ints, owners: Ints, rows: Ints) -> npt.NDArray[np.bool_]:
     """bool, shape of `rows`: whether the document is a known positive of its owner's anchor."""
     positives = anchors.positives(numbers)
     wide = len(anchors.corpus)

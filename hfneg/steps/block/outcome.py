@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from hfneg.base.arrays import Codes, Ints, Mask
 from hfneg.base.lists import offsets
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.pool import Mask, Pool
-
-Rows = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.uint8]
+from hfneg.steps.block.pool import Pool
 
 
 class Outcome:
@@ -28,7 +25,7 @@ class Outcome:
         turns: int64 [m], the place of a candidate among its anchor's negatives, from 0; -1 where it is none.
     """
 
-    def __init__(self, pool: Pool, codes: Codes, turns: Rows | None = None) -> None:
+    def __init__(self, pool: Pool, codes: Codes, turns: Ints | None = None) -> None:
         self.pool, self.verdicts = pool, codes
         self.turns = np.full(len(pool), -1, dtype=np.int64) if turns is None else turns
 
@@ -39,11 +36,11 @@ class Outcome:
         return spare
 
     @property
-    def found(self) -> Rows:
+    def found(self) -> Ints:
         """int64 [n]: how many negatives each anchor has."""
         return np.bincount(self.pool.owners[self.turns >= 0], minlength=len(self.pool.numbers))
 
-    def missing(self, n: int) -> Rows:
+    def missing(self, n: int) -> Ints:
         """int64 [n anchors]: how many more negatives it takes to have n."""
         return np.maximum(n - self.found, 0)
 
@@ -57,7 +54,7 @@ class Outcome:
         self.verdicts[taken] = verdict
 
     @property
-    def taken(self) -> Rows:
+    def taken(self) -> Ints:
         """int64: positions of all negatives, anchor by anchor, in their order."""
         at = np.flatnonzero(self.turns >= 0)
         return at[np.lexsort((self.turns[at], self.pool.owners[at]))]

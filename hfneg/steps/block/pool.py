@@ -11,15 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Floats, Ints, Mask
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
 from hfneg.errors import SettingError, near_miss
 from hfneg.steps.block.candidates import Candidates
 
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 Against = Literal["min", "mean", "max"]
 
 SCORE = "score"
@@ -58,22 +56,22 @@ class Pool:
         return self.anchors.corpus
 
     @property
-    def numbers(self) -> Rows:
+    def numbers(self) -> Ints:
         """int64 [n], the anchors."""
         return self.candidates.numbers
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> Ints:
         """int64 [m], rows of the corpus."""
         return self.candidates.rows
 
     @cached_property
-    def owners(self) -> Rows:
+    def owners(self) -> Ints:
         """int64 [m], the position (0 .. n-1) of each candidate's anchor."""
         return self.candidates.owners
 
     @cached_property
-    def ranks(self) -> Rows:
+    def ranks(self) -> Ints:
         """int64 [m], from 1: place in the retrieved (or fused) list, before any removal."""
         return self.candidates.ranks
 
@@ -191,7 +189,7 @@ class Pool:
         hashes: npt.NDArray[np.uint64] = np.asarray(self.anchors.normal_hashes[self.numbers])[self.owners]
         return hashes
 
-    def first(self, kept: Mask, order: Any, n: int | Rows) -> Mask:
+    def first(self, kept: Mask, order: Any, n: int | Ints) -> Mask:
         """bool [m]: of the kept candidates of each anchor the n that come first by `order`, then by rank.
 
         `n` is one number, or one per anchor ([n]).

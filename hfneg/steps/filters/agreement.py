@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import check
-from hfneg.steps.block.pool import TEACHER, Mask, Pool
+from hfneg.steps.block.pool import TEACHER, Pool
 from hfneg.steps.filters.base import Filter
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import check, is_number
 from hfneg.steps import papers
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import QUANTILES, Filter, Scores
 
 

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Mask
 from hfneg.data.anchors import Anchors
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.step import Judging
 
 Scores = npt.NDArray[np.floating[Any]]

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hfneg.base.arrays import Mask
 from hfneg.base.lists import Lists
 from hfneg.base.settings import check, is_number
 from hfneg.data.near_duplicates import near_earlier
 from hfneg.steps import papers
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import Filter
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import check, check_choice, is_number
 from hfneg.steps import papers
-from hfneg.steps.block.pool import SCORE, Against, Mask, Pool
+from hfneg.steps.block.pool import SCORE, Against, Pool
 from hfneg.steps.filters.base import Filter, Scores
 
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)

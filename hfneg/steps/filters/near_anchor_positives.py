@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import check, is_number, is_whole
 from hfneg.models.neighbours import NearAnchors
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import Filter
 from hfneg.steps.model_step import ModelStep
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import check, is_seed
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.models.clusters import cluster_labels
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import Filter
 from hfneg.steps.model_step import ModelStep
 

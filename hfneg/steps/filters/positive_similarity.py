@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from hfneg.base.arrays import Mask
 from hfneg.base.lists import Lists
 from hfneg.base.settings import check, is_number
 from hfneg.data.anchors import Anchors
 from hfneg.models.cosines import highest_cosines
 from hfneg.models.positive_pairs import require_pairs, similarity_quantile
 from hfneg.models.vectors import Vectors
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import Filter
 from hfneg.steps.model_step import ModelStep
 

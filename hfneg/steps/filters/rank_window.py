@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import check, is_whole
 from hfneg.steps import papers
-from hfneg.steps.block.pool import Mask, Pool
+from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import Filter
 
 

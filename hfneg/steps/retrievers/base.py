@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.data.corpus import Corpus
 from hfneg.steps.step import Step
 
 Scores = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 
 @runtime_checkable
@@ -35,11 +35,11 @@ class Index(Protocol):
     batch nor block nor thread.
     """
 
-    def search(self, queries: Any, k: int) -> tuple[Scores, Rows]:
+    def search(self, queries: Any, k: int) -> tuple[Scores, Ints]:
         """float32 [n, k] and int64 [n, k]; score -inf and row -1 behind the last document found."""
         ...
 
-    def score(self, queries: Any, rows: Rows) -> Scores:
+    def score(self, queries: Any, rows: Ints) -> Scores:
         """float32 [n, m], the value `search` gives for the same pair; NaN where the row is -1."""
         ...
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from hfneg.base import columns, store
+from hfneg.base.arrays import Ints
 from hfneg.base.files import disk
 from hfneg.base.hashing import HashIndex, hash_texts, normal_form
 from hfneg.base.lists import Lists, lists_of, texts_of
 from hfneg.base.settings import is_number
 from hfneg.data.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, InputError
-from hfneg.steps.retrievers.base import Rows, Scores
+from hfneg.steps.retrievers.base import Scores
 
 log = logging.getLogger(__name__)
 
@@ -149,12 +150,12 @@ class BroughtIndex:
 
         folder = store.require("candidates", digest)
         self._anchors = HashIndex.open(folder, "anchors")
-        self._indptr: Rows = np.load(folder / "indptr.npy", mmap_mode="r")
+        self._indptr: Ints = np.load(folder / "indptr.npy", mmap_mode="r")
         self._scores: Scores = np.load(folder / "scores.npy", mmap_mode="r")
         self._values = open_strings(folder, "candidates")
         self._corpus = corpus
 
-    def search(self, queries: Sequence[str], k: int) -> tuple[Scores, Rows]:
+    def search(self, queries: Sequence[str], k: int) -> tuple[Scores, Ints]:
         at = self._anchors.rows_of([normal_form(text) for text in queries])
         scores = np.full((len(at), k), -np.inf, dtype=np.float32)
         rows = np.full((len(at), k), -1, dtype=np.int64)

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import hash_normal_forms, mix
 from hfneg.base.settings import check, is_seed
 from hfneg.data.corpus import Corpus
-from hfneg.steps.retrievers.base import Retriever, Rows, Scores
+from hfneg.steps.retrievers.base import Retriever, Scores
 
 ROUNDS = 4
 
@@ -39,7 +40,7 @@ class RandomIndex:
     def __init__(self, seed: int, documents: int) -> None:
         self._seed, self._documents = seed, documents
 
-    def search(self, queries: Any, k: int) -> tuple[Scores, Rows]:
+    def search(self, queries: Any, k: int) -> tuple[Scores, Ints]:
         keys = mix(self._seed, hash_normal_forms(queries))
         places = np.tile(np.arange(k, dtype=np.uint64), (len(keys), 1))
         rows = permuted(places, keys[:, None], self._documents)
@@ -47,7 +48,7 @@ class RandomIndex:
         return scores, rows
 
 
-def permuted(places: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64], size: int) -> Rows:
+def permuted(places: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64], size: int) -> Ints:
     """Element `places` of a pseudo-random permutation of 0 .. size - 1, one permutation per key.
 
     A Feistel network over the next even number of bits, walked until it lands inside (Black and Rogaway,

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import normal_form
 from hfneg.errors import InputError, SettingError, near_miss
 from hfneg.runs.folder.browse import entries
-from hfneg.runs.folder.browse.chosen import Chosen, Rows, choose
+from hfneg.runs.folder.browse.chosen import Chosen, choose
 from hfneg.runs.folder.browse.texts import Documents, open_documents
 from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
 from hfneg.runs.folder.ledger_texts import anchor_texts
@@ -91,7 +92,7 @@ def browse(
     return Browsed(shown, matches, documents.note)
 
 
-def _in(block: LedgerBlock, numbers: Rows) -> Any:
+def _in(block: LedgerBlock, numbers: Ints) -> Any:
     return np.isin(block.numbers, numbers)
 
 
@@ -115,19 +116,19 @@ def _chosen(ledger: MinedLedger, anchor: str | None, code: int | None, n: int) -
         having = [
             block.numbers[np.unique(block.candidates.owners[block.verdicts == code])] for block in ledger.blocks()
         ]
-        found: Rows = np.concatenate([np.zeros(0, dtype=np.int64), *having])
+        found: Ints = np.concatenate([np.zeros(0, dtype=np.int64), *having])
         numbers = found if numbers is None else numbers[np.isin(numbers, found)]
     assert numbers is not None
     return Chosen(numbers[:n], _texts(ledger, numbers[:n])), len(numbers)
 
 
-def _having(block: LedgerBlock, code: int) -> Rows:
+def _having(block: LedgerBlock, code: int) -> Ints:
     """Numbers of the anchors with a candidate of this verdict."""
-    found: Rows = block.numbers[np.unique(block.candidates.owners[block.verdicts == code])]
+    found: Ints = block.numbers[np.unique(block.candidates.owners[block.verdicts == code])]
     return found
 
 
-def _named(ledger: MinedLedger, wanted: str) -> Rows:
+def _named(ledger: MinedLedger, wanted: str) -> Ints:
     """Numbers of the anchors with this normal form; where there are none, of those that have it in theirs."""
     form, equal, inside, first = normal_form(wanted), [], [], 0
     for some in anchor_texts(ledger):
@@ -139,7 +140,7 @@ def _named(ledger: MinedLedger, wanted: str) -> Rows:
     return np.array(equal or inside, dtype=np.int64)
 
 
-def _texts(ledger: MinedLedger, numbers: Rows) -> list[str]:
+def _texts(ledger: MinedLedger, numbers: Ints) -> list[str]:
     found, first = [], 0
     for some in anchor_texts(ledger):
         here = numbers[(numbers >= first) & (numbers < first + len(some))]

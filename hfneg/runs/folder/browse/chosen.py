@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Ints
 from hfneg.base.hashing import hash_normal_forms, mix
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.ledger_texts import anchor_texts
-
-Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Chosen:
     """Numbers of anchors, ascending, and their texts."""
 
-    numbers: Rows
+    numbers: Ints
     texts: list[str]
 
 
@@ -42,8 +41,8 @@ def choose(ledger: MinedLedger, n: int, seed: int) -> Chosen:
 
 
 def _least(
-    kept: list[tuple[npt.NDArray[np.uint64], Rows]], texts: dict[int, str], n: int
-) -> tuple[list[tuple[npt.NDArray[np.uint64], Rows]], dict[int, str]]:
+    kept: list[tuple[npt.NDArray[np.uint64], Ints]], texts: dict[int, str], n: int
+) -> tuple[list[tuple[npt.NDArray[np.uint64], Ints]], dict[int, str]]:
     keys, numbers = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     least = np.lexsort((numbers, keys))[:n]
     return [(keys[least], numbers[least])], {number: texts[number] for number in numbers[least].tolist()}

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from hfneg.base import columns
@@ -23,7 +22,6 @@ from hfneg.runs.folder.statistics import NEGATIVE
 
 log = logging.getLogger(__name__)
 
-Rows = npt.NDArray[np.int64]
 Key = tuple[float, ...]
 
 WITHOUT_CORPUS = (

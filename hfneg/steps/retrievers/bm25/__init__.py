@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints
 from hfneg.base.files import checksums
 from hfneg.base.files.checksums import Fault
 from hfneg.base.hashing import HashIndex
@@ -29,7 +30,7 @@ from hfneg.base.settings import check, check_choice
 from hfneg.data.corpus import Corpus
 from hfneg.errors import DamagedError, SettingError, StoreError, near_miss
 from hfneg.steps import papers
-from hfneg.steps.retrievers.base import Retriever, Rows, Scores
+from hfneg.steps.retrievers.base import Retriever, Scores
 from hfneg.steps.retrievers.bm25 import plain
 from hfneg.steps.retrievers.bm25.methods import METHODS, SHIFTED
 
@@ -150,7 +151,7 @@ class BM25Index:
     def __getstate__(self) -> dict[str, Any]:
         return {"settings": self.settings, "corpus": self.corpus, "digest": self.digest}
 
-    def search(self, queries: Any, k: int) -> tuple[Scores, Rows]:
+    def search(self, queries: Any, k: int) -> tuple[Scores, Ints]:
         """The k best documents of each query (a list of texts or Arrow strings), in the order (-score, row).
 
         Returns float32 [n, k] and int64 [n, k]; behind the last document found the score is -inf and the row -1.
@@ -183,7 +184,7 @@ class BM25Index:
             _in_threads(part, n)
         return scores, rows
 
-    def score(self, queries: Any, rows: Rows) -> Scores:
+    def score(self, queries: Any, rows: Ints) -> Scores:
         """float32 [n, m] for rows int64 [n, m], bit-equal to `search`.
 
         0 where the document shares no term with the query, NaN where the row is -1.

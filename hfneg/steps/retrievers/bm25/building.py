@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfneg.base import store
+from hfneg.base.arrays import Floats
 from hfneg.base.files import disk
 from hfneg.base.hashing import HASH, Hashes, HashIndex, hash_texts
 from hfneg.data.corpus import Corpus
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 TEXT_BLOCK = 1 << 24  # bytes of text tokenised at once
 POSTING_BLOCK = 1 << 21  # postings weighed at once
-
-Floats = npt.NDArray[np.float32]
 
 
 def build(folder: Path, corpus: Corpus, settings: BM25, tokenizer: Tokenizer, threads: int) -> None:

@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from hfneg.base.arrays import Ints
 from hfneg.base.small import Allowance
-from hfneg.steps.retrievers.base import Rows, Scores
+from hfneg.steps.retrievers.base import Scores
 
 ALLOWANCE = Allowance(3e7)  # documents looked at, and as much for the steps that every query takes: half a second
 QUERY = 20_000
 
 
-def search(postings: Any, query: Any, documents: int, k: int, scores: Scores, rows: Rows) -> None:
+def search(postings: Any, query: Any, documents: int, k: int, scores: Scores, rows: Ints) -> None:
     """As `bm25_kernels.search`, for all queries: writes float32 and int64 [n, k or more]."""
     sums = np.zeros(documents, dtype=np.float32)
     for i, extra in enumerate(query.extras):
@@ -30,7 +31,7 @@ def search(postings: Any, query: Any, documents: int, k: int, scores: Scores, ro
         scores[i, : len(order)], rows[i, : len(order)] = values[order], found[order]
 
 
-def score(postings: Any, query: Any, rows: Rows, scores: Scores) -> None:
+def score(postings: Any, query: Any, rows: Ints, scores: Scores) -> None:
     """As `bm25_kernels.score`, for all queries."""
     for i, extra in enumerate(query.extras):
         wanted = rows[i]

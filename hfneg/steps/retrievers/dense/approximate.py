@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from hfneg.base import store
+from hfneg.base.arrays import Ints
 from hfneg.base.files.checksums import Fault
 from hfneg.errors import SettingError
 from hfneg.models.encoder import Vectors32
-from hfneg.steps.retrievers.base import Rows, Scores
+from hfneg.steps.retrievers.base import Scores
 from hfneg.steps.retrievers.dense.exact import DenseIndex
 
 FORMAT = 1
@@ -37,7 +38,7 @@ class ApproximateIndex(DenseIndex):
 
         return store.digest_of(FORMAT, self.settings.index, self.vectors.digest, faiss.__version__, SEED, TRAINING_ROWS)
 
-    def _search(self, queries: Vectors32, k: int) -> tuple[Scores, Rows]:
+    def _search(self, queries: Vectors32, k: int) -> tuple[Scores, Ints]:
         found = self._open().search(queries, min(k + EXTRA, len(self.vectors)))[1].astype(np.int64)
         scores = self.score(queries, found)
         scores[found < 0] = -np.inf

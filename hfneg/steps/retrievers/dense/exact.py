@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hfneg.base import progress
+from hfneg.base.arrays import Ints
 from hfneg.data.corpus import Corpus
 from hfneg.errors import RetrieverError
 from hfneg.models import exact_search_plain
 from hfneg.models.encoder import Vectors32, refuse_forked_child
 from hfneg.models.vectors import Source, Vectors, by_part
-from hfneg.steps.retrievers.base import Rows, Scores
+from hfneg.steps.retrievers.base import Scores
 
 if TYPE_CHECKING:
     from hfneg.steps.retrievers.dense import Dense
@@ -48,11 +49,11 @@ class DenseIndex:
             self._query_vectors[anchors.digest] = Vectors(anchors, self.encoder, "query")
         return self._query_vectors[anchors.digest]
 
-    def queries(self, anchors: Source, numbers: Sequence[int] | Rows) -> Vectors32:
+    def queries(self, anchors: Source, numbers: Sequence[int] | Ints) -> Vectors32:
         """float32 [len(numbers), d]: what `search` and `score` take, from the store."""
         return self.query_vectors(anchors).rows(numbers)
 
-    def search(self, queries: Vectors32 | Sequence[str], k: int) -> tuple[Scores, Rows]:
+    def search(self, queries: Vectors32 | Sequence[str], k: int) -> tuple[Scores, Ints]:
         """float32 [n, k] and int64 [n, k], by (-score, row); score -inf and row -1 behind the last document.
 
         `queries` are vectors [n, d], or texts, which are encoded and not stored. Encodes the documents
@@ -66,7 +67,7 @@ class DenseIndex:
             return np.empty((len(vectors), max(k, 0)), np.float32), np.empty((len(vectors), max(k, 0)), np.int64)
         return self._search(vectors, k)
 
-    def _search(self, queries: Vectors32, k: int) -> tuple[Scores, Rows]:
+    def _search(self, queries: Vectors32, k: int) -> tuple[Scores, Ints]:
         self.vectors.build()
         if exact_search_plain.ALLOWANCE.takes(queries.size * len(self.vectors)):
             found = exact_search_plain.search(queries, self._blocks(len(queries)), k)
@@ -82,7 +83,7 @@ class DenseIndex:
             yield self.vectors.bounds(i)[0], self.vectors.part(i)
             progress.advance(queries / self.vectors.n_parts)
 
-    def score(self, queries: Vectors32 | Sequence[str], rows: Rows) -> Scores:
+    def score(self, queries: Vectors32 | Sequence[str], rows: Ints) -> Scores:
         """float32 [n, m], the bits that `search` gives for the same pair; NaN where the row is -1.
 
         Encodes only the parts that hold these rows. Raises RetrieverError for a row behind the last.
@@ -99,7 +100,7 @@ class DenseIndex:
             scores[some] = self._score(vectors[some], wanted[some])
         return scores
 
-    def _score(self, queries: Vectors32, rows: Rows) -> Scores:
+    def _score(self, queries: Vectors32, rows: Ints) -> Scores:
         """Part by part, so that each part is mapped once and nothing is gathered."""
         flat = rows.reshape(-1)
         scores = np.full(len(flat), np.nan, dtype=np.float32)
