@@ -32,13 +32,9 @@ from hfneg.errors import DamagedError, SettingError, StoreError, near_miss
 from hfneg.steps import papers
 from hfneg.steps.retrievers.base import Retriever, Scores
 from hfneg.steps.retrievers.bm25 import plain
-from hfneg.steps.retrievers.bm25.methods import METHODS, SHIFTED
+from hfneg.steps.retrievers.bm25.methods import METHODS, SHIFTED, SPACELESS
 
 FORMAT = 1  # raise it when the files' layout or meaning changes
-SPACELESS = (
-    "texts in Chinese, Japanese, Thai and other scripts without spaces are cut into pairs of characters whatever the "
-    "language, or name a Hugging Face tokenizer with tokenizer="
-)
 
 
 @dataclass(frozen=True)
