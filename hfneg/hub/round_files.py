@@ -20,8 +20,9 @@ from hfneg.hub.id_texts import Named, replaced
 from hfneg.hub.ids import ADDED, IdRows
 from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of
 from hfneg.runs.folder.card import histogram_svg
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.statistics import Statistics
+from hfneg.steps.block.block import Block
 
 log = logging.getLogger(__name__)
 
@@ -196,8 +197,8 @@ def _stage_ledger(
     ledger = MinedLedger(folder)
     named = np.zeros(summary["documents"], dtype=bool)
 
-    def look(block: LedgerBlock) -> None:
-        named[block.candidates.rows] = True
+    def look(block: Block) -> None:
+        named[block.rows] = True
         named[block.positives.flat] = True
 
     statistics = statistics_of.of(ledger, None if anchors is None else look)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,14 +12,16 @@ from hfneg.base.arrays import Ints
 from hfneg.base.lists import Lists
 from hfneg.base.settings import is_whole
 from hfneg.errors import SettingError, near_miss
-from hfneg.pipeline.deeper import Close, deepened, short_anchors
+from hfneg.pipeline.deeper import Close, deepened
+from hfneg.pipeline.policy import Policy
 from hfneg.pipeline.retrieve import Retrieve
 from hfneg.pipeline.search import SourceHits
 from hfneg.pipeline.select import Select, mined_columns
 from hfneg.pipeline.transform import Transform, unique
-from hfneg.steps.block.outcome import Outcome
+from hfneg.steps.block.block import Block
+from hfneg.steps.block.columns import columns_of
 from hfneg.steps.block.pool import SCORE, TEACHER
-from hfneg.steps.short import Keep, Means, Short
+from hfneg.steps.short import Keep, Resources, Short
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Mine(Transform):
             raise SettingError(f"Mine(short={short!r}): expected Keep(), Relax() or Fill(seed=0)")
         self.anchors = retrieve.anchors
         self.remine = select.remine
-        self._check_scores()
+        check_scores(self.select.policy, retrieve.names, retrieve.scores_positives)
 
     def __repr__(self) -> str:
         return f"Mine({self.retrieve!r}, {self.select!r}, deeper={self.deeper}, short={self.short!r})"
@@ -82,77 +84,81 @@ class Mine(Transform):
         self.select.refuse_batches()
         _ = self.retrieve.warned
         _, numbers, place = unique(self.anchors.numbers(batch))
-        outcome = self.run(numbers)
-        self.select.say_guard(outcome)
-        self.retrieve.say_unfound(outcome.pool.candidates)
-        self._say_short(outcome)
-        candidates, chosen = outcome.pool.candidates, self.select.policy.selection(outcome)
-        new = mined_columns(self.anchors, batch, place, chosen, candidates.names)
+        block = self.run(numbers)
+        self.select.say_guard(block)
+        self.retrieve.say_unfound(block)
+        self._say_short(block)
+        new = mined_columns(self.anchors, batch, place, self.select.policy.negatives(block), block.names)
         if self.select.keep_candidates:
-            kept = candidates.columns(self.anchors, with_first=self.keeps_first)
+            kept = columns_of(block, self.anchors, with_first=self.keeps_first)
             new |= {name: lists.take(place) for name, lists in kept.items()}
-            new[columns.CANDIDATE_VERDICTS] = Lists(candidates.indptr, chosen.verdicts).take(place)
+            new[columns.CANDIDATE_VERDICTS] = Lists(block.indptr, block.verdicts).take(place)
         return new
 
     # The work, on numbers of anchors.
 
-    def run(self, numbers: Ints) -> Outcome:
+    def run(self, numbers: Ints) -> Block:
         """All that becomes of the anchors' candidates."""
-        outcome = self.select.outcome(self.retrieve.run(numbers))
-        if self.deeper is not None and len(short := self.short_anchors(outcome)):
-            outcome = self.deepen(outcome, self.search_deeper(numbers[short]))
-        return self.complete(outcome)
+        block = self.select.run(self.retrieve.run(numbers))
+        if self.deeper is not None and len(short := self.short_anchors(block)):
+            block = self.deepen(block, self.search_deeper(numbers[short]))
+        return self.complete(block)
 
-    def short_anchors(self, outcome: Outcome) -> Ints:
+    def short_anchors(self, block: Block) -> Ints:
         """Positions of the anchors with too few negatives."""
-        return short_anchors(outcome, self.select.policy.sampler.n)
+        return block.short(self.select.policy.sampler.n)
 
     def search_deeper(self, numbers: Ints) -> list[SourceHits]:
         """The second search, all sources, for these anchors."""
         return [self.retrieve.search(i, numbers, self.deeper) for i in range(len(self.retrieve.names))]
 
-    def deepen(self, outcome: Outcome, found: Sequence[SourceHits], close: Close | None = None) -> Outcome:
+    def deepen(self, block: Block, found: Sequence[SourceHits], close: Close | None = None) -> Block:
         """With what a deeper search has found for the short anchors."""
-        return deepened(self.retrieve, self.select.policy, outcome, found, self.select.scorer, close)
+        return deepened(self.retrieve, self.select.policy, block, found, self.select.scorer, close)
 
-    def complete(self, outcome: Outcome) -> Outcome:
+    def complete(self, block: Block) -> Block:
         """With what `short` says of anchors that have too few even so."""
+        if not len(self.short_anchors(block)):
+            return block
         policy = self.select.policy
-        means = Means(policy.sampler.n, policy.guard, self.select.scorer, self.retrieve.score)
-        return self.short.complete(outcome, means) if len(self.short_anchors(outcome)) else outcome
+        resources = Resources(self.anchors, policy.sampler.n, policy.guard, self.select.scorer, self.retrieve.score)
+        return self.short.complete(block, resources)
 
-    def _say_short(self, outcome: Outcome) -> None:
+    def _say_short(self, block: Block) -> None:
         """A warning for the first batch of a process with short anchors; a line for each further one."""
-        short, n = len(self.short_anchors(outcome)), self.select.policy.sampler.n
+        short, n = len(self.short_anchors(block)), self.select.policy.sampler.n
         if short:
             level = logging.INFO if self._said else logging.WARNING
             self._said.append(short)
             said = "%d of %d anchors of a batch have fewer than %d negatives (short: %r)"
-            log.log(level, said, short, len(outcome.found), n, self.short)
+            log.log(level, said, short, len(block.numbers), n, self.short)
 
     @cached_property
     def _said(self) -> list[int]:
         return []
 
-    def _check_scores(self) -> None:
-        """Every score that a step names exists, and can be had for a positive where it is compared with one."""
-        names = self.retrieve.names
-        allowed = (SCORE, *((TEACHER,) if self.select.policy.teacher is not None else ()), *names)
-        for step in (*self.select.policy.filters, self.select.policy.sampler):
-            by = getattr(step, "by", SCORE)
-            if by not in allowed:
-                raise SettingError(
-                    f"{step!r}: by={by!r} names no score; the scores are {', '.join(map(repr, allowed))}."
-                    f"{near_miss(str(by), allowed)}"
-                )
-        for text, by in self.select.policy.compared_scores():
-            name = names[0] if by == SCORE and len(names) == 1 else by
-            if name in names and not self.retrieve.scores_positives(names.index(name)):
-                raise SettingError(
-                    f"{text} compares with the positive's score, but the source {name!r} cannot score a document it is "
-                    "asked about; give it a method score(texts, rows), compare by another source, or use a filter that "
-                    "needs no positive, such as RankWindow or Band"
-                )
+
+def check_scores(policy: Policy, names: Sequence[str], scores_positives: Callable[[int], bool]) -> None:
+    """Raise SettingError unless each score that a step names exists, and can be had for positives where it must be.
+
+    `names` are the sources, `scores_positives` says of one, by its position, whether it can score positives.
+    """
+    allowed = (SCORE, *((TEACHER,) if policy.teacher is not None else ()), *names)
+    for step in (*policy.filters, policy.sampler):
+        by = getattr(step, "by", SCORE)
+        if by not in allowed:
+            raise SettingError(
+                f"{step!r}: by={by!r} names no score; the scores are {', '.join(map(repr, allowed))}."
+                f"{near_miss(str(by), allowed)}"
+            )
+    for text, by in policy.compared_scores():
+        name = names[0] if by == SCORE and len(names) == 1 else by
+        if name in names and not scores_positives(names.index(name)):
+            raise SettingError(
+                f"{text} compares with the positive's score, but the source {name!r} cannot score a document it is "
+                "asked about; give it a method score(texts, rows), compare by another source, or use a filter that "
+                "needs no positive, such as RankWindow or Band"
+            )
 
 
 def _checked_deeper(deeper: int | None, retrieve: Retrieve) -> int | None:

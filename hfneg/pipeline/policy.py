@@ -16,64 +16,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from hfneg.base.arrays import Codes, Floats, Ints, Mask
-from hfneg.base.lists import Lists, offsets
+from hfneg.base.arrays import Mask
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.candidates import Candidates, is_given
-from hfneg.steps.block.outcome import Outcome
+from hfneg.steps.block.block import Block
+from hfneg.steps.block.negatives import Negatives
 from hfneg.steps.block.pool import SCORE, TEACHER, Pool
 from hfneg.steps.filters.base import Filter
 from hfneg.steps.guard import Guard
 from hfneg.steps.promote import Promote
 from hfneg.steps.samplers import Sampler, TakeTop
 from hfneg.steps.scorer import Scorer
-from hfneg.steps.teachers.base import Teacher
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The negatives of n anchors and the verdict on each of their m candidates; p known positives in all.
-
-    Attributes:
-        numbers: int64 [n], the anchors.
-        negatives: corpus rows per anchor, in the sampler's order.
-        scores: float32, aligned with ``negatives.flat``.
-        sources: uint8, aligned with ``negatives.flat``; bit i is source i.
-        positive_scores: float32 [p], flat as in `Anchors.positives(numbers)`; NaN where a source cannot score.
-        teacher_scores: float32, aligned with ``negatives.flat``; None without a teacher.
-        positive_teacher_scores: float32 [p]; None without a teacher.
-        verdicts: uint8 [m], codes of `hfneg.steps.block.verdicts`, aligned with the candidates.
-        negative_verdicts: uint8, aligned with ``negatives.flat``: selected, relaxed or filled.
-        candidate_teacher_scores: float32 [m], NaN where the teacher was not asked; None without a teacher.
-        promoted: corpus rows per anchor, the highest teacher score first; None where nothing is promoted.
-    """
-
-    numbers: Ints
-    negatives: Lists
-    scores: Floats
-    sources: npt.NDArray[np.uint8]
-    positive_scores: Floats
-    verdicts: Codes
-    negative_verdicts: Codes
-    teacher_scores: Floats | None = None
-    positive_teacher_scores: Floats | None = None
-    candidate_teacher_scores: Floats | None = None
-    promoted: Lists | None = None
+from hfneg.steps.teachers.base import TeacherFacts
 
 
 class Policy:
-    """Guard, filters, sampler, and the teacher they may ask. Arrays in, arrays out.
+    """Guard, filters, sampler, and what is known of the teacher whose scores they look at. Block in, block out.
 
     A filter with ``by=None`` looks at the teacher's score where there is one, else at the score that ranks.
-    Filters that do not look at the teacher come first, whatever their order, because they cost nothing. With `lazy` the
-    teacher is asked on demand; without it about every candidate that is left, for a ledger that has all scores.
+    Filters that do not look at the teacher come first, whatever their order, because they cost nothing.
     """
 
     def __init__(
@@ -81,22 +47,18 @@ class Policy:
         filters: Sequence[Filter] | Filter = (),
         sampler: Sampler | None = None,
         guard: Guard | None = None,
-        teacher: Teacher | None = None,
+        teacher: TeacherFacts | None = None,
         promote: Promote | None = None,
-        *,
-        lazy: bool = True,
     ) -> None:
         given = tuple(filters) if isinstance(filters, list | tuple) else (filters,)
         self.sampler = TakeTop(7) if sampler is None else sampler
         self.guard = Guard() if guard is None else guard
         self.teacher = teacher
         self.promote = promote
-        self.lazy = lazy
         for step, kind, wanted in (
             *((f, Filter, "a filter such as Margin(relative=0.05)") for f in given),
             (self.sampler, Sampler, "a sampler such as TakeTop(7)"),
             (self.guard, Guard, "Guard(...)"),
-            *(((teacher, Teacher, "a teacher such as CrossEncoderTeacher(model)"),) if teacher is not None else ()),
             *(((promote, Promote, "None or Promote(n=3)"),) if promote is not None else ()),
         ):
             if not isinstance(step, kind):
@@ -159,87 +121,61 @@ class Policy:
         if self.promote is not None:
             return f"{self.promote!r} looks at every candidate"
         together = [step for step in self.filters if step.reads_teacher() and not step.pointwise]
-        if together:
-            return f"{together[0]!r} looks at several candidates together"
-        return None if self.lazy else "all scores are there"
+        return f"{together[0]!r} looks at several candidates together" if together else None
 
-    def outcome(
-        self, anchors: Anchors, candidates: Candidates, scorer: Scorer | None = None, guarded: Codes | None = None
-    ) -> Outcome:
-        """Verdicts and negatives for a block of anchors, in the form in which more candidates can be judged.
+    # The work, from a block that the guard has marked to one that is decided.
+
+    def decided(self, anchors: Anchors, block: Block, scorer: Scorer | None = None, *, lazy: bool = True) -> Block:
+        """Verdicts and negatives for what is spare in a block.
 
         Lists that a deeper search has made longer (a ledger's) are gone through in that order: the first search's, then
-        for anchors that are short the rest. `scorer` asks the teacher.
-
-        `guarded`: uint8 [m], the guard's verdicts (`SPARE` elsewhere) where they are known, so that no text is read.
+        for anchors that are short the rest. `scorer` asks the teacher: on demand, or, not `lazy`, about every candidate
+        that is left, for a ledger that has all scores.
         """
-        pool = Pool(anchors, candidates)
-        outcome = Outcome(pool, self.guard.verdicts(pool) if guarded is None else guarded)
-        self._take_given(outcome, scorer)
-        later = outcome.spare & candidates.appended
-        outcome.verdicts[later] = verdicts.NOT_EXAMINED
-        self.judge(outcome, scorer)
-        again = later & (candidates.sources > 0) & (outcome.missing(self.sampler.n) > 0)[pool.owners]
+        block = self._with_given(anchors, block, scorer)
+        later = block.spare & block.appended
+        block = self.judged(anchors, block.decided(later, verdicts.NOT_EXAMINED), scorer, lazy=lazy)
+        again = later & (block.sources > 0) & (block.missing(self.sampler.n) > 0)[block.owners]
         if again.any():
-            outcome.verdicts[again] = verdicts.SPARE
-            self.judge(outcome, scorer)
-        return outcome
+            block = self.judged(anchors, block.decided(again, verdicts.SPARE), scorer, lazy=lazy)
+        return block
 
-    def _take_given(self, outcome: Outcome, scorer: Scorer | None) -> None:
-        """Given negatives become negatives before all others, in their order; what is too many is left alone."""
-        pool = outcome.pool
-        given = is_given(pool.anchors, pool.numbers, pool.owners, pool.rows) & outcome.spare
-        if not given.any():
-            return
-        lists, wide = pool.anchors.negatives(pool.numbers), len(pool.corpus)
-        keys = lists.owners * wide + lists.flat
-        order, wanted = np.argsort(keys), pool.owners * wide + pool.rows
-        place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
-        outcome.take(given, order[place].astype(np.float64), self.sampler.n, verdicts.GIVEN)
-        outcome.verdicts[given & outcome.spare] = verdicts.NOT_EXAMINED
-        if scorer is not None:
-            scorer.open(pool)
-            scorer.examine(pool, outcome.verdicts == verdicts.GIVEN)
-
-    def judge(self, outcome: Outcome, scorer: Scorer | None) -> None:
+    def judged(self, anchors: Anchors, block: Block, scorer: Scorer | None, *, lazy: bool = True) -> Block:
         """Verdicts on the candidates that are spare; the negatives that are missing are taken from the survivors."""
-        pool, codes = outcome.pool, outcome.verdicts
-        self._drop(pool, codes, [i for i, step in enumerate(self.filters) if not step.reads_teacher()])
+        block = self._dropped(anchors, block, scorer, taught=False)
         if scorer is not None:
-            self._examine(outcome, scorer)
-            self._promote(pool, codes)
-            self._drop(pool, codes, [i for i, step in enumerate(self.filters) if step.reads_teacher()])
-        outcome.take(outcome.spare, self._places(pool, outcome.spare), self.sampler.n, verdicts.SELECTED)
+            block = self._examined(anchors, block, scorer, lazy)
+            block = self._promoted(anchors, block, scorer)
+            block = self._dropped(anchors, block, scorer, taught=True)
+        places = self._places(_pool(anchors, block, scorer), block.spare)
+        return block.taking(block.spare, places, self.sampler.n, verdicts.SELECTED)
 
-    def selection(self, outcome: Outcome) -> Selection:
-        """The negatives of an outcome, and what else is kept of it."""
-        pool, taken = outcome.pool, outcome.taken
-        candidates, scores = pool.candidates, pool.teacher_scores
+    def negatives(self, block: Block) -> Negatives:
+        """What rows are made of."""
+        return Negatives.of(block, promotes=self.promote is not None)
 
-        def lists(at: Ints) -> Lists:
-            return Lists(offsets(np.bincount(pool.owners[at], minlength=len(pool.numbers))), pool.rows[at])
+    def _with_given(self, anchors: Anchors, block: Block, scorer: Scorer | None) -> Block:
+        """Given negatives become negatives before all others, in their order; what is too many is left alone."""
+        given = block.is_given(anchors) & block.spare
+        if not given.any():
+            return block
+        lists, wide = anchors.negatives(block.numbers), len(anchors.corpus)
+        keys = lists.owners * wide + lists.flat
+        order, wanted = np.argsort(keys), block.owners * wide + block.rows
+        place = np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)
+        block = block.taking(given, order[place].astype(np.float64), self.sampler.n, verdicts.GIVEN)
+        block = block.decided(given & block.spare, verdicts.NOT_EXAMINED)
+        if scorer is not None:
+            block = scorer.examined(scorer.opened(block), block.verdicts == verdicts.GIVEN)
+        return block
 
-        promoted = np.flatnonzero(outcome.verdicts == verdicts.PROMOTED)
-        if scores is not None:
-            promoted = promoted[np.lexsort((pool.ranks[promoted], -scores[promoted], pool.owners[promoted]))]
-        return Selection(
-            numbers=pool.numbers,
-            negatives=lists(taken),
-            scores=candidates.scores[taken],
-            sources=candidates.sources[taken],
-            positive_scores=candidates.positive_scores[:, 0],
-            verdicts=outcome.verdicts,
-            negative_verdicts=outcome.verdicts[taken],
-            teacher_scores=None if scores is None else scores[taken],
-            positive_teacher_scores=pool.positive_teacher_scores,
-            candidate_teacher_scores=scores,
-            promoted=None if self.promote is None else lists(promoted),
-        )
-
-    def _drop(self, pool: Pool, codes: Codes, filters: list[int]) -> None:
-        """Give what these filters do not keep their verdicts."""
-        for i in filters:
-            codes[(codes == verdicts.SPARE) & ~self._kept(pool, i)] = verdicts.FIRST_FILTER + i
+    def _dropped(self, anchors: Anchors, block: Block, scorer: Scorer | None, *, taught: bool) -> Block:
+        """What the filters do not keep has their verdicts: those that look at the teacher (`taught`), or the others."""
+        pool = _pool(anchors, block, scorer)
+        for i, step in enumerate(self.filters):
+            if step.reads_teacher() == taught:
+                block = block.decided(block.spare & ~self._kept(pool, i), verdicts.FIRST_FILTER + i)
+        return block
 
     def _kept(self, pool: Pool, i: int) -> Mask:
         kept = np.asarray(self.filters[i].keep(pool))
@@ -250,13 +186,14 @@ class Policy:
             )
         return kept
 
-    def _promote(self, pool: Pool, codes: Codes) -> None:
-        """Give what is promoted its verdict; of a longer list no more than of a shorter one."""
+    def _promoted(self, anchors: Anchors, block: Block, scorer: Scorer) -> Block:
+        """What is promoted has its verdict; of a longer list no more than of a shorter one."""
         if self.promote is None:
-            return
-        before = np.bincount(pool.owners[codes == verdicts.PROMOTED], minlength=len(pool.numbers))
-        chosen = self.promote.chosen(pool, codes == verdicts.SPARE)
-        codes[pool.first(chosen, -pool.score(TEACHER), np.maximum(self.promote.n - before, 0))] = verdicts.PROMOTED
+            return block
+        pool, before = _pool(anchors, block, scorer), block.owners[block.verdicts == verdicts.PROMOTED]
+        left = np.maximum(self.promote.n - np.bincount(before, minlength=len(block.numbers)), 0)
+        chosen = self.promote.chosen(pool, block.spare)
+        return block.decided(block.first_of(chosen, -pool.score(TEACHER), left), verdicts.PROMOTED)
 
     def _places(self, pool: Pool, alive: Mask) -> npt.NDArray[np.float64]:
         """Of the candidates that are alive; the others' may depend on scores that nobody asked for."""
@@ -268,29 +205,32 @@ class Policy:
             )
         return np.where(alive, places, np.inf).astype(np.float64)
 
-    def _examine(self, outcome: Outcome, scorer: Scorer) -> None:
+    def _examined(self, anchors: Anchors, block: Block, scorer: Scorer, lazy: bool) -> Block:
         """Ask the teacher about the known positives, then about candidates until enough have survived."""
-        pool, alive = outcome.pool, outcome.spare
-        asked = np.zeros(len(pool), dtype=bool)
+        alive, asked = block.spare, np.zeros(len(block), dtype=bool)
         # Before there are scores: a sampler that reads them without saying so is refused, not misled.
-        places = self._places(pool, alive) if self.why_not_lazy is None else None
-        if pool.teacher_scores is None:
-            scorer.open(pool)
-        while (wanted := self._wanted(outcome, alive, asked, places)).any():
-            scorer.examine(pool, wanted)
+        on_demand = lazy and self.why_not_lazy is None
+        places = self._places(_pool(anchors, block, scorer), alive) if on_demand else None
+        block = scorer.opened(block)
+        while (wanted := self._wanted(_pool(anchors, block, scorer), alive, asked, places)).any():
+            block = scorer.examined(block, wanted)
             asked |= wanted
-        outcome.verdicts[alive & ~asked] = verdicts.NOT_EXAMINED
+        return block.decided(alive & ~asked, verdicts.NOT_EXAMINED)
 
-    def _wanted(self, outcome: Outcome, alive: Mask, asked: Mask, places: npt.NDArray[np.float64] | None) -> Mask:
+    def _wanted(self, pool: Pool, alive: Mask, asked: Mask, places: npt.NDArray[np.float64] | None) -> Mask:
         """The next candidates to ask about: as many per anchor as negatives are still missing."""
         if places is None:
             return alive & ~asked
-        pool, survived = outcome.pool, alive & asked
+        survived = alive & asked
         for i, step in enumerate(self.filters):
             if step.reads_teacher() and survived.any():
                 survived &= self._kept(pool, i)
-        found = outcome.found + np.bincount(pool.owners[survived], minlength=len(pool.numbers))
+        found = pool.block.negatives_per_anchor + np.bincount(pool.owners[survived], minlength=len(pool.numbers))
         return pool.first(alive & ~asked, places, self.sampler.n - found)
+
+
+def _pool(anchors: Anchors, block: Block, scorer: Scorer | None) -> Pool:
+    return Pool(anchors, block, None if scorer is None else scorer.known_positives)
 
 
 def _resolved(step: Filter, by: str) -> Filter:

@@ -20,7 +20,8 @@ from hfneg.models.weights import require_models
 from hfneg.pipeline.search import Searcher, SourceHits
 from hfneg.pipeline.transform import Transform, unique
 from hfneg.pipeline.unfound import say_where_most, unfound
-from hfneg.steps.block.candidates import Candidates, unretrieved
+from hfneg.steps.block.block import Block, unretrieved
+from hfneg.steps.block.columns import columns_of
 from hfneg.steps.block.pool import SCORE, TEACHER
 from hfneg.steps.fusion import RRF, Fusion
 
@@ -112,14 +113,13 @@ class Retrieve(Transform):
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         _, numbers, place = unique(self.anchors.numbers(batch))
         _ = self.warned  # may ask the model, so it comes after the batch was found to be in order
-        candidates = self.run(numbers)
-        self.say_unfound(candidates)
-        found = candidates.columns(self.anchors)
-        return {name: lists.take(place) for name, lists in found.items()}
+        block = self.run(numbers)
+        self.say_unfound(block)
+        return {name: lists.take(place) for name, lists in columns_of(block, self.anchors).items()}
 
-    def say_unfound(self, candidates: Candidates) -> None:
+    def say_unfound(self, block: Block) -> None:
         """A warning, once per process, where a source has found nothing for most anchors of a batch."""
-        if not self._unfound_said and say_where_most(self, unfound(candidates), candidates.numbers):
+        if not self._unfound_said and say_where_most(self, unfound(block), block.numbers):
             self._unfound_said.append(True)
 
     @cached_property
@@ -128,7 +128,7 @@ class Retrieve(Transform):
 
     # The work, on numbers of anchors.
 
-    def run(self, numbers: Ints) -> Candidates:
+    def run(self, numbers: Ints) -> Block:
         """Candidates of the anchors `numbers`."""
         return self.fuse(numbers, [self.search(i, numbers) for i in range(len(self.retrievers))])
 
@@ -150,7 +150,7 @@ class Retrieve(Transform):
     def _searcher(self, position: int, k: int) -> Searcher:
         return Searcher(self.indexes[position], self.names[position], self.anchors, k)
 
-    def fuse(self, numbers: Ints, found: Sequence[SourceHits]) -> Candidates:
+    def fuse(self, numbers: Ints, found: Sequence[SourceHits]) -> Block:
         """One list per anchor from the sources' lists, in fused order."""
         n_sources, wide = len(found), len(self.anchors.corpus)
         positives = self.anchors.positives(numbers)
@@ -171,8 +171,9 @@ class Retrieve(Transform):
             fused_positives = _look_up(documents, fused, positives.owners * wide + positives.flat)
             positive_scores = np.stack([fused_positives, *(hits.positive_scores for hits in found)], axis=1)
         order = np.lexsort((rows, -fused, owners)) if n_sources > 1 else np.lexsort((ranks[:, 0], owners))
-        candidates = Candidates(
+        block = Block.found(
             names=self.names,
+            positives=positives,
             numbers=numbers,
             indptr=np.searchsorted(owners, np.arange(len(numbers) + 1)).astype(np.int64),
             rows=rows[order],
@@ -182,25 +183,22 @@ class Retrieve(Transform):
             source_ranks=ranks[order].astype(np.int32),
             positive_scores=positive_scores,
         )
-        return self._with_given(candidates)
+        return self._with_given(block)
 
-    def _with_given(self, candidates: Candidates) -> Candidates:
+    def _with_given(self, block: Block) -> Block:
         """Behind each list the given negatives of its anchor that it lacks; no source has retrieved them."""
         if not self.anchors.given:
-            return candidates
-        given = self.anchors.negatives(candidates.numbers)
-        there = np.isin(
-            given.owners * len(self.anchors.corpus) + given.flat,
-            candidates.owners * len(self.anchors.corpus) + candidates.rows,
-        )
+            return block
+        given, wide = self.anchors.negatives(block.numbers), len(self.anchors.corpus)
+        there = np.isin(given.owners * wide + given.flat, block.owners * wide + block.rows)
         owners, rows = given.owners[~there], given.flat[~there]
-        lengths = np.bincount(owners, minlength=len(candidates.numbers))
+        lengths = np.bincount(owners, minlength=len(block.numbers))
         some = np.flatnonzero(lengths)
         if not len(some):
-            return candidates
-        scores = self.score(candidates.numbers[some], Lists(offsets(lengths[some]), rows))
-        longer = candidates.extended(unretrieved(candidates, owners, rows, scores))
-        return replace(longer, first=None)
+            return block
+        scores = self.score(block.numbers[some], Lists(offsets(lengths[some]), rows))
+        longer = block.extended(unretrieved(block, owners, rows, scores))
+        return replace(longer, first=np.diff(longer.indptr))
 
 
 def _look_up(documents: Ints, scores: Floats, wanted: Ints) -> Floats:

@@ -15,7 +15,7 @@ from hfneg.base.lists import Lists, offsets
 from hfneg.data.anchors import Anchors
 from hfneg.errors import NonFiniteError, RetrieverError
 from hfneg.models.returned import as_numbers
-from hfneg.steps.block.candidates import is_positive
+from hfneg.steps.block.block import is_in
 
 CHUNK = 4096
 """Anchors whose results are looked through at once."""
@@ -86,7 +86,7 @@ class Searcher:
         if len(self.anchors.corpus.empty_rows):
             found &= ~np.isin(rows, self.anchors.corpus.empty_rows)
         owners = np.repeat(np.arange(len(numbers)), rows.shape[1])
-        positive = is_positive(self.anchors, numbers, owners, rows.reshape(-1)).reshape(rows.shape)
+        positive = is_in(self.anchors.positives(numbers), owners, rows.reshape(-1)).reshape(rows.shape)
         wanted = found & ~positive
         kept: npt.NDArray[np.bool_] = found & (np.cumsum(wanted, axis=1) - wanted < self.k)
         return kept

@@ -17,17 +17,18 @@ from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.errors import ColumnError, SettingError
 from hfneg.models.weights import require_models
-from hfneg.pipeline.policy import Policy, Selection
+from hfneg.pipeline.policy import Policy
 from hfneg.pipeline.transform import Transform, unique
 from hfneg.steps import guard_takes
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.candidates import Candidates
-from hfneg.steps.block.outcome import Outcome
+from hfneg.steps.block.block import Block
+from hfneg.steps.block.columns import from_columns
+from hfneg.steps.block.negatives import Negatives
 from hfneg.steps.filters.base import Filter
 from hfneg.steps.guard import Guard
 from hfneg.steps.promote import Promote
 from hfneg.steps.samplers import Sampler
-from hfneg.steps.scorer import Scorer
+from hfneg.steps.scorer import TeacherScorer
 from hfneg.steps.short import Fill, Relax
 from hfneg.steps.teachers.base import Teacher
 
@@ -78,7 +79,9 @@ class Select(Transform):
         keep_candidates: bool = False,
         remine: bool = False,
     ) -> None:
-        self.anchors = anchors
+        self.anchors, self.teacher = anchors, teacher
+        if teacher is not None and not isinstance(teacher, Teacher):
+            raise SettingError(f"{teacher!r} is no teacher: expected a teacher such as CrossEncoderTeacher(model)")
         self.policy = Policy(filters, sampler, guard, teacher, promote)
         for step in self.policy.filters:
             step.check_anchors(anchors)
@@ -114,30 +117,25 @@ class Select(Transform):
     @property
     def policy_columns(self) -> tuple[str, ...]:
         """What the policy adds, whatever is kept of the candidates."""
-        taught = TAUGHT_COLUMNS if self.policy.teacher is not None else ()
-        return (*SELECTED_COLUMNS, *taught, *(PROMOTED_COLUMNS if self.policy.promote is not None else ()))
+        return added_columns(self.policy)
 
     @cached_property
-    def scorer(self) -> Scorer | None:
+    def scorer(self) -> TeacherScorer | None:
         """Asks the teacher, through the score store; opened once per process."""
-        if self.policy.teacher is None:
+        if self.teacher is None:
             return None
         if (why := self.policy.why_not_lazy) is not None:
             log.warning("the teacher is asked about every candidate that is left: %s", why)
-        return Scorer(self.anchors, self.policy.teacher)
+        return TeacherScorer(self.anchors, self.teacher)
 
-    def run(self, candidates: Candidates) -> Selection:
-        """The work, on candidates of a block of anchors."""
-        return self.policy.selection(self.outcome(candidates))
+    def run(self, block: Block) -> Block:
+        """The work: a block of candidates, decided."""
+        return self.policy.decided(self.anchors, self.policy.guard.marked(self.anchors, block), self.scorer)
 
-    def outcome(self, candidates: Candidates) -> Outcome:
-        """As `run`, in the form in which more candidates can be judged."""
-        return self.policy.outcome(self.anchors, candidates, self.scorer)
-
-    def say_guard(self, outcome: Outcome) -> None:
+    def say_guard(self, block: Block) -> None:
         """A warning for the first batch of a process of which the guard takes much."""
         if not self._said_guard:
-            takes = guard_takes.in_a_batch(outcome.pool, outcome.verdicts, self.policy.guard)
+            takes = guard_takes.in_a_batch(self.anchors, block, self.policy.guard)
             guard_takes.say(takes)
             self._said_guard.extend(takes)
 
@@ -161,37 +159,41 @@ class Select(Transform):
     def _new_columns(self, batch: Mapping[str, Any]) -> dict[str, Lists]:
         self.refuse_batches()
         first, numbers, place = unique(self.anchors.numbers(batch))
-        candidates = self._candidates(batch, first, numbers)
-        outcome = self.outcome(candidates)
-        self.say_guard(outcome)
-        chosen = self.policy.selection(outcome)
-        new = mined_columns(self.anchors, batch, place, chosen, candidates.names)
+        block = self.run(self._candidates(batch, first, numbers))
+        self.say_guard(block)
+        new = mined_columns(self.anchors, batch, place, self.policy.negatives(block), block.names)
         if self.keep_candidates:
-            new[columns.CANDIDATE_VERDICTS] = Lists(candidates.indptr, chosen.verdicts).take(place)
+            new[columns.CANDIDATE_VERDICTS] = Lists(block.indptr, block.verdicts).take(place)
         return new
 
-    def _candidates(self, batch: Mapping[str, Any], first: Ints, numbers: Ints) -> Candidates:
+    def _candidates(self, batch: Mapping[str, Any], first: Ints, numbers: Ints) -> Block:
         """From the columns, which a user can have changed in between."""
         try:
-            candidates = Candidates.from_columns(self.anchors, batch, first, numbers)
-            candidates.check(self.anchors)
+            block = from_columns(self.anchors, batch, first, numbers)
+            block.check(self.anchors)
         except (ColumnError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ColumnError(
                 f"the candidate_* columns are not as Retrieve(anchors, ...) has left them ({error}); run Retrieve "
                 "again, with the same anchors"
             ) from error
-        return candidates
+        return block
+
+
+def added_columns(policy: Policy) -> tuple[str, ...]:
+    """The columns that a policy adds to rows."""
+    taught = TAUGHT_COLUMNS if policy.teacher is not None else ()
+    return (*SELECTED_COLUMNS, *taught, *(PROMOTED_COLUMNS if policy.promote is not None else ()))
 
 
 def mined_columns(
-    anchors: Anchors, batch: Mapping[str, Any], place: Ints, chosen: Selection, names: tuple[str, ...]
+    anchors: Anchors, batch: Mapping[str, Any], place: Ints, chosen: Negatives, names: tuple[str, ...]
 ) -> dict[str, Lists]:
     """The columns of the user's rows; row i of the batch belongs to anchor ``place[i]`` of `chosen`.
 
     Texts and ids stay Arrow arrays.
     """
-    rows = chosen.negatives.take(place)
-    indptr = chosen.negatives.indptr
+    rows = chosen.rows.take(place)
+    indptr = chosen.rows.indptr
     own = _OwnPositives(anchors, batch, place, chosen.numbers)
     new = {
         columns.NEGATIVES: Lists(rows.indptr, anchors.corpus.texts(rows.flat)),
@@ -226,9 +228,9 @@ class _OwnPositives:
         return Lists(self._own.indptr, known[self._at])
 
 
-def _source_names(names: tuple[str, ...], chosen: Selection) -> pa.Array:
+def _source_names(names: tuple[str, ...], chosen: Negatives) -> pa.Array:
     """For each negative the names of its sources, joined ("bm25+dense"), and how it came in if not by right."""
-    keys = chosen.negative_verdicts.astype(np.int64) << 8 | chosen.sources
+    keys = chosen.verdicts.astype(np.int64) << 8 | chosen.sources
     distinct, place = np.unique(keys, return_inverse=True)
     words = ["+".join(_labels(names, *divmod(key, 256))) for key in distinct.tolist()]
     return pa.array(words, type=pa.string()).take(pa.array(place.reshape(-1)))

@@ -6,7 +6,7 @@ its cache's fingerprint from), works once per unique anchor of a batch, and answ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -133,9 +133,15 @@ class Transform:
         if features is None:
             features = datasets.Features()
         self.check(list(features) or list(self.needs))
-        added = {name: datasets.List(datasets.Value(TYPES[name])) for name in self.adds}
-        kept = {name: feature for name, feature in features.items() if name not in self._drops(list(features))}
-        return datasets.Features({**kept, **added})
+        dropped = self._drops(list(features))
+        return with_columns({name: of for name, of in features.items() if name not in dropped}, self.adds)
+
+
+def with_columns(features: Mapping[str, Any], added: Sequence[str]) -> datasets.Features:
+    """These features and those of columns of ours."""
+    import datasets
+
+    return datasets.Features({**features, **{name: datasets.List(datasets.Value(TYPES[name])) for name in added}})
 
 
 def _extended(table: pa.Table, new: dict[str, Lists]) -> pa.Table:

@@ -10,7 +10,7 @@ import numpy as np
 
 from hfneg.base.arrays import Ints
 from hfneg.data.anchors import Anchors
-from hfneg.steps.block.candidates import Candidates
+from hfneg.steps.block.block import Block
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +19,10 @@ LOOKED_AT = 1_000
 """Anchors that are looked at to say why."""
 
 
-def unfound(candidates: Candidates) -> Ints:
+def unfound(block: Block) -> Ints:
     """int64 [sources]: the anchors in whose lists no document is of this source."""
-    owners, anchors = candidates.owners, len(candidates.numbers)
-    found = [len(np.unique(owners[candidates.sources >> i & 1 > 0])) for i in range(len(candidates.names))]
-    return anchors - np.array(found, dtype=np.int64)
+    found = [len(np.unique(block.owners[block.sources >> i & 1 > 0])) for i in range(len(block.names))]
+    return len(block.numbers) - np.array(found, dtype=np.int64)
 
 
 def say_where_most(retrieve: Any, counts: Sequence[int] | Ints, numbers: Ints | None = None) -> bool:

@@ -8,24 +8,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfneg.base import store
 from hfneg.base.arrays import Codes, Mask
 from hfneg.base.files import checksums, part_files
-from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.pipeline.recipe_text import parse_step
-from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of, work_area
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder import ledger, mined as mined_folder, statistics as statistics_of, work_area
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.reopen import reopen_anchors
-from hfneg.runs.replay import LedgerScorer, LedgerTeacher
-from hfneg.runs.reselect import policy_recipe, replayed_transform, slots_of
+from hfneg.runs.replay import LedgerScorer, LedgerScores, replayed_policy
+from hfneg.runs.reselect import policy_recipe, slots_of
 from hfneg.steps.block import verdicts
+from hfneg.steps.block.block import Block
 from hfneg.steps.block.pool import Pool
-from hfneg.steps.scorer import Scorer
+from hfneg.steps.scorer import TeacherScorer
 from hfneg.steps.teachers.base import Teacher
 
 
@@ -95,11 +94,9 @@ class _Examination:
 
     def __init__(self, source: MinedLedger, anchors: Anchors, teacher: Teacher, dropped: bool, trust: bool) -> None:
         self.source, self.anchors, self.dropped = source, anchors, dropped
-        self.scorer = Scorer(anchors, teacher)
-        self.policy = replayed_transform(source, policy_recipe(source, {}, (), trust=trust), anchors).select.policy
-        kept = LedgerTeacher.of_summary(source.summary["teacher"])
-        single = any(step.least_teachers > 1 for step in self.policy.filters)
-        self.stored = LedgerScorer(anchors, kept, source, single)
+        self.scorer = TeacherScorer(anchors, teacher)
+        self.policy = replayed_policy(source, policy_recipe(source, {}, (), trust=trust), anchors)
+        self.scores = LedgerScores(source, anchors, self.policy)
 
     def file(self, path: Path, first: int) -> npt.NDArray[np.int64]:
         """Score and replace one file; int64 [256], its candidates per verdict."""
@@ -110,7 +107,7 @@ class _Examination:
             for table, block in self.source.tables_of(path, first):
                 examined = self._examined(block)
                 np.add(counts, np.bincount(examined.verdicts, minlength=256), out=counts)
-                table = _with(table, examined)
+                table = ledger.with_scores(table, examined)
                 writer = writer or pq.ParquetWriter(partial, table.schema)
                 writer.write_table(table)
             if writer is not None:
@@ -120,23 +117,21 @@ class _Examination:
         store.replace_file(path, write)
         return counts
 
-    def _examined(self, block: LedgerBlock) -> LedgerBlock:
+    def _examined(self, block: Block) -> Block:
         """With scores of what is wanted, and verdicts on what was not examined."""
         assert block.teacher_scores is not None
         new = block.verdicts == verdicts.NOT_EXAMINED
         wanted = np.isnan(block.teacher_scores) & (new | (self.dropped & (block.verdicts >= verdicts.FIRST_FILTER)))
         scores = block.teacher_scores.copy()
-        owners = block.candidates.owners[wanted]
-        scores[wanted] = self.scorer.score(block.numbers[owners], block.candidates.rows[wanted])
-        scored = dataclasses.replace(block, teacher_scores=scores)
-        return dataclasses.replace(scored, verdicts=np.where(new, self._judged(scored, new), block.verdicts))
+        scores[wanted] = self.scorer.score(block.numbers[block.owners[wanted]], block.rows[wanted])
+        block = dataclasses.replace(block, teacher_scores=scores)
+        return dataclasses.replace(block, verdicts=np.where(new, self._judged(block, new), block.verdicts))
 
-    def _judged(self, block: LedgerBlock, new: Mask) -> Codes:
+    def _judged(self, block: Block, new: Mask) -> Codes:
         """uint8 [m]: what the filters that look at the teacher say of what is new; `SPARE` where they keep it."""
-        pool = Pool(self.anchors, block.candidates)
-        self.stored.block = block
-        self.stored.open(pool)
-        self.stored.examine(pool, new)
+        scorer = LedgerScorer(block, self.scores)
+        scored = scorer.examined(scorer.opened(block.undecided()), new)
+        pool = Pool(self.anchors, scored, scorer.known_positives)
         codes = np.full(len(new), verdicts.SPARE, dtype=np.uint8)
         for i, step in enumerate(self.policy.filters):
             if step.reads_teacher():
@@ -144,18 +139,7 @@ class _Examination:
         return codes
 
 
-def _with(table: pa.Table, block: LedgerBlock) -> pa.Table:
-    """The rows with the block's teacher scores and verdicts."""
-    new = {
-        "verdicts": Lists(block.candidates.indptr, block.verdicts).arrow(),
-        "teacher_scores": Lists(block.candidates.indptr, pa.array(block.teacher_scores, from_pandas=True)).arrow(),
-    }
-    for name, values in new.items():
-        table = table.set_column(table.column_names.index(name), name, values)
-    return table
-
-
-def _summarize(source: MinedLedger, counts: npt.NDArray[np.int64], scorer: Scorer) -> dict[str, Any]:
+def _summarize(source: MinedLedger, counts: npt.NDArray[np.int64], scorer: TeacherScorer) -> dict[str, Any]:
     """The summary and the card with the new counts; the summary last."""
     before = source.summary
     found = {name: int(counts[code]) for code, name in source.verdict_names.items()}

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from hfneg.base.arrays import Ints, Mask
 from hfneg.base.files.part_files import finish, is_finished, open_array, save_array as save_array
 from hfneg.data.anchors import Anchors
-from hfneg.steps.block.candidates import Candidates, is_positive
+from hfneg.steps.block.block import Block
 
 ENTRY = np.dtype([("row", "<i8"), ("rank", "<i8"), ("hash", "<u8")])
 DONE = "done"
@@ -27,20 +27,19 @@ HELD = 4_000_000
 """Entries of a tally that are sorted at once."""
 
 
-def tally(anchors: Anchors, candidates: Candidates, wanted: Mask | None = None) -> Any:
+def tally(anchors: Anchors, block: Block, wanted: Mask | None = None) -> Any:
     """The (row, rank, anchor's hash) of each candidate that could be a negative, by row; ENTRY [..].
 
     Known positives of the anchor and its own text could not, and take nobody's place.
     """
-    hashes = np.asarray(anchors.normal_hashes[candidates.numbers])[candidates.owners]
-    kept = ~is_positive(anchors, candidates.numbers, candidates.owners, candidates.rows)
-    kept &= candidates.sources > 0  # given negatives were not retrieved, and take nobody's place either
-    kept &= np.asarray(anchors.corpus.normal_hashes[candidates.rows]) != hashes
+    hashes = np.asarray(anchors.normal_hashes[block.numbers])[block.owners]
+    kept = ~block.is_positive
+    kept &= block.sources > 0  # given negatives were not retrieved, and take nobody's place either
+    kept &= np.asarray(anchors.corpus.normal_hashes[block.rows]) != hashes
     if wanted is not None:
         kept &= wanted
     entries = np.empty(int(kept.sum()), dtype=ENTRY)
-    entries["row"], entries["rank"] = candidates.rows[kept], candidates.ranks[kept]
-    entries["hash"] = hashes[kept]
+    entries["row"], entries["rank"], entries["hash"] = block.rows[kept], block.ranks[kept], hashes[kept]
     return entries[np.argsort(entries["row"], kind="stable")]
 
 
@@ -84,15 +83,15 @@ class Cuts:
         left: npt.NDArray[np.int32] = self._array("left")
         return left
 
-    def closed(self, anchors: Anchors, candidates: Candidates) -> Mask:
+    def closed(self, anchors: Anchors, block: Block) -> Mask:
         """bool [m]: the document is kept for anchors that rank it better."""
         hubs, ranks, hashes = (self._array(name) for name in ("rows", "ranks", "hashes"))
         if not len(hubs):
-            return np.zeros(len(candidates), dtype=bool)
-        at = np.minimum(np.searchsorted(hubs, candidates.rows), len(hubs) - 1)
-        own = np.asarray(anchors.normal_hashes[candidates.numbers])[candidates.owners]
-        behind = (candidates.ranks > ranks[at]) | ((candidates.ranks == ranks[at]) & (own > hashes[at]))
-        closed: Mask = (hubs[at] == candidates.rows) & behind
+            return np.zeros(len(block), dtype=bool)
+        at = np.minimum(np.searchsorted(hubs, block.rows), len(hubs) - 1)
+        own = np.asarray(anchors.normal_hashes[block.numbers])[block.owners]
+        behind = (block.ranks > ranks[at]) | ((block.ranks == ranks[at]) & (own > hashes[at]))
+        closed: Mask = (hubs[at] == block.rows) & behind
         return closed
 
     def _array(self, name: str) -> Any:

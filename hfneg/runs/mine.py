@@ -19,18 +19,20 @@ from hfneg.pipeline.mine import Mine
 from hfneg.pipeline.recipe import Recipe
 from hfneg.pipeline.shortcuts import recipe_of
 from hfneg.pipeline.unfound import say_where_most
-from hfneg.runs import bars, closing
+from hfneg.runs import bars, closing, work
 from hfneg.runs.bars import Bars
 from hfneg.runs.executors.base import Executor
 from hfneg.runs.executors.local import LocalExecutor
-from hfneg.runs.folder import ledger, mined as mined_folder, rows, statistics as statistics_of
-from hfneg.runs.folder.selections import Selections, are_gathered, mark_gathered
-from hfneg.runs.folder.summary import summarize
+from hfneg.runs.folder import mined as mined_folder, rows, statistics as statistics_of
+from hfneg.runs.folder.plan import Plan
+from hfneg.runs.folder.provenance import models_of
+from hfneg.runs.folder.summary import searched_deeper, summarize
 from hfneg.runs.folder.work_area import RunFolder, clear, taken
 from hfneg.runs.hub_counts import Cuts, write_cuts
 from hfneg.runs.identity import folder_in_store, identity_of, refuse_streams
 from hfneg.runs.notebook import InNotebook
 from hfneg.runs.units import Choose, Deeper, Encode, Examine, Found, Parts, Search, Span, Tally
+from hfneg.runs.work import Chosen
 
 if TYPE_CHECKING:
     import datasets
@@ -152,32 +154,45 @@ class _Run:
         came_from: list[dict[str, str]],
     ) -> None:
         self.folder, self.transform, self.recipe, self.came_from = folder, transform, recipe, came_from
-        self.splits, self.hidden, self.executor = splits, hidden, executor
-        self.anchors = transform.anchors
+        self.executor, self.anchors = executor, transform.anchors
+        several = len(splits) > 1
+        self.plan = Plan(
+            anchors=transform.anchors,
+            policy=transform.select.policy,
+            names=transform.retrieve.names,
+            recipe=recipe.to_yaml(),
+            short=repr(recipe.short),
+            splits=splits,
+            rows={name: self.anchors.rows_of_split(name if several else None) for name in splits},
+            hidden=hidden,
+        )
         self.parts = Parts(len(self.anchors))
         self.bars = Bars(bars.titles(transform))
 
     def work(self) -> None:
         """From nothing, or from wherever an earlier run was cut off, to the finished folder."""
+        plan = self.plan
         self._say_size()
-        selections = self._choose()
-        counts, finished = self._write_rows(selections), self.folder.folder("finished")
-        own = {name: self._rows_of(name) for name in self.splits}
-        found = None if self.hidden is None else counts
-        summary = summarize(self.transform, self.recipe, selections, own, found, finished / "ledger")
-        summary["datasets"] = self.came_from
+        selections = work.choose(self.folder, plan, self._choose)
+        with self.bars.bar(bars.WRITING, " rows", sum(plan.rows.values())) as bar:
+            counts = work.write_rows(self.folder, plan, selections, bar)
+        facts = {
+            "exact": all(getattr(r, "exact", True) for r in self.recipe.retrievers),
+            "models": models_of(self.recipe),
+            "datasets": self.came_from,
+        }
+        if self.recipe.deeper is not None:
+            facts["deeper"] = searched_deeper(self.transform.deeper, selections)
+        summary = summarize(plan, selections, counts, self.folder.folder("finished", "ledger"), facts)
         say_where_most(self.transform.retrieve, selections.unfound)
-        (finished / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
-        card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished), finished)
-        (finished / "README.md").write_text(card, encoding="utf-8")
-        self.folder.finish(summary)
+        work.finish(self.folder, plan, summary)
 
     def _say_size(self) -> None:
         """The peak disk, before anything is written (about: texts compress)."""
-        n = self.recipe.sampler.n
-        data = sum(self._rows_of(name) * rows.row_bytes(split, self.anchors, n) for name, split in self.splits.items())
-        sources = len(self.transform.retrieve.names)
-        candidates = len(self.anchors) * self.transform.retrieve.k * sources * (30 + 8 * sources)
+        plan, retrieve = self.plan, self.transform.retrieve
+        data = sum(plan.rows[name] * rows.row_bytes(of, self.anchors, plan.n) for name, of in plan.splits.items())
+        sources = len(retrieve.names)
+        candidates = len(self.anchors) * retrieve.k * sources * (30 + 8 * sources)
         if data + candidates >= WORTH_SAYING:
             log.info("needs up to %.1f GB of disk in %s", (data + candidates) / 1e9, self.folder.out)
 
@@ -189,9 +204,9 @@ class _Run:
 
     def _search_deeper(self, first: Found) -> Deeper:
         """The policy over what there is, then a second search for the anchors that are short, all in one pass."""
-        examined = self.folder.folder("examined")
-        work, missing = Examine(first, examined), self.parts.missing(examined, ".npz")
-        self._run(work, missing, "Examining", " anchors", len(self.anchors), self._size)
+        examined = self.folder.folder("judged")
+        unit, missing = Examine(first, examined), self.parts.missing(examined, ".npz")
+        self._run(unit, missing, "Examining", " anchors", len(self.anchors), self._size)
         short, names = replace(self.parts, short=examined), self.transform.retrieve.names
         folders = (self._search_source(i, short, self.transform.deeper) for i in range(len(names)))
         deeper = Deeper(first, examined, Found(self.transform, tuple(folders)))
@@ -209,8 +224,8 @@ class _Run:
             block = getattr(retrieve.retrievers[position], "block", 4096)
             spans = parts.spans(missing, min(block, RUNNING // (k or retrieve.k)), self.executor.workers)
             total = parts.size(Span(0, len(parts)))
-            work = Search(self.transform, position, folder, parts, k)
-            self._run(work, spans, bars.searching(name, deeper=deeper), " anchors", total, parts.size)
+            unit = Search(self.transform, position, folder, parts, k)
+            self._run(unit, spans, bars.searching(name, deeper=deeper), " anchors", total, parts.size)
         return folder
 
     def _count_hubs(self, lists: Found | Deeper, first: Path | None = None) -> Path | None:
@@ -244,42 +259,16 @@ class _Run:
 
             self._run(Encode(vectors), missing, bars.encoding(what, name), " texts", len(vectors), size)
 
-    def _choose(self) -> Selections:
-        """All parts of ledger and selection, then both gathered."""
-        gathered = self.folder.folder("gathered")
-        if are_gathered(gathered):
-            return Selections(gathered, self.anchors)
+    def _choose(self, chosen: Chosen) -> int:
+        """All parts of ledger and selection."""
         found = self._search()
         deeper = None if self.transform.deeper is None else self._search_deeper(found)
-        entries, selected = self.folder.folder("ledger"), self.folder.folder("selected")
-        work = Choose(found, deeper, entries, selected)
-        self._run(work, work.missing(self.parts), "Selecting", " anchors", len(self.anchors), self._size)
-        taught = self.transform.select.policy.teacher is not None
-        selections = Selections.gather(selected, len(self.parts), gathered, self.anchors, taught=taught)
-        ledger.compact(sorted(entries.glob("*.parquet")), self.folder.folder("finished", "ledger"))
-        mark_gathered(gathered)
-        return selections
+        unit = Choose(found, deeper, chosen)
+        self._run(unit, unit.missing(self.parts), "Selecting", " anchors", len(self.anchors), self._size)
+        return len(self.parts)
 
-    def _run(self, work: Any, units: list[Any], title: str, unit: str, total: int, size: Any) -> None:
-        self.bars.run(self.executor, work, units, title, unit, total, size)
-
-    def _write_rows(self, selections: Selections) -> rows.HiddenCount:
-        """The shards of all splits, in this process: texts go through as Arrow, so the disk is the limit."""
-        folder = self.folder.folder("finished", "data")
-        counts = self.folder.folder("counts")
-        total = sum(self._rows_of(name) for name in self.splits)
-        with self.bars.bar(bars.WRITING, " rows", total) as bar:
-            for name, split in self.splits.items():
-                size = rows.row_bytes(split, self.anchors, self.recipe.sampler.n)
-                writer = rows.RowWriter(self.transform, selections, split, self.hidden)
-                for shard in rows.shards_of(name, self._rows_of(name), size):
-                    if not rows.is_written(shard, folder, counts):
-                        writer.write(shard, folder, counts)
-                    bar.update(shard.stop - shard.start)
-        return rows.load_counts(sorted(counts.glob("*.json")))
-
-    def _rows_of(self, name: str) -> int:
-        return self.anchors.rows_of_split(name if len(self.splits) > 1 else None)
+    def _run(self, unit: Any, units: list[Any], title: str, what: str, total: int, size: Any) -> None:
+        self.bars.run(self.executor, unit, units, title, what, total, size)
 
 
 def _executor(given: Executor | None, devices: str | Sequence[str] | None) -> Executor:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,56 +17,50 @@ from hfneg.base.lists import Lists
 from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.data.anchors import Anchors
 from hfneg.errors import NeedsTeacher, SettingError
-from hfneg.pipeline.policy import Policy, Selection
-from hfneg.pipeline.retrieve import Retrieve
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.models.weights import require_models
+from hfneg.pipeline.mine import check_scores
+from hfneg.pipeline.policy import Policy
+from hfneg.pipeline.recipe import Recipe
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.hub_counts import Cuts, save_array, tally, write_cuts
-from hfneg.steps.block import verdicts
-from hfneg.steps.block.pool import Pool, Taught
-from hfneg.steps.scorer import SAMPLE, Scorer
-from hfneg.steps.short import Keep, Means, Short
-from hfneg.steps.teachers.base import Received, Teacher
+from hfneg.steps.block.block import Block
+from hfneg.steps.scorer import SAMPLE, scored, unscored
+from hfneg.steps.short import Keep, Resources, Short
+from hfneg.steps.teachers.base import on_scale, why_no_relative_margin
 
 
 @dataclass(frozen=True, repr=False)
-class LedgerTeacher(Teacher):
-    """The teacher of a finished run: its name and scale, and no model.
+class KeptTeacher:
+    """What a finished run keeps of its teacher: the `TeacherFacts` that a policy needs, and no model.
 
-    Args:
+    Attributes:
         text: what the recipe calls it.
-        kept_digest, kept_scale: of the teacher whose scores the ledger holds.
+        digest, resolved_scale: of the teacher whose scores the ledger holds.
         of: the same of each member of an ensemble.
     """
 
     text: str
-    kept_digest: str
-    kept_scale: str
-    of: tuple[LedgerTeacher, ...] = ()
+    digest: str
+    resolved_scale: str
+    of: tuple[KeptTeacher, ...] = ()
 
     @classmethod
-    def of_summary(cls, facts: dict[str, Any]) -> LedgerTeacher:
+    def of_summary(cls, facts: dict[str, Any]) -> KeptTeacher:
         """From ``summary["teacher"]``."""
         scale = facts["scale"]
         members = tuple(cls(f"member {digest[:12]}", digest, scale) for digest in facts.get("members", ()))
         return cls(facts["teacher"], facts["digest"], scale, members if len(members) > 1 else ())
 
-    @property
-    def digest(self) -> str:
-        return self.kept_digest
-
-    @property
-    def resolved_scale(self) -> str:
-        return self.kept_scale
-
-    @property
-    def members(self) -> tuple[Teacher, ...]:
-        return self.of or (self,)
-
     def __repr__(self) -> str:
         return self.text
 
-    def _score(self, anchors: list[str], documents: list[str], done: Received) -> None:
-        raise NeedsTeacher(f"{self.text} is known by the scores in a ledger only; it cannot score {len(anchors)} pairs")
+    @property
+    def members(self) -> tuple[KeptTeacher, ...]:
+        return self.of or (self,)
+
+    @property
+    def why_no_relative_margin(self) -> str | None:
+        return why_no_relative_margin(self, self.resolved_scale)
 
 
 class Unscored(Exception):  # noqa: N818 - caught here, never seen outside
@@ -77,49 +71,28 @@ class Unscored(Exception):  # noqa: N818 - caught here, never seen outside
         self.missing = missing
 
 
-class LedgerScorer(Scorer):
-    """Answers from the block at hand."""
+class LedgerScores:
+    """The teacher's scores that a finished run has left, in its ledger and, of an ensemble's members, in the store."""
 
-    def __init__(self, anchors: Anchors, teacher: LedgerTeacher, ledger: MinedLedger, single: bool) -> None:
-        super().__init__(anchors, teacher)
-        self._ledger, self._single = ledger, single
-        self.block: LedgerBlock | None = None
-
-    def open(self, pool: Pool) -> None:
-        assert self.block is not None
-        pool.known = self.known_positives
-        pool.positive_teacher_scores = self.block.positive_teacher_scores
-        pool.teacher_scores = np.full(len(pool), np.nan, dtype=np.float32)
-        if self._single:
-            none = np.full(len(pool), np.nan, dtype=np.float32)
-            positives = pool.positives
-            known = self._of_members(pool.anchors, pool.numbers[positives.owners], positives.flat)
-            _refuse_unknown(known, "known positives")
-            pool.teachers = [Taught(none.copy(), scores) for scores in known]
-
-    def examine(self, pool: Pool, wanted: Mask) -> None:
-        assert self.block is not None
-        assert self.block.teacher_scores is not None
-        assert pool.teacher_scores is not None
-        scores = self.block.teacher_scores
-        missing = wanted & np.isnan(scores)
-        pairs = pool.numbers[pool.owners[wanted]], pool.rows[wanted]
-        members = self._of_members(pool.anchors, *pairs) if pool.teachers else []
-        for values in members:
-            missing[np.flatnonzero(wanted)[np.isnan(values)]] = True
-        if missing.any():
-            raise Unscored(missing)
-        pool.teacher_scores[wanted] = scores[wanted]
-        for taught, values in zip(pool.teachers, members, strict=True):
-            taught.scores[wanted] = values
-        self.stored += int(wanted.sum())
+    def __init__(self, ledger: MinedLedger, anchors: Anchors, policy: Policy) -> None:
+        self.anchors, self._ledger = anchors, ledger
+        self.teacher = KeptTeacher.of_summary(ledger.summary["teacher"])
+        self.by_member = any(step.least_teachers > 1 for step in policy.filters)
 
     def known_positives(self, member: int | None = None) -> Floats:
+        """Those that `TeacherScorer.known_positives` takes."""
         return self._sample if member is None else self._member_samples[member]
+
+    def of_members(self, numbers: Ints, rows: Ints) -> list[Floats]:
+        """Each member's scaled scores as the score store has them; NaN where it does not. No member is asked."""
+        anchors = self.anchors
+        keys = pair_keys(np.asarray(anchors.text_hashes[numbers]), np.asarray(anchors.corpus.text_hashes[rows]))
+        raw = ((member, ScoreStore(member.digest).get(keys)) for member in self.teacher.members)
+        return [on_scale(scores, member.resolved_scale, member) for member, scores in raw]
 
     @cached_property
     def _sampled(self) -> tuple[Ints, Ints]:
-        """(anchors, places among all known positives) of those that `Scorer.known_positives` takes."""
+        """(anchors, places among all known positives)."""
         known = self._ledger.known_positives.rows
         order = np.argsort(np.asarray(self.anchors.normal_hashes), kind="stable")[:SAMPLE]
         places = Lists(known.indptr, np.arange(len(known.flat))).take(order)
@@ -135,14 +108,46 @@ class LedgerScorer(Scorer):
     @cached_property
     def _member_samples(self) -> list[Floats]:
         numbers, places = self._sampled
-        scores = self._of_members(self.anchors, numbers, self._ledger.known_positives.rows.flat[places])
+        scores = self.of_members(numbers, self._ledger.known_positives.rows.flat[places])
         _refuse_unknown(scores, "known positives")
         return scores
 
-    def _of_members(self, anchors: Anchors, numbers: Ints, rows: Ints) -> list[Floats]:
-        """Each member's scaled scores as the score store has them; NaN where it does not. No member is asked."""
-        keys = pair_keys(np.asarray(anchors.text_hashes[numbers]), np.asarray(anchors.corpus.text_hashes[rows]))
-        return [member.scaled(ScoreStore(member.digest).get(keys)) for member in self.teacher.members]
+
+@dataclass(frozen=True)
+class LedgerScorer:
+    """A `Scorer` of one block of a ledger: it looks its candidates' scores up, in their places."""
+
+    block: Block
+    scores: LedgerScores
+
+    def opened(self, block: Block) -> Block:
+        if block.teacher_scores is not None:
+            return block
+        assert self.block.positive_teacher_scores is not None
+        members: list[Floats] = []
+        if self.scores.by_member:
+            members = self.scores.of_members(block.numbers[block.positives.owners], block.positives.flat)
+            _refuse_unknown(members, "known positives")
+        return unscored(block, self.block.positive_teacher_scores, members)
+
+    def examined(self, block: Block, wanted: Mask) -> Block:
+        assert self.block.teacher_scores is not None
+        scores = self.block.teacher_scores[wanted]
+        lacking, members = np.isnan(scores), list[Floats]()
+        if self.scores.by_member:
+            members = self.scores.of_members(block.numbers[block.owners[wanted]], block.rows[wanted])
+            lacking = np.logical_or.reduce([lacking, *(np.isnan(values) for values in members)])
+        if lacking.any():
+            missing = wanted.copy()
+            missing[wanted] = lacking
+            raise Unscored(missing)
+        return scored(block, wanted, scores, members)
+
+    def score(self, numbers: Ints, rows: Ints) -> Floats:
+        raise NotImplementedError("a ledger has scores of its own candidates only")
+
+    def known_positives(self, member: int | None = None) -> Floats:
+        return self.scores.known_positives(member)
 
 
 def _refuse_unknown(scores: list[Floats], what: str) -> None:
@@ -155,27 +160,12 @@ def _refuse_unknown(scores: list[Floats], what: str) -> None:
         )
 
 
-class LedgerRetrieve(Retrieve):
-    """The retrieving half of a finished run: the names of its sources, and what they can score."""
-
-    def __init__(self, anchors: Anchors, ledger: MinedLedger) -> None:
-        self.anchors, self.names = anchors, ledger.names
-        self.retrievers, self.remine = (), True
-        self._ledger = ledger
-
-    def __repr__(self) -> str:
-        return f"LedgerRetrieve({list(self.names)!r})"
-
-    def scores_positives(self, position: int) -> bool:
-        return not np.isnan(self._ledger.known_positives.scores[:, 1 + position]).any()
-
-
 class Replay:
     """A policy over a ledger, block by block, in which nothing is retrieved and no teacher is asked.
 
     Args:
         ledger: of a finished run.
-        policy: guard, filters, sampler; its teacher, where there is one, a `LedgerTeacher`.
+        policy: guard, filters, sampler; its teacher, where there is one, a `KeptTeacher`.
         anchors: of that run, see `hfneg.runs.folder.reopen`.
         short: what becomes of anchors that get too few, `Keep` or `Relax`.
         same_guard: the ledger's verdicts are of this policy's guard, so that no text need be read.
@@ -196,54 +186,41 @@ class Replay:
         self.ledger, self.policy, self.anchors = ledger, policy, anchors
         self.short = Keep() if short is None else short
         self._same_guard = same_guard
-        parts = (policy.filters, policy.sampler, policy.guard, policy.teacher, policy.promote)
-        self._policies = [policy] if policy.why_not_lazy is not None else [Policy(*parts, lazy=False), policy]
-        self.scorer: LedgerScorer | None = None
-        if policy.teacher is not None:
-            assert isinstance(policy.teacher, LedgerTeacher)
-            single = any(step.least_teachers > 1 for step in policy.filters)
-            self.scorer = LedgerScorer(anchors, policy.teacher, ledger, single)
+        self.scores = None if policy.teacher is None else LedgerScores(ledger, anchors, policy)
 
-    def run(self, block: LedgerBlock, anchors: Anchors | None = None) -> Selection:
-        """Verdicts and negatives of a block's anchors; `anchors` is a view that knows the block's numbers.
+    def run(self, block: Block) -> Block:
+        """A ledger's block with this policy's verdicts, negatives and the scores that it needed.
 
         Raises Unscored where the policy needs a candidate that has no teacher score.
         """
-        if self.scorer is not None:
-            self.scorer.block = block
-        for policy in self._policies[:-1]:
-            try:
-                return self._run(policy, block, anchors or self.anchors)
-            except Unscored:
-                pass
-        return self._run(self._policies[-1], block, anchors or self.anchors)
-
-    def _run(self, policy: Policy, block: LedgerBlock, anchors: Anchors) -> Selection:
-        candidates = block.candidates
+        scorer = None if self.scores is None else LedgerScorer(block, self.scores)
+        fresh = block.undecided()
+        if not self._same_guard:
+            fresh = self.policy.guard.marked(self.anchors, fresh)
         if self._cuts is not None:
-            candidates = dataclasses.replace(candidates, closed=self._cuts.closed(anchors, candidates))
-        known = np.where(np.isin(block.verdicts, verdicts.GUARDED), block.verdicts, np.uint8(verdicts.SPARE))
-        outcome = policy.outcome(anchors, candidates, self.scorer, known if self._same_guard else None)
-        if (outcome.missing(policy.sampler.n) > 0).any():
-            means = Means(n=policy.sampler.n, guard=policy.guard, scorer=self.scorer, score=_no_score)
-            outcome = self.short.complete(outcome, means)
-        return policy.selection(outcome)
+            fresh = dataclasses.replace(fresh, closed=self._cuts.closed(self.anchors, fresh))
+        if self.policy.why_not_lazy is None:
+            with contextlib.suppress(Unscored):
+                return self._run(fresh, scorer, lazy=False)
+        return self._run(fresh, scorer, lazy=True)
 
-    def missing(
-        self, block: LedgerBlock, taken: Callable[[Ints], tuple[LedgerBlock, Anchors]] | None = None
-    ) -> tuple[Ints, int]:
-        """(positions in the block of the anchors that cannot be decided, pairs that they lack at least).
+    def _run(self, block: Block, scorer: LedgerScorer | None, *, lazy: bool) -> Block:
+        policy = self.policy
+        block = policy.decided(self.anchors, block, scorer, lazy=lazy)
+        if not len(block.short(policy.sampler.n)):
+            return block
+        return self.short.complete(block, Resources(self.anchors, policy.sampler.n, policy.guard, scorer, _no_score))
 
-        `taken` gives some anchors of the block, by position, and the anchors that know them.
-        """
+    def missing(self, block: Block) -> tuple[Ints, int]:
+        """(positions in the block of the anchors that cannot be decided, pairs that they lack at least)."""
         left, pairs = np.arange(len(block.numbers)), 0
         short: list[Ints] = []
         while len(left):
-            rest, anchors = (block.take(left), self.anchors) if taken is None else taken(left)
+            rest = block.take(left)
             try:
-                self.run(rest, anchors)
+                self.run(rest)
             except Unscored as unscored:
-                owners = rest.candidates.owners[unscored.missing]
+                owners = rest.owners[unscored.missing]
                 pairs += len(owners)
                 at = np.unique(owners)
                 short.append(left[at])
@@ -262,25 +239,31 @@ class Replay:
         folder = Path(self._scratch.name)
         tallies: list[Path] = []
         for block in self.ledger.blocks():
-            candidates = block.retrieved().candidates
-            if candidates.appended.any():
+            found = block.retrieved()
+            if found.appended.any():
                 raise SettingError(
                     f"Hubs(most={min(hubs)}) cannot be replayed over {self.ledger.folder}, which has lists of a deeper "
                     "search: mine again"
                 )
             tallies.append(folder / f"{len(tallies):06d}.npy")
-            save_array(tallies[-1], tally(self.anchors, candidates))
+            save_array(tallies[-1], tally(self.anchors, found))
         write_cuts(tallies, min(hubs), len(self.anchors.corpus), folder)
         return Cuts(folder)
 
 
+def replayed_policy(source: MinedLedger, recipe: Recipe, anchors: Anchors) -> Policy:
+    """The policy of a recipe over a finished run; it checks that every score that a step names is there."""
+    teacher = KeptTeacher.of_summary(source.summary["teacher"]) if source.taught else None
+    policy = Policy(recipe.filters, recipe.sampler, recipe.guard, teacher, recipe.promote)
+    for step in policy.filters:
+        step.check_anchors(anchors)
+    require_models(*policy.filters)
+    check_scores(policy, source.names, lambda i: not np.isnan(source.known_positives.scores[:, 1 + i]).any())
+    return policy
+
+
 def _no_score(numbers: Ints, rows: Lists) -> Floats:
     raise NotImplementedError("documents that were not retrieved have no score in a ledger")
-
-
-def with_all_scores(chosen: Selection, block: LedgerBlock) -> Selection:
-    """The selection with every teacher score that the ledger has, also of what this policy did not need."""
-    return dataclasses.replace(chosen, candidate_teacher_scores=block.teacher_scores)
 
 
 def needs_teacher(folder: object, pairs: int, anchors: int, of: int) -> NeedsTeacher:

@@ -5,29 +5,31 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from datasets.utils import tqdm
 
 from hfneg.base import columns, store
-from hfneg.base.files.part_files import save_arrays, save_table, whole
+from hfneg.base.files.part_files import whole
 from hfneg.errors import RecipeError, SettingError, near_miss
-from hfneg.pipeline.mine import Mine
 from hfneg.pipeline.recipe import SLOTS, Recipe, as_mined
-from hfneg.pipeline.select import Select
-from hfneg.pipeline.unfound import unfound
-from hfneg.runs.folder import ledger, mined as mined_folder, rows, statistics as statistics_of
+from hfneg.runs import work
+from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of
 from hfneg.runs.folder.ledger_files import MinedLedger
+from hfneg.runs.folder.plan import Plan
 from hfneg.runs.folder.provenance import models_of
 from hfneg.runs.folder.reopen import reopen_anchors
-from hfneg.runs.folder.selections import Selections, are_gathered, arrays_of, mark_gathered
 from hfneg.runs.folder.summary import summarize
 from hfneg.runs.folder.work_area import RunFolder, clear, taken
-from hfneg.runs.replay import LedgerRetrieve, LedgerTeacher, Replay, needs_teacher, with_all_scores
+from hfneg.runs.replay import Replay, needs_teacher, replayed_policy
+from hfneg.runs.work import Chosen
 from hfneg.steps.block import verdicts
-from hfneg.steps.filters import FILTERS, Filter
+from hfneg.steps.block.block import Block
+from hfneg.steps.filters import Filter
 from hfneg.steps.guard import Guard
 from hfneg.steps.samplers import Sampler
 from hfneg.steps.short import Short
@@ -90,9 +92,8 @@ def reselect(
         policy = policy_recipe(source, given, settings, trust=trust)
         policy = _without_fill(policy, said=short is not None or any(text.startswith("short") for text in settings))
         anchors = reopen_anchors(source, corpus)
-        transform = replayed_transform(source, policy, anchors)
-        same = policy.guard == guard_of(source)
-        replay = Replay(source, transform.select.policy, anchors, short=policy.short, same_guard=same)
+        chosen = replayed_policy(source, policy, anchors)
+        replay = Replay(source, chosen, anchors, short=policy.short, same_guard=policy.guard == guard_of(source))
         _check_scores(source, replay)
         text = _recipe_text(source, policy)
         splits = mined_folder.open_rows(source.folder, several=True)
@@ -102,7 +103,17 @@ def reselect(
         run.begin()
         if not run.complete:
             try:
-                _Run(run, source, replay, transform, policy, text, dict(splits)).work()
+                plan = Plan(
+                    anchors=anchors,
+                    policy=chosen,
+                    names=source.names,
+                    recipe=text,
+                    short=repr(policy.short),
+                    splits={name: _theirs(split) for name, split in splits.items()},
+                    rows=source.summary["rows"],
+                    hidden=source.summary["identity"]["hidden"],
+                )
+                _Run(run, source, replay, plan, policy.filters).work()
             finally:
                 run.leave_if_idle()
         statistics_of.leave(run.out)
@@ -135,21 +146,6 @@ def policy_recipe(
     searched = slots_of(source)  # how long lists can be, so that what cannot be had of them is refused
     k = max(searched.get("k", 1), searched.get("deeper") or 0) * len(source.names)
     return Recipe(**slots, k=k).with_settings(settings, trust=trust)
-
-
-def replayed_transform(source: MinedLedger, policy: Recipe, anchors: Any) -> Mine:
-    """The run's transform with another policy; it checks that every score that a step names is there."""
-    teacher = LedgerTeacher.of_summary(source.summary["teacher"]) if source.taught else None
-    select = Select(
-        anchors,
-        teacher=teacher,
-        filters=policy.filters,
-        sampler=policy.sampler,
-        guard=policy.guard,
-        promote=policy.promote,
-        remine=True,
-    )
-    return Mine(LedgerRetrieve(anchors, source), select)
 
 
 def slots_of(source: MinedLedger) -> dict[str, Any]:
@@ -192,6 +188,11 @@ def _without_fill(policy: Recipe, *, said: bool) -> Recipe:
     return policy.with_settings(["short=Keep()"])
 
 
+def _theirs(split: Any) -> Any:
+    """The rows without our columns."""
+    return split.select_columns([name for name in split.column_names if name not in columns.OURS])
+
+
 def _identity(source: MinedLedger, recipe: str) -> dict[str, Any]:
     """Everything the result depends on; `reopen_anchors` finds the digest of the anchors in it again."""
     before = source.summary["identity"]
@@ -207,7 +208,7 @@ def _identity(source: MinedLedger, recipe: str) -> dict[str, Any]:
 
 def _check_scores(source: MinedLedger, replay: Replay) -> None:
     """Raise NeedsTeacher before anything is written, where scores will be missing."""
-    if replay.scorer is None:
+    if replay.scores is None:
         return
     pairs = anchors = 0
     for block in source.blocks():
@@ -219,94 +220,52 @@ def _check_scores(source: MinedLedger, replay: Replay) -> None:
 
 
 class _Run:
-    """The stages of a re-selection in its folder; each does only what is not there yet."""
+    """A re-selection in its folder."""
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        source: MinedLedger,
-        replay: Replay,
-        transform: Mine,
-        policy: Recipe,
-        recipe: str,
-        splits: dict[str, Any],
-    ) -> None:
-        self.folder, self.source, self.replay, self.transform = folder, source, replay, transform
-        self.policy, self.recipe, self.anchors = policy, recipe, transform.anchors
-        theirs = {
-            name: [one for one in split.column_names if one not in columns.OURS] for name, split in splits.items()
-        }
-        self.splits = {name: split.select_columns(theirs[name]) for name, split in splits.items()}
+    def __init__(self, folder: RunFolder, source: MinedLedger, replay: Replay, plan: Plan, filters: Sequence[Filter]):
+        self.folder, self.source, self.replay, self.plan, self.filters = folder, source, replay, plan, filters
 
     def work(self) -> None:
-        selections = self._choose()
-        counts = self._write_rows(selections)
-        finished = self.folder.folder("finished")
-        summary = self._summary(selections, counts)
-        (finished / "recipe.yaml").write_text(self.recipe, encoding="utf-8")
-        card = mined_folder.card(summary, list(self.splits), mined_folder.content_digest(finished), finished)
-        (finished / "README.md").write_text(card, encoding="utf-8")
-        self.folder.finish(summary)
+        """From nothing, or from wherever an earlier run was cut off, to the finished folder."""
+        selections = work.choose(self.folder, self.plan, self._choose)
+        with tqdm(disable=True) as bar:
+            counts = work.write_rows(self.folder, self.plan, selections, bar)
+        entries = self.folder.folder("finished", "ledger")
+        summary = summarize(self.plan, selections, counts, entries, {"models": self._models()})
+        work.finish(self.folder, self.plan, self._as_before(summary))
 
-    def _choose(self) -> Selections:
-        """A part of ledger and selection per block, then both gathered."""
-        gathered = self.folder.folder("gathered")
-        if are_gathered(gathered):
-            return Selections(gathered, self.anchors)
-        from datasets.utils import tqdm
-
-        entries, selected = self.folder.folder("ledger"), self.folder.folder("selected")
+    def _choose(self, chosen: Chosen) -> int:
+        """A part of ledger and selection per block of the source."""
         part = -1
         with tqdm(total=len(self.source), desc="Selecting", unit=" anchors", unit_scale=True) as bar:
             for part, block in enumerate(self.source.blocks()):
-                if not all(whole([selected / f"{part:06d}.npz", entries / f"{part:06d}.parquet"])):
-                    self._choose_part(part, block, entries, selected)
+                if not all(whole(chosen.files(part))):
+                    self._choose_part(part, block.retrieved(), chosen)
                 bar.update(len(block.numbers))
-        selections = Selections.gather(selected, part + 1, gathered, self.anchors, taught=self.source.taught)
-        ledger.compact(sorted(entries.glob("*.parquet")), self.folder.folder("finished", "ledger"))
-        mark_gathered(gathered)
-        return selections
+        return part + 1
 
-    def _choose_part(self, part: int, block: Any, entries: Path, selected: Path) -> None:
-        block = block.retrieved()
-        chosen = self.replay.run(block)
-        deeper = block.candidates.deeper_positive_scores is not None
-        table = ledger.table(self.anchors, block.candidates, with_all_scores(chosen, block), deeper=deeper)
-        save_table(entries / f"{part:06d}.parquet", table)
-        missing = np.diff(chosen.negatives.indptr) < self.policy.sampler.n
-        relaxed = chosen.negatives.owners[chosen.negative_verdicts == verdicts.RELAXED]
-        short = np.union1d(np.flatnonzero(missing), relaxed)
-        arrays = arrays_of(chosen, np.zeros(2, dtype=np.int64))
-        arrays["unfound"] = unfound(block.candidates)
-        arrays["shortfall"] = np.array([0, 0, 0, 0, len(short), 0, 0])
-        save_arrays(selected / f"{part:06d}.npz", arrays)
+    def _choose_part(self, part: int, before: Block, chosen: Chosen) -> None:
+        block = self.replay.run(before)
+        relaxed = block.owners[block.verdicts == verdicts.RELAXED]
+        short = np.union1d(block.short(self.plan.n), relaxed)
+        if self.source.taught:  # every score that the ledger has, also of what this policy did not need
+            block = replace(block, teacher_scores=before.teacher_scores)
+        shortfall = np.array([0, 0, 0, 0, len(short), 0, 0])
+        chosen.write(part, self.plan.anchors, self.plan.policy, block, shortfall, np.zeros(2, dtype=np.int64))
 
-    def _write_rows(self, selections: Selections) -> rows.HiddenCount:
-        folder, counts = self.folder.folder("finished", "data"), self.folder.folder("counts")
-        hidden = self.source.summary["identity"]["hidden"]
-        for name, split in self.splits.items():
-            size = rows.row_bytes(split, self.anchors, self.policy.sampler.n)
-            writer = rows.RowWriter(self.transform, selections, split, hidden)
-            for shard in rows.shards_of(name, split.num_rows, size):
-                if not rows.is_written(shard, folder, counts):
-                    writer.write(shard, folder, counts)
-        return rows.load_counts(sorted(counts.glob("*.json")))
+    def _models(self) -> list[dict[str, Any]]:
+        """The models of the first run and of the new policy."""
+        known = self.source.summary.get("models", [])
+        models = models_of(Recipe().model_copy(update={"filters": list(self.filters)}))
+        return [*known, *(model for model in models if model not in known)]
 
-    def _summary(self, selections: Selections, counts: rows.HiddenCount) -> dict[str, Any]:
-        before, teacher = self.source.summary, self.transform.select.policy.teacher
-        recipe = self.policy.model_copy(update={"teacher": teacher})
-        hidden = None if before["identity"]["hidden"] is None else counts
-        entries = self.folder.folder("finished", "ledger")
-        summary = summarize(self.transform, recipe, selections, before["rows"], hidden, entries)
+    def _as_before(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """With what does not depend on the policy as the first run has said it."""
+        before = self.source.summary
         summary |= {name: before[name] for name in KEPT if name in before}
-        filters = {step.__name__ for step in (*FILTERS, *map(type, self.policy.filters))}
-        kept = [model for model in before.get("models", []) if model["step"] not in filters]
-        summary["models"] = [*kept, *models_of(Recipe().model_copy(update={"filters": self.policy.filters}))]
         if "deeper" in before:
             searched = {name: before["deeper"][name] for name in ("k", "anchors", "candidates")}
             summary["deeper"] = {**searched, "still_short": summary["short"]["anchors"]}
-        known = before.get("models", [])
-        summary["models"] = [*known, *(model for model in summary["models"] if model not in known)]
         summary["datasets"] = before.get("datasets", [])
-        reselected = {"recipe": before["recipe"], "run": self.folder.identity["reselected"]}
-        return {**summary, "recipe": self.recipe, "reselected": reselected}
+        summary["reselected"] = {"recipe": before["recipe"], "run": self.folder.identity["reselected"]}
+        return summary

@@ -18,20 +18,15 @@ import numpy as np
 
 from hfneg.base import progress
 from hfneg.base.arrays import Ints, Mask
-from hfneg.base.files.part_files import load_arrays, save_array, save_arrays, save_table, whole
+from hfneg.base.files.part_files import load_arrays, save_array, save_arrays, whole
 from hfneg.base.lists import Lists
-from hfneg.data.anchors import Anchors
 from hfneg.pipeline.deeper import longer_lists
 from hfneg.pipeline.mine import Mine
 from hfneg.pipeline.search import SourceHits
-from hfneg.pipeline.unfound import unfound
-from hfneg.runs.folder import ledger
-from hfneg.runs.folder.selections import arrays_of
 from hfneg.runs.hub_counts import Cuts, tally
-from hfneg.steps.block.candidates import Candidates
-from hfneg.steps.block.outcome import Outcome
-from hfneg.steps.block.pool import Pool
-from hfneg.steps.scorer import Scorer
+from hfneg.runs.work import Chosen
+from hfneg.steps.block.block import Block
+from hfneg.steps.scorer import TeacherScorer
 
 PART = 4096
 """Anchors per part file."""
@@ -141,16 +136,27 @@ class Found:
     def hits(self, part: int) -> list[SourceHits]:
         return [load_hits(folder / f"{part:06d}.npz") for folder in self.folders]
 
-    def candidates(self, part: int) -> Candidates:
+    def block(self, part: int) -> Block:
         """The first search's lists, fused."""
         numbers = Parts(len(self.transform.anchors)).numbers(part)
-        candidates = self.transform.retrieve.fuse(numbers, self.hits(part))
-        return candidates if self.cuts is None else replace(candidates, closed=self.closed(candidates))
+        block = self.transform.retrieve.fuse(numbers, self.hits(part))
+        return block if self.cuts is None else replace(block, closed=self.closed(block))
 
-    def closed(self, candidates: Candidates) -> Mask:
+    def closed(self, block: Block) -> Mask:
         """bool [m]: documents that are kept for other anchors."""
         assert self.cuts is not None
-        return Cuts(self.cuts).closed(self.transform.anchors, candidates)
+        return Cuts(self.cuts).closed(self.transform.anchors, block)
+
+
+DECIDED = (
+    "verdicts",
+    "turns",
+    "teacher_scores",
+    "member_scores",
+    "positive_teacher_scores",
+    "positive_member_scores",
+)
+"""Arrays of a block that the policy gives it."""
 
 
 @dataclass(frozen=True)
@@ -163,18 +169,10 @@ class Examine:
     def __call__(self, part: int) -> None:
         select = self.found.transform.select
         with _Calls(select.scorer) as calls:
-            outcome = select.outcome(self.found.candidates(part))
-        short = self.found.transform.short_anchors(outcome)
-        arrays = {
-            "short": outcome.pool.numbers[short],
-            "verdicts": outcome.verdicts,
-            "turns": outcome.turns.astype(np.int32),
-            "calls": calls.made,
-        }
-        if outcome.pool.teacher_scores is not None:
-            arrays["teacher_scores"] = outcome.pool.teacher_scores
-            arrays["positive_teacher_scores"] = outcome.pool.positive_teacher_scores
-        save_arrays(self.folder / f"{part:06d}.npz", arrays)
+            block = select.run(self.found.block(part))
+        decided = {name: values for name in DECIDED if (values := getattr(block, name)) is not None}
+        short = block.numbers[self.found.transform.short_anchors(block)]
+        save_arrays(self.folder / f"{part:06d}.npz", {"short": short, "calls": calls.made, **decided})
 
 
 @dataclass(frozen=True)
@@ -185,25 +183,18 @@ class Deeper:
     examined: Path
     found: Found
 
-    def outcome(self, part: int) -> tuple[Outcome, Ints]:
+    def block(self, part: int) -> tuple[Block, Ints]:
         """As `Examine` has left it, and the calls of the teacher that it took."""
-        pool = Pool(self.first.transform.anchors, self.first.candidates(part))
         arrays = load_arrays(self.examined / f"{part:06d}.npz")
-        if "teacher_scores" in arrays:
-            pool.teacher_scores = arrays["teacher_scores"]
-            pool.positive_teacher_scores = arrays["positive_teacher_scores"]
-        return Outcome(pool, arrays["verdicts"], arrays["turns"].astype(np.int64)), arrays["calls"]
+        decided = {name: arrays[name] for name in DECIDED if name in arrays}
+        return replace(self.first.block(part), **decided), arrays["calls"]
 
-    def longer(self, part: int) -> Candidates:
+    def longer(self, part: int) -> Block:
         """The lists of the short anchors with what the deeper search has found behind them."""
-        outcome, _ = self.outcome(part)
+        block, _ = self.block(part)
         transform = self.first.transform
-        first = outcome.pool.candidates.take(transform.anchors, transform.short_anchors(outcome))
-        return longer_lists(transform.retrieve, first, self.found.hits(part))
-
-    def close(self, anchors: Anchors, candidates: Candidates) -> Mask:
-        """bool [m]: of the new documents those that are kept for other anchors."""
-        return self.found.closed(candidates)
+        short = block.take(transform.short_anchors(block))
+        return longer_lists(transform.retrieve, short, self.found.hits(part))
 
 
 @dataclass(frozen=True)
@@ -215,11 +206,10 @@ class Tally:
 
     def __call__(self, part: int) -> None:
         if isinstance(self.lists, Found):
-            anchors, candidates = self.lists.transform.anchors, self.lists.candidates(part)
-            entries = tally(anchors, candidates)
+            entries = tally(self.lists.transform.anchors, self.lists.block(part))
         else:
-            anchors, candidates = self.lists.first.transform.anchors, self.lists.longer(part)
-            entries = tally(anchors, candidates, candidates.appended)
+            longer = self.lists.longer(part)
+            entries = tally(self.lists.first.transform.anchors, longer, longer.appended)
         save_array(self.folder / f"{part:06d}.npy", entries)
 
 
@@ -229,45 +219,43 @@ class Choose:
 
     found: Found
     deeper: Deeper | None
-    ledger: Path
-    folder: Path
+    chosen: Chosen
 
     def missing(self, parts: Parts) -> list[int]:
         """Parts that lack a whole file of either."""
-        return sorted({*parts.missing(self.folder, ".npz"), *parts.missing(self.ledger, ".parquet")})
+        chosen = self.chosen
+        return sorted({*parts.missing(chosen.selected, ".npz"), *parts.missing(chosen.ledger, ".parquet")})
 
     def __call__(self, part: int) -> None:
         transform = self.found.transform
-        scorer = transform.select.scorer
+        scorer, before = transform.select.scorer, np.zeros(2, dtype=np.int64)
         with _Calls(scorer) as calls:
             if self.deeper is None:
-                outcome, before = transform.select.outcome(self.found.candidates(part)), np.zeros(2, dtype=np.int64)
+                block = transform.select.run(self.found.block(part))
             else:
-                outcome, before = self.deeper.outcome(part)
+                block, before = self.deeper.block(part)
         with _Calls(scorer) as deepening:
-            deepened, outcome = len(transform.short_anchors(outcome)), self._deepened(outcome, part)
-        appended = int(outcome.pool.candidates.appended.sum())
+            deepened, block = len(transform.short_anchors(block)), self._deepened(block, part)
+        appended = int(block.appended.sum())
         with _Calls(scorer) as completing:
-            short, outcome = len(transform.short_anchors(outcome)), transform.complete(outcome)
-        chosen = transform.select.policy.selection(outcome)
-        entries = ledger.table(transform.anchors, outcome.pool.candidates, chosen, deeper=self.deeper is not None)
-        save_table(self.ledger / f"{part:06d}.parquet", entries)
-        arrays = arrays_of(chosen, before + calls.made + deepening.made + completing.made)
-        arrays["unfound"] = unfound(outcome.pool.candidates)
-        arrays["shortfall"] = np.array([deepened, appended, *deepening.made, short, *completing.made])
-        save_arrays(self.folder / f"{part:06d}.npz", arrays)
+            short, block = len(transform.short_anchors(block)), transform.complete(block)
+        shortfall = np.array([deepened, appended, *deepening.made, short, *completing.made])
+        made = before + calls.made + deepening.made + completing.made
+        if self.deeper is not None and block.deeper_positive_scores is None:  # all parts have the same columns
+            block = replace(block, deeper_positive_scores=np.full_like(block.positive_scores, np.nan))
+        self.chosen.write(part, transform.anchors, transform.select.policy, block, shortfall, made)
 
-    def _deepened(self, outcome: Outcome, part: int) -> Outcome:
+    def _deepened(self, block: Block, part: int) -> Block:
         if self.deeper is None:
-            return outcome
-        close = None if self.deeper.found.cuts is None else self.deeper.close
-        return self.found.transform.deepen(outcome, self.deeper.found.hits(part), close)
+            return block
+        close = None if self.deeper.found.cuts is None else self.deeper.found.closed
+        return self.found.transform.deepen(block, self.deeper.found.hits(part), close)
 
 
 class _Calls:
     """Pairs that were asked of the teacher, and of the store, in a block of code."""
 
-    def __init__(self, scorer: Scorer | None) -> None:
+    def __init__(self, scorer: TeacherScorer | None) -> None:
         self._scorer = scorer
         self.made: Ints = np.zeros(2, dtype=np.int64)
 

@@ -7,6 +7,7 @@ candidate; empty documents.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,10 +20,11 @@ from hfneg.base.arrays import Codes, Ints, Mask
 from hfneg.base.hashing import hash_normal_forms
 from hfneg.base.lists import Lists
 from hfneg.base.settings import check, is_number
+from hfneg.data.anchors import Anchors
 from hfneg.data.near_duplicates import LEAST, Sampled
 from hfneg.steps import papers
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.candidates import is_given, is_positive
+from hfneg.steps.block.block import Block
 from hfneg.steps.block.pool import Pool
 from hfneg.steps.step import Step
 
@@ -58,15 +60,19 @@ class Guard(Step):
             good = t is None or (is_number(t) and 0.5 <= t <= 1.0)
             check(good, self, setting, t, "None or a share from 0.5 to 1.0")
 
+    def marked(self, anchors: Anchors, block: Block) -> Block:
+        """The block with these verdicts on what leaks."""
+        return dataclasses.replace(block, verdicts=self.verdicts(Pool(anchors, block)))
+
     def verdicts(self, pool: Pool) -> Codes:
         """uint8 [m]: a code of `hfneg.steps.block.verdicts`; `SPARE` where the guard has nothing to say."""
         codes = np.full(len(pool), verdicts.SPARE, dtype=np.uint8)
         normal = np.asarray(pool.corpus.normal_hashes[pool.rows])
-        positive = is_positive(pool.anchors, pool.numbers, pool.owners, pool.rows)
+        positive = pool.block.is_positive
         own = normal == pool.anchor_hashes
         near_positive = _same_as_positive(pool, normal)
         alike = _alike(pool, ~positive, self)
-        given = is_given(pool.anchors, pool.numbers, pool.owners, pool.rows)  # somebody has looked at these
+        given = pool.block.is_given(pool.anchors)  # somebody has looked at these
         codes[_repeats(pool, normal, given)] = verdicts.REPEAT
         codes[alike.contained & ~given] = verdicts.CONTAINED
         codes[(near_positive | alike.near) & ~given] = verdicts.NEAR_POSITIVE

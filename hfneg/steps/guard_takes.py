@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
 from hfneg.data.near_duplicates import shingle_sets
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.pool import Pool
+from hfneg.steps.block.block import Block
 from hfneg.steps.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -51,17 +51,17 @@ def in_a_run(ledger: Path, corpus: Corpus, guard: Guard, counts: Mapping[str, in
     return found
 
 
-def in_a_batch(pool: Pool, codes: npt.NDArray[np.uint8], guard: Guard) -> list[Took]:
+def in_a_batch(anchors: Anchors, block: Block, guard: Guard) -> list[Took]:
     """The same of the candidates of a batch."""
-    total = int((codes != verdicts.KNOWN_POSITIVE).sum())
+    total = int((block.verdicts != verdicts.KNOWN_POSITIVE).sum())
     found = []
     for code, setting in SETTINGS.items():
-        at = np.flatnonzero(codes == code)
+        at = np.flatnonzero(block.verdicts == code)
         if total >= ENOUGH and len(at) > MUCH * total:
-            owner = int(pool.owners[at[0]])
-            anchor = pool.anchors.texts(pool.numbers[owner : owner + 1])[0].as_py()
-            case = (anchor, int(pool.rows[at[0]]), pool.positives[owner].tolist())
-            found.append(_took(code, len(at) / total, getattr(guard, setting), pool.corpus, *case))
+            owner = int(block.owners[at[0]])
+            anchor = anchors.texts(block.numbers[owner : owner + 1])[0].as_py()
+            case = (anchor, int(block.rows[at[0]]), block.positives[owner].tolist())
+            found.append(_took(code, len(at) / total, getattr(guard, setting), anchors.corpus, *case))
     return found
 
 

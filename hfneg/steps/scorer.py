@@ -1,8 +1,14 @@
-"""`Scorer`: a teacher's scores of (anchor, document) pairs, each pair asked once in its life."""
+"""Scores of (anchor, document) pairs as a policy asks for them, and `TeacherScorer`, which asks a teacher.
+
+Each pair is asked about once in its life: what the score store has is read.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import pyarrow.compute as pc
@@ -14,7 +20,7 @@ from hfneg.base.scrubbing import scrub
 from hfneg.base.store.claims import Claim, Claims
 from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.data.anchors import Anchors
-from hfneg.steps.block.pool import Pool, Taught
+from hfneg.steps.block.block import Block
 from hfneg.steps.flat_scores import Watch
 from hfneg.steps.teachers.base import Positions, Scores, Teacher
 
@@ -28,7 +34,23 @@ SAMPLE = 10_000
 """Known positives whose scores stand for those of all."""
 
 
-class Scorer:
+class Scorer(Protocol):
+    """What a policy asks."""
+
+    def opened(self, block: Block) -> Block:
+        """With scores of the known positives; of the candidates none yet. As it is where they are there."""
+
+    def examined(self, block: Block, wanted: Mask) -> Block:
+        """With scores of these candidates (bool [m]) of an opened block."""
+
+    def score(self, numbers: Ints, rows: Ints) -> Scores:
+        """float32 [n], scaled: of anchor ``numbers[i]`` and document ``rows[i]``."""
+
+    def known_positives(self, member: int | None = None) -> Scores:
+        """Scaled scores of known positives, by the teacher or one member of it: what quantiles are taken of."""
+
+
+class TeacherScorer:
     """Scaled scores of a teacher, from the score store where they are, else from the teacher.
 
     The missing pairs of a call are sorted by length and cut into blocks; a block is scored whole and committed
@@ -61,31 +83,22 @@ class Scorer:
     def _watches(self) -> list[Watch]:
         return [Watch(member) for member in self.teacher.members]
 
-    def open(self, pool: Pool) -> None:
-        """Scores of the known positives of a pool; of its candidates none yet."""
-        positives = pool.positives
-        members = self.member_scores(pool.numbers[positives.owners], positives.flat)
-        none = np.full(len(pool), np.nan, dtype=np.float32)
-        pool.known = self.known_positives
-        pool.positive_teacher_scores, pool.teacher_scores = self.teacher.combine(members), none
-        pool.teachers = [Taught(none.copy(), scores) for scores in members] if len(members) > 1 else []
+    def opened(self, block: Block) -> Block:
+        if block.teacher_scores is not None:
+            return block
+        members = self.member_scores(block.numbers[block.positives.owners], block.positives.flat)
+        return unscored(block, self.teacher.combine(members), members)
 
-    def examine(self, pool: Pool, wanted: Mask) -> None:
-        """Scores of these candidates of an open pool."""
-        assert pool.teacher_scores is not None
-        members = self.member_scores(pool.numbers[pool.owners[wanted]], pool.rows[wanted])
-        pool.teacher_scores[wanted] = self.teacher.combine(members)
-        for taught, scores in zip(pool.teachers, members, strict=bool(pool.teachers)):
-            taught.scores[wanted] = scores
+    def examined(self, block: Block, wanted: Mask) -> Block:
+        members = self.member_scores(block.numbers[block.owners[wanted]], block.rows[wanted])
         for watch in self._watches:
             watch.say()
+        return scored(block, wanted, self.teacher.combine(members), members)
 
     def score(self, numbers: Ints, rows: Ints) -> Scores:
-        """float32 [n], scaled: of anchor ``numbers[i]`` and document ``rows[i]``."""
         return self.teacher.combine(self.member_scores(numbers, rows))
 
     def known_positives(self, member: int | None = None) -> Scores:
-        """Scaled scores of known positives, by the teacher or one member of it: what quantiles are taken of."""
         return self.teacher.combine(self._known_positives) if member is None else self._known_positives[member]
 
     @cached_property
@@ -160,6 +173,29 @@ class Scorer:
             )
         finally:
             block.commit()
+
+
+def unscored(block: Block, positives: Scores, members: Sequence[Scores]) -> Block:
+    """With a teacher's scores of the known positives, and those of its members where there are several."""
+    none = np.full(len(block), np.nan, dtype=np.float32)
+    return dataclasses.replace(
+        block,
+        positive_teacher_scores=positives,
+        teacher_scores=none,
+        positive_member_scores=np.stack(members, axis=1) if len(members) > 1 else None,
+        member_scores=np.tile(none[:, None], len(members)) if len(members) > 1 else None,
+    )
+
+
+def scored(block: Block, wanted: Mask, scores: Scores, members: Sequence[Scores]) -> Block:
+    """With scores of these candidates (bool [m]) of an opened block."""
+    assert block.teacher_scores is not None
+    values, of_members = block.teacher_scores.copy(), block.member_scores
+    values[wanted] = scores
+    if of_members is not None:
+        of_members = of_members.copy()
+        of_members[wanted] = np.stack(members, axis=1)
+    return dataclasses.replace(block, teacher_scores=values, member_scores=of_members)
 
 
 class _Agenda:

@@ -16,9 +16,9 @@ from hfneg.base.arrays import Floats, Ints, Mask
 from hfneg.base.hashing import mix
 from hfneg.base.lists import Lists, offsets
 from hfneg.base.settings import check, is_seed
+from hfneg.data.anchors import Anchors
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.candidates import Candidates, unretrieved
-from hfneg.steps.block.outcome import Outcome
+from hfneg.steps.block.block import Block, unretrieved
 from hfneg.steps.block.pool import TEACHER, Pool
 from hfneg.steps.guard import Guard, pairs_in
 from hfneg.steps.retrievers.random_documents import permuted
@@ -30,15 +30,17 @@ DRAWS = 64
 
 
 @dataclass(frozen=True)
-class Means:
+class Resources:
     """What a policy for short anchors may use.
 
     Attributes:
+        anchors: all anchors, and their corpus.
         n: negatives wanted per anchor.
         scorer: asks the teacher; None without one.
         score: the score that ranks, of documents that were not retrieved.
     """
 
+    anchors: Anchors
     n: int
     guard: Guard
     scorer: Scorer | None
@@ -54,8 +56,8 @@ class Short(Step):
     draws: ClassVar[bool] = False
     """Whether it adds documents that no search has found, which the ledger of a run without it does not have."""
 
-    def complete(self, outcome: Outcome, means: Means) -> Outcome:
-        """The outcome with what it adds."""
+    def complete(self, block: Block, resources: Resources) -> Block:
+        """The block with what it adds."""
         raise NotImplementedError
 
 
@@ -63,8 +65,8 @@ class Short(Step):
 class Keep(Short):
     """Keeps short anchors short: no negative that the filters would not have let through."""
 
-    def complete(self, outcome: Outcome, means: Means) -> Outcome:
-        return outcome
+    def complete(self, block: Block, resources: Resources) -> Block:
+        return block
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,21 @@ class Relax(Short):
 
     label = "relaxed"
 
-    def complete(self, outcome: Outcome, means: Means) -> Outcome:
-        pool = outcome.pool
-        short = (outcome.missing(means.n) > 0)[pool.owners]
-        among = short & (outcome.verdicts >= verdicts.FIRST_FILTER)
-        if pool.candidates.closed is not None:
-            among &= ~pool.candidates.closed
-        order = -pool.ranks.astype(np.float64)
-        if means.scorer is not None and among.any():
-            _ask(pool, among, means.scorer)
+    def complete(self, block: Block, resources: Resources) -> Block:
+        short = (block.missing(resources.n) > 0)[block.owners]
+        among = short & (block.verdicts >= verdicts.FIRST_FILTER)
+        if block.closed is not None:
+            among &= ~block.closed
+        order = -block.ranks.astype(np.float64)
+        if resources.scorer is not None and among.any():
+            block = _asked(block, among, resources.scorer)
+            pool = Pool(resources.anchors, block)
             scores = pool.score(TEACHER)
             among &= scores < pool.positive_score(TEACHER, "min")
             # two keys in one: the place by score, of equal ones the deeper first
-            order = np.empty(len(pool))
-            order[np.lexsort((-pool.ranks, scores))] = np.arange(len(pool))
-        outcome.take(among, order, means.n, verdicts.RELAXED)
-        return outcome
+            order = np.empty(len(block))
+            order[np.lexsort((-block.ranks, scores))] = np.arange(len(block))
+        return block.taking(among, order, resources.n, verdicts.RELAXED)
 
 
 @dataclass(frozen=True)
@@ -115,75 +116,63 @@ class Fill(Short):
     def __post_init__(self) -> None:
         check(is_seed(self.seed), self, "seed", self.seed, "a whole number, 0 or more")
 
-    def complete(self, outcome: Outcome, means: Means) -> Outcome:
-        pool = outcome.pool
-        drawn = self._drawn(outcome, means)
+    def complete(self, block: Block, resources: Resources) -> Block:
+        drawn = self._drawn(block, resources)
         lengths = drawn.lengths
-        filled = _as_candidates(pool, drawn, means)
-        candidates = pool.candidates.extended(filled)
-        longer = Pool(pool.anchors, candidates)
-        own = np.flatnonzero(candidates.ranks <= np.repeat(np.diff(pool.candidates.indptr), np.diff(candidates.indptr)))
-        codes, turns = np.full(len(longer), verdicts.FILLED, dtype=np.uint8), np.empty(len(longer), dtype=np.int64)
-        new = np.ones(len(longer), dtype=bool)
-        new[own] = False
-        codes[own], turns[own] = outcome.verdicts, outcome.turns
-        turns[new] = np.repeat(outcome.found - offsets(lengths)[:-1], lengths) + np.arange(len(drawn.flat))
-        if pool.teacher_scores is not None and means.scorer is not None:
-            scores = np.full(len(longer), np.nan, dtype=np.float32)
-            scores[own] = pool.teacher_scores
-            longer.teacher_scores, longer.positive_teacher_scores = scores, pool.positive_teacher_scores
-            if new.any():
-                scores[new] = means.scorer.score(longer.numbers[longer.owners[new]], longer.rows[new])
-        return Outcome(longer, codes, turns)
+        turns = np.repeat(block.negatives_per_anchor - offsets(lengths)[:-1], lengths) + np.arange(len(drawn.flat))
+        filled = _as_candidates(block, drawn, resources)
+        filled = replace(filled, turns=turns, verdicts=np.full(len(turns), verdicts.FILLED, dtype=np.uint8))
+        if block.teacher_scores is not None and resources.scorer is not None and len(filled):
+            scores = resources.scorer.score(filled.numbers[filled.owners], filled.rows)
+            filled = replace(filled, teacher_scores=scores)
+        return block.extended(filled)
 
-    def _drawn(self, outcome: Outcome, means: Means) -> Lists:
+    def _drawn(self, block: Block, resources: Resources) -> Lists:
         """Rows of the corpus for each anchor, as many as are missing or as can be found."""
-        pool = outcome.pool
-        anchors, n = pool.anchors, len(pool.numbers)
-        keys = mix(self.seed, np.asarray(anchors.normal_hashes[pool.numbers]))
-        missing, seen = outcome.missing(means.n), np.zeros(n, dtype=np.int64)
-        most = min(DRAWS + 4 * means.n, len(pool.corpus))
-        owners, rows = pool.owners, pool.rows  # what is in the lists, then also what was drawn
+        anchors, n = resources.anchors, len(block.numbers)
+        documents = len(anchors.corpus)
+        keys = mix(self.seed, np.asarray(anchors.normal_hashes[block.numbers]))
+        missing, seen = block.missing(resources.n), np.zeros(n, dtype=np.int64)
+        most = min(DRAWS + 4 * resources.n, documents)
+        owners, rows = block.owners, block.rows  # what is in the lists, then also what was drawn
         while (asked := np.minimum(missing, most - seen)).any():
             places = np.repeat(seen - offsets(asked)[:-1], asked) + np.arange(asked.sum())
             whose, open_ = np.repeat(np.arange(n), asked), (missing > 0)[owners]
-            found = permuted(places.astype(np.uint64), keys[whose], len(pool.corpus))
-            good = _fit(pool, whose, found, (owners[open_], rows[open_]), means)
+            found = permuted(places.astype(np.uint64), keys[whose], documents)
+            good = _fit(block, whose, found, (owners[open_], rows[open_]), resources)
             owners, rows = np.concatenate([owners, whose[good]]), np.concatenate([rows, found[good]])
             missing = missing - np.bincount(whose[good], minlength=n)
             seen += asked
-        owners, rows = owners[len(pool) :], rows[len(pool) :]
+        owners, rows = owners[len(block) :], rows[len(block) :]
         return Lists(offsets(np.bincount(owners, minlength=n)), rows[np.argsort(owners, kind="stable")])
 
 
 SHORT: list[type[Short]] = [Keep, Relax, Fill]
 
 
-def _ask(pool: Pool, wanted: Mask, scorer: Scorer) -> None:
-    """The teacher's scores of those that it has not seen."""
-    wanted = wanted & np.isnan(pool.score(TEACHER))
-    if wanted.any():
-        scorer.examine(pool, wanted)
+def _asked(block: Block, wanted: Mask, scorer: Scorer) -> Block:
+    """With the teacher's scores of those that it has not seen."""
+    block = scorer.opened(block)
+    assert block.teacher_scores is not None
+    wanted = wanted & np.isnan(block.teacher_scores)
+    return scorer.examined(block, wanted) if wanted.any() else block
 
 
-def _fit(pool: Pool, owners: Ints, rows: Ints, known: tuple[Ints, Ints], means: Means) -> Mask:
+def _fit(block: Block, owners: Ints, rows: Ints, known: tuple[Ints, Ints], resources: Resources) -> Mask:
     """bool: whether drawn documents (owners ascending) may be negatives and repeat none of the known ones."""
-    anchors, corpus = pool.anchors, pool.corpus
-    drawn = Pool(anchors, unretrieved(pool.candidates, owners, rows))
-    good: Mask = means.guard.verdicts(drawn) == verdicts.SPARE
-    hashes, before = np.asarray(corpus.normal_hashes[rows]), np.asarray(corpus.normal_hashes[known[1]])
-    good &= ~pairs_in(owners, hashes, known[0], before)
-    if means.scorer is not None and good.any():
-        drawn.teacher_scores = np.full(len(drawn), np.nan, dtype=np.float32)
-        drawn.positive_teacher_scores = pool.positive_teacher_scores
-        means.scorer.examine(drawn, good)
-        good &= drawn.score(TEACHER) < drawn.positive_score(TEACHER, "min")
+    anchors, hashes = resources.anchors, resources.anchors.corpus.normal_hashes
+    drawn = resources.guard.marked(anchors, unretrieved(block, owners, rows))
+    good = drawn.spare & ~pairs_in(owners, np.asarray(hashes[rows]), known[0], np.asarray(hashes[known[1]]))
+    if resources.scorer is not None and good.any():
+        none = np.full(len(drawn), np.nan, dtype=np.float32)
+        pool = Pool(anchors, _asked(replace(drawn, teacher_scores=none, member_scores=None), good, resources.scorer))
+        good &= pool.score(TEACHER) < pool.positive_score(TEACHER, "min")
     return good
 
 
-def _as_candidates(pool: Pool, drawn: Lists, means: Means) -> Candidates:
-    candidates = unretrieved(pool.candidates, drawn.owners, drawn.flat)
+def _as_candidates(block: Block, drawn: Lists, resources: Resources) -> Block:
+    filled = unretrieved(block, drawn.owners, drawn.flat)
     some = np.flatnonzero(drawn.lengths)
     if not len(some):
-        return candidates
-    return replace(candidates, scores=means.score(pool.numbers[some], drawn.take(some)))
+        return filled
+    return replace(filled, scores=resources.score(block.numbers[some], drawn.take(some)))

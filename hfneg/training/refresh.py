@@ -220,11 +220,11 @@ class HardNegativeRefresh(TrainerCallback):  # type: ignore[misc]
         named = [np.empty(0, dtype=np.int64)]
         for start in range(0, len(numbers), BLOCK):
             block = numbers[start : start + BLOCK]
-            outcome = transform.run(block)
-            chosen = transform.select.policy.selection(outcome)
-            table[block] = filled(chosen.negatives, table[block])
-            lengths[block] = chosen.negatives.lengths
-            named.append(np.unique(np.concatenate([outcome.pool.rows, self.anchors.positives(block).flat])))
+            decided = transform.run(block)
+            chosen = transform.select.policy.negatives(decided)
+            table[block] = filled(chosen.rows, table[block])
+            lengths[block] = chosen.rows.lengths
+            named.append(np.unique(np.concatenate([decided.rows, self.anchors.positives(block).flat])))
         fresh = np.isin(self._owners, numbers)
         negatives = np.where(fresh[:, None], table[self._owners], before)
         if self.encode == "previous":

@@ -25,7 +25,7 @@ from hfneg.base.store import claims
 from hfneg.base.store.claims import Claims
 from hfneg.base.store.scores import ScoreStore, pair_keys
 from hfneg.steps import scorer as scoring
-from hfneg.steps.scorer import Scorer
+from hfneg.steps.scorer import TeacherScorer
 
 SCRIPT = SUPPORT / "mine_with_teacher.py"
 
@@ -105,7 +105,7 @@ def test_what_others_are_at_is_waited_for(
     found: list[Any] = []
     with other.one_at_a_time():
         claim = other.make(keys[:10])
-    scorer = Scorer(anchors, teacher)
+    scorer = TeacherScorer(anchors, teacher)
     with claim:
         thread = threading.Thread(target=lambda: found.append(scorer.score(numbers, rows)))
         thread.start()
@@ -134,7 +134,7 @@ def test_a_claim_of_a_dead_process_is_none(anchors: hfneg.Anchors) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert left(store.root() / "scores") != []
-    scorer = Scorer(anchors, teacher)
+    scorer = TeacherScorer(anchors, teacher)
     scorer.score(numbers, rows)
     assert scorer.calls.tolist() == [30, 0]
     assert left(store.root() / "scores") == []
@@ -149,7 +149,7 @@ def test_a_claim_without_a_sign_of_life_is_passed_over(anchors: hfneg.Anchors, m
     with stopped.one_at_a_time():
         claim = stopped.make(keys)
     with claim:
-        assert np.isfinite(Scorer(anchors, teacher).score(numbers, rows)).all()
+        assert np.isfinite(TeacherScorer(anchors, teacher).score(numbers, rows)).all()
 
 
 def test_an_error_gives_the_claim_back(anchors: hfneg.Anchors) -> None:
@@ -160,9 +160,9 @@ def test_an_error_gives_the_claim_back(anchors: hfneg.Anchors) -> None:
         return [float("nan") if text == texts[3] else 0.5 for text in texts]
 
     with pytest.raises(hfneg.NonFiniteError):
-        Scorer(anchors, hfneg.FunctionTeacher(judge, id="fails")).score(numbers, rows)
+        TeacherScorer(anchors, hfneg.FunctionTeacher(judge, id="fails")).score(numbers, rows)
     assert left(store.root() / "scores") == []
-    again = Scorer(anchors, hfneg.FunctionTeacher(lambda queries, texts: [0.5] * len(texts), id="fails"))
+    again = TeacherScorer(anchors, hfneg.FunctionTeacher(lambda queries, texts: [0.5] * len(texts), id="fails"))
     again.score(numbers, rows)
     assert again.asked < 30
     assert again.asked + again.stored == 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
 from hfneg.errors import ColumnError, EmptyInputError, NonFiniteError, RetrieverError, SettingError
 from hfneg.pipeline.retrieve import Retrieve
-from hfneg.steps.block.candidates import Candidates, is_positive
+from hfneg.steps.block.block import Block
+from hfneg.steps.block.columns import columns_of, from_columns
 from hfneg.steps.retrievers import BM25, RandomDocuments, candidates_from
 from hfneg.steps.retrievers.random_documents import permuted
 
@@ -46,7 +48,7 @@ def cut(rows: list[int], known: list[int], k: int) -> list[int]:
     return kept
 
 
-def of_anchor(found: Candidates, i: int) -> slice:
+def of_anchor(found: Block, i: int) -> slice:
     return slice(int(found.indptr[i]), int(found.indptr[i + 1]))
 
 
@@ -284,7 +286,7 @@ def test_random_documents_are_uniform_and_depend_on_seed_and_anchor_alone() -> N
     texts = [f"anchor {i}" for i in range(4_000)]
     anchors = world(DOCUMENTS, {text: [0] for text in texts})
     found = Retrieve(anchors, RandomDocuments(), k=3).run(np.arange(4_000))
-    kept = ~is_positive(anchors, np.arange(4_000), found.owners, found.rows)
+    kept = ~found.is_positive
     counts = np.bincount(found.rows[kept], minlength=30)[1:]
     expected = kept.sum() / 29
     assert ((counts - expected) ** 2 / expected).sum() < 60  # chi-square, 28 degrees of freedom: 0.9996
@@ -327,13 +329,15 @@ def test_candidates_survive_columns(known: Any, one: Any, two: Any, k: int) -> N
     for sources in ([one], [one, two]):
         scripted = [Scripted({t: ranked(s) for t, s in source.items()}, f"s{i}") for i, source in enumerate(sources)]
         found = Retrieve(anchors, scripted, k=k).run(np.arange(3))
-        columns = {name: lists.split() for name, lists in found.columns(anchors).items()}
-        backs = [Candidates.from_columns(anchors, columns, np.arange(3), np.arange(3))]
-        backs.append(Candidates.from_columns(anchors, Dataset.from_dict(columns)[:], np.arange(3), np.arange(3)))
+        columns = {name: lists.split() for name, lists in columns_of(found, anchors).items()}
+        backs = [from_columns(anchors, columns, np.arange(3), np.arange(3))]
+        backs.append(from_columns(anchors, Dataset.from_dict(columns)[:], np.arange(3), np.arange(3)))
         for back in backs:
-            for name, value in vars(found).items():
+            for name, value in ((field.name, getattr(found, field.name)) for field in fields(Block)):
                 if name == "names" or value is None:
                     assert getattr(back, name) == value
+                elif name == "positives":
+                    assert [one.tolist() for one in back.positives] == [one.tolist() for one in value]
                 else:
                     other = getattr(back, name)
                     assert (other.dtype, other.shape) == (value.dtype, value.shape), name

@@ -322,7 +322,7 @@ def test_no_pair_is_asked_twice(batch_size: int) -> None:
 def test_a_pair_that_stands_twice_in_one_call_is_asked_once() -> None:
     """`Scorer` answers every place in the list, and counts what was asked and what the store knew."""
     judge = Judge(lambda anchor, document: float(len(document)))
-    scorer = scoring.Scorer(small_world, judge.teacher())
+    scorer = scoring.TeacherScorer(small_world, judge.teacher())
     numbers, rows = np.array([1, 0, 1, 1]), np.array([3, 3, 3, 4])
     expected = [len(TEXTS[row]) for row in rows]
     assert scorer.score(numbers, rows).tolist() == expected
@@ -335,7 +335,7 @@ def test_a_long_call_is_cut_into_pieces(monkeypatch: pytest.MonkeyPatch) -> None
     """However few pairs are looked up at once, the answers are the same and no pair is asked twice."""
     judge = Judge(lambda anchor, document: float(len(document)))
     monkeypatch.setattr(scoring, "PAIRS", 3)
-    scorer = scoring.Scorer(small_world, judge.teacher())
+    scorer = scoring.TeacherScorer(small_world, judge.teacher())
     numbers, rows = np.array([1, 0, 1, 1, 0, 1, 0, 1]), np.array([3, 3, 3, 4, 3, 4, 2, 3])
     assert scorer.score(numbers, rows).tolist() == [len(TEXTS[row]) for row in rows]
     assert scorer.score(numbers[:0], rows[:0]).shape == (0,)

@@ -89,8 +89,8 @@ def mines(recipe: hfneg.Recipe, anchors: Anchors, number: int, hidden: int) -> t
     """(whether the document is retrieved, whether it is mined), by searching and choosing for the anchor anew."""
     transform = recipe.transform(anchors)
     found = transform.run(np.array([number]))
-    negatives = transform.select.policy.selection(found).negatives.flat
-    return hidden in found.pool.rows.tolist(), hidden in negatives.tolist()
+    negatives = transform.select.policy.negatives(found).rows.flat
+    return hidden in found.rows.tolist(), hidden in negatives.tolist()
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -131,7 +131,7 @@ def test_an_anchors_only_positive_can_be_hidden_where_nothing_is_compared_with_i
 
 def reopened_candidates(folder: Path, number: int) -> list[int]:
     (block,) = MinedLedger(folder).blocks()
-    rows: list[int] = block.take(np.array([number])).candidates.rows.tolist()
+    rows: list[int] = block.take(np.array([number])).rows.tolist()
     return rows
 
 
@@ -190,26 +190,22 @@ def leaks_below(folder: Path, quantile: float, n: int) -> int:
         assert one.positive_teacher_scores is not None
         for row, score in zip(one.positives.flat.tolist(), one.positive_teacher_scores.tolist(), strict=True):
             others = [known for known in one.positives.flat.tolist() if known != row]
-            spare = [True] * len(one.candidates)
+            spare = [True] * len(one)
             if others:
                 fewer, at = without(anchors, i, row)
                 spare = [code == 1 for code in guarded(guard, fewer, one, at)]
             else:
                 spare = [
-                    int(code) not in (2, 3, 4, 5) or r == row
-                    for code, r in zip(one.verdicts, one.candidates.rows, strict=True)
+                    int(code) not in (2, 3, 4, 5) or r == row for code, r in zip(one.verdicts, one.rows, strict=True)
                 ]
                 if row_is_own_text(anchors, i, row):
-                    spare = [s and r != row for s, r in zip(spare, one.candidates.rows.tolist(), strict=True)]
+                    spare = [s and r != row for s, r in zip(spare, one.rows.tolist(), strict=True)]
             scores = [
-                score if r == row else s
-                for r, s in zip(one.candidates.rows.tolist(), one.teacher_scores.tolist(), strict=True)
+                score if r == row else s for r, s in zip(one.rows.tolist(), one.teacher_scores.tolist(), strict=True)
             ]
             # near-duplicates of the hidden one alone have no score of their own
             scores = [score if np.isnan(s) else s for s in scores]
-            left = [
-                r for r, s, ok in zip(one.candidates.rows.tolist(), scores, spare, strict=True) if ok and s <= limit
-            ]
+            left = [r for r, s, ok in zip(one.rows.tolist(), scores, spare, strict=True) if ok and s <= limit]
             leaks += row in left[:n]
     return leaks
 
@@ -219,7 +215,9 @@ def guarded(guard: hfneg.Guard, anchors: Anchors, block: Any, number: int) -> li
 
     from hfneg.steps.block.pool import Pool
 
-    codes: list[int] = guard.verdicts(Pool(anchors, replace(block.candidates, numbers=np.array([number])))).tolist()
+    numbers = np.array([number])
+    own = replace(block, numbers=numbers, positives=anchors.positives(numbers))
+    codes: list[int] = guard.verdicts(Pool(anchors, own)).tolist()
     return codes
 
 
@@ -288,7 +286,7 @@ def test_donors_go_with_the_hidden_positive_as_they_should(tmp_path: Path) -> No
     for correlation in (0.0, 0.6, 0.9):
         donors = hiding._donors(block, listed, at, at, correlation)
         assert not (donors.rows == block.positives.flat).any()
-        both = donors.scores[:, 0], block.candidates.positive_scores[:, 0]
+        both = donors.scores[:, 0], block.positive_scores[:, 0]
         levels = [np.argsort(np.argsort(scores)) for scores in both]
         normal = [normal_quantile((level + 0.5) / 400) for level in levels]
         assert abs(np.corrcoef(*normal)[0, 1] - correlation) < 0.12

@@ -119,10 +119,10 @@ def test_a_ledger_gives_back_what_was_retrieved(which: str, size: int, request: 
     blocks = list(source.blocks(size))
     assert np.concatenate([block.numbers for block in blocks]).tolist() == list(range(len(anchors)))
     for block in blocks:
-        assert len(block.candidates) <= size or len(block.numbers) == 1
+        assert len(block) <= size or len(block.numbers) == 1
         expected = mined.recipe.transform(anchors).retrieve.run(block.numbers)
         for name in ("indptr", "rows", "scores", "sources", "source_scores", "source_ranks", "positive_scores"):
-            np.testing.assert_array_equal(getattr(block.candidates, name), getattr(expected, name), err_msg=name)
+            np.testing.assert_array_equal(getattr(block, name), getattr(expected, name), err_msg=name)
         np.testing.assert_array_equal(block.positives.flat, anchors.positives(block.numbers).flat)
 
 
@@ -150,9 +150,9 @@ def test_taking_anchors_of_a_block(full: Mined) -> None:
     taken = block.take(at)
     for i, position in enumerate(at.tolist()):
         here, there = taken.take(np.array([i])), block.take(np.array([position]))
-        assert here.candidates.rows.tolist() == there.candidates.rows.tolist()
+        assert here.rows.tolist() == there.rows.tolist()
         assert here.positives.flat.tolist() == block.positives[position].tolist()
-        np.testing.assert_array_equal(here.candidates.positive_scores, there.candidates.positive_scores)
+        np.testing.assert_array_equal(here.positive_scores, there.positive_scores)
         np.testing.assert_array_equal(here.teacher_scores, there.teacher_scores)
 
 
@@ -309,13 +309,13 @@ def test_what_other_filters_dropped_lacks_scores_too(tmp_path: Path) -> None:
 
 def test_only_anchors_that_lack_scores_are_counted(lazy: Mined) -> None:
     """Each anchor by itself can be decided or not, and the sum is what the block says."""
-    from hfneg.runs.replay import Replay
-    from hfneg.runs.reselect import policy_recipe, replayed_transform
+    from hfneg.runs.replay import Replay, replayed_policy
+    from hfneg.runs.reselect import policy_recipe
 
     source = MinedLedger(lazy.folder)
     anchors = reopen_anchors(source)
     policy = policy_recipe(source, {"filters": [hfneg.Margin(relative=0.5)]}, ())
-    replay = Replay(source, replayed_transform(source, policy, anchors).select.policy, anchors)
+    replay = Replay(source, replayed_policy(source, policy, anchors), anchors)
     block = next(source.blocks())
     at, pairs_lacking = replay.missing(block)
     alone = [replay.missing(block.take(np.array([i]))) for i in range(len(block.numbers))]
@@ -352,7 +352,7 @@ def test_examined_candidates_get_the_verdicts_of_full_scoring(lazy: Mined, tmp_p
     hfneg.examine(folder, lazy.judge.teacher)
     source = MinedLedger(folder)
     (block,) = source.blocks()
-    limit = np.maximum.reduceat(block.positive_teacher_scores, block.positives.indptr[:-1])[block.candidates.owners]
+    limit = np.maximum.reduceat(block.positive_teacher_scores, block.positives.indptr[:-1])[block.owners]
     for verdict, score, most in zip(block.verdicts, block.teacher_scores, limit, strict=True):
         if not np.isnan(score):
             name = "margin" if score > np.float64(most) * 0.9 else "kept"

@@ -50,7 +50,7 @@ def kept(step: Filter, pool: Pool) -> list[bool]:
 
 def positives_of(pool: Pool, by: str) -> list[list[float]]:
     """The scores of each anchor's positives."""
-    column = pool.candidates.positive_scores[:, 0 if by == "score" else 1 + pool.candidates.names.index(by)]
+    column = pool.block.positive_scores[:, 0 if by == "score" else 1 + pool.block.names.index(by)]
     ends = pool.positives.indptr
     return [column[a:b].astype(float).tolist() for a, b in pairwise(ends)]
 
@@ -240,7 +240,7 @@ def test_one_verdict_each_and_only_kept_ones_are_taken(source: Any, filters: Any
     the order of the filters changes only which of them is named."""
     pool = pool_of(source)
     policy = Policy(filters, TakeTop(n))
-    chosen = policy.selection(policy.outcome(pool.anchors, pool.candidates))
+    chosen = decided(policy, pool.anchors, pool.block)
     names = [policy.verdict_names[code] for code in chosen.verdicts.tolist()]
     assert len(names) == len(pool)
     masks = [np.array(kept(step, pool), dtype=bool) for step in filters]
@@ -257,7 +257,7 @@ def test_one_verdict_each_and_only_kept_ones_are_taken(source: Any, filters: Any
             assert names[at].removesuffix("_2").removesuffix("_3") == expected
     other = list(filters)
     shuffle.shuffle(other)
-    again = decided(Policy(other, TakeTop(n)), pool.anchors, pool.candidates)
+    again = decided(Policy(other, TakeTop(n)), pool.anchors, pool.block)
     assert again.negatives.flat.tolist() == chosen.negatives.flat.tolist()
     assert again.negatives.indptr.tolist() == chosen.negatives.indptr.tolist()
     assert ((again.verdicts < 16) == (chosen.verdicts < 16)).all()
@@ -287,4 +287,4 @@ def test_what_is_no_step_is_refused() -> None:
 
     pool = pool_of({text: {3: 1.0} for text in POSITIVES})
     with pytest.raises(SettingError, match="one bool per candidate"):
-        decided(Policy([Scalar()]), pool.anchors, pool.candidates)
+        decided(Policy([Scalar()]), pool.anchors, pool.block)

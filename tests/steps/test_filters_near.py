@@ -93,7 +93,7 @@ def part_of(pool: Pool, numbers: Any) -> Pool:
 
 
 def by_anchor(pool: Pool, values: Any) -> list[list[Any]]:
-    return [values[a:b].tolist() for a, b in pairwise(pool.candidates.indptr)]
+    return [values[a:b].tolist() for a, b in pairwise(pool.block.indptr)]
 
 
 def steps(encoder: Any) -> Iterator[hfneg.Filter]:

@@ -13,7 +13,7 @@ from scripted import Scripted, SearchOnly, ranked, world
 
 from hfneg.errors import SettingError
 from hfneg.pipeline.retrieve import Retrieve
-from hfneg.steps.block.candidates import Candidates
+from hfneg.steps.block.block import Block
 from hfneg.steps.fusion import RRF, Fusion, RoundRobin, WeightedSum
 
 DOCUMENTS = [f"document {i}" for i in range(9)]
@@ -27,7 +27,7 @@ sources = st.lists(st.fixed_dictionaries(dict.fromkeys(POSITIVES, lists)), min_s
 weights = st.dictionaries(st.sampled_from(NAMES), st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.7, 3.0]))
 
 
-def retrieved(given_sources: list[dict[str, dict[int, float]]], fusion: Fusion, k: int = 9) -> Candidates:
+def retrieved(given_sources: list[dict[str, dict[int, float]]], fusion: Fusion, k: int = 9) -> Block:
     retrievers = [
         Scripted({text: ranked(scores) for text, scores in source.items()}, name)
         for name, source in zip(NAMES, given_sources, strict=False)
@@ -63,7 +63,7 @@ def round_robin(hits: list[tuple[str, list[Any]]], row: int) -> float:
     return 1 / min(places)
 
 
-def check_against(candidates: Candidates, given_sources: list[Any], score: Any) -> None:
+def check_against(candidates: Block, given_sources: list[Any], score: Any) -> None:
     """Union, order, masks, ranks and scores of every candidate, and the positives' scores, by plain loops."""
     for i, text in enumerate(POSITIVES):
         hits = [(name, ranked(source[text])) for name, source in zip(NAMES, given_sources, strict=False)]

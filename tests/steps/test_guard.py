@@ -16,7 +16,7 @@ from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
 from hfneg.errors import SettingError
 from hfneg.pipeline.retrieve import Retrieve
-from hfneg.pipeline.select import Policy, Selection
+from hfneg.pipeline.select import Policy
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.pool import Pool
 from hfneg.steps.guard import Guard
@@ -239,7 +239,7 @@ def test_no_leak_is_ever_selected(others: list[str], seed: int, near: bool) -> N
     anchors, pool = made(documents, {anchor: [POSITIVE], f"sibling of {anchor}": [others[0]]})
     guard = Guard() if near else Guard(near_duplicate=None)
     for sampler in (TakeTop(100), TakeRandom(100, seed=seed)):
-        chosen = decided(Policy(sampler=sampler, guard=guard), anchors, pool.candidates)
+        chosen = decided(Policy(sampler=sampler, guard=guard), anchors, pool.block)
         for i, (own, positives) in enumerate(((anchor, [POSITIVE]), (f"sibling of {anchor}", [others[0]]))):
             texts = [normal_form(text) for text in anchors.corpus.texts(chosen.negatives[i]).to_pylist()]
             assert len(set(texts)) == len(texts)
@@ -261,9 +261,9 @@ def test_a_near_duplicate_is_selected_only_without_a_threshold() -> None:
     positive = "the fault slips along a plane when the stress on it exceeds its strength " * 4
     nearly = positive.replace("slips", "slipt", 1)
 
-    def chosen(guard: Guard) -> Selection:
+    def chosen(guard: Guard) -> Any:
         anchors, pool = made([positive, nearly, "waves travel"], {"What slips?": [positive]})
-        return decided(Policy(guard=guard), anchors, pool.candidates)
+        return decided(Policy(guard=guard), anchors, pool.block)
 
     assert chosen(Guard()).negatives.flat.tolist() == [2]
     assert chosen(Guard(near_duplicate=None)).negatives.flat.tolist() == [1, 2]
@@ -308,9 +308,9 @@ def test_no_window_around_a_positive_or_inside_it_is_selected(positive: str) -> 
     if positive == AROUND:
         expected[3] = verdicts.CONTAINED  # the filler is part of it, too
     assert Guard().verdicts(pool).tolist() == expected
-    chosen = decided(Policy(), anchors, pool.candidates).negatives.flat.tolist()
+    chosen = decided(Policy(), anchors, pool.block).negatives.flat.tolist()
     assert chosen == [i for i, code in enumerate(expected) if code == verdicts.SPARE]
-    assert 1 in decided(Policy(guard=Guard(contained=None)), anchors, pool.candidates).negatives.flat.tolist()
+    assert 1 in decided(Policy(guard=Guard(contained=None)), anchors, pool.block).negatives.flat.tolist()
 
 
 @pytest.mark.parametrize("name", ["Paris", "the Treaty of Versailles", "Massachusetts Institute of Technology"])

@@ -14,7 +14,7 @@ from scripted import Scripted, SearchOnly, decided, world
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.pipeline.retrieve import Retrieve
-from hfneg.pipeline.select import Policy, Selection
+from hfneg.pipeline.select import Policy
 from hfneg.steps.block.pool import Pool
 from hfneg.steps.guard import Guard
 from hfneg.steps.samplers import Sampler, TakeRandom, TakeSimANS, TakeTop
@@ -55,7 +55,7 @@ def even() -> tuple[Anchors, Retrieve]:
     return many([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
 
 
-def run(made: tuple[Anchors, Retrieve], sampler: Sampler, numbers: Any = None) -> Selection:
+def run(made: tuple[Anchors, Retrieve], sampler: Sampler, numbers: Any = None) -> Any:
     anchors, retrieve = made
     candidates = retrieve.run(np.arange(MANY) if numbers is None else np.asarray(numbers))
     return decided(Policy(sampler=sampler, guard=PLAIN), anchors, candidates)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -54,5 +55,7 @@ def world(documents: Sequence[str], positives: Mapping[str, Sequence[int]]) -> A
 
 
 def decided(policy: Any, anchors: Any, candidates: Any) -> Any:
-    """What a policy makes of candidates: verdicts and negatives."""
-    return policy.selection(policy.outcome(anchors, candidates))
+    """What a policy makes of candidates: a block, its verdicts, and its negatives as lists."""
+    block = policy.decided(anchors, policy.guard.marked(anchors, candidates))
+    chosen = policy.negatives(block)
+    return SimpleNamespace(block=block, verdicts=block.verdicts, negatives=chosen.rows, scores=chosen.scores)

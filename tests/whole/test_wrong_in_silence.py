@@ -16,7 +16,7 @@ import hfneg
 from hfneg.base.files import json_lines
 from hfneg.data import judgments
 from hfneg.models.encoder import Encoder
-from hfneg.steps.scorer import Scorer
+from hfneg.steps.scorer import TeacherScorer
 
 TEXTS = [f"document number {i} about topic {i % 3}" for i in range(40)]
 GOOD = np.array([[len(text) % 7 + 1, sum(map(ord, text)) % 11, 1.0] for text in TEXTS], dtype=np.float32)
@@ -199,7 +199,7 @@ def test_a_teacher_that_tells_pairs_apart_is_not_remarked_upon(caplog: pytest.Lo
         ],
         id="judge",
     )
-    Scorer(anchors, judge).known_positives()
+    TeacherScorer(anchors, judge).known_positives()
     mined(teacher=judge)
     assert heard(caplog) == []
 

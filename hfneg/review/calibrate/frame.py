@@ -18,9 +18,10 @@ from hfneg.base.hashing import uniform
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.review.components import components, first_half
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.replay import Replay, needs_teacher
 from hfneg.steps.block import verdicts
+from hfneg.steps.block.block import Block
 
 SEEN = 1_000_000
 """Candidates, about, whose scores stand for all of them in a distribution."""
@@ -127,7 +128,7 @@ def read(ledger: MinedLedger, anchors: Anchors, replays: Sequence[Replay] = ()) 
 
 def _check_scores(ledger: MinedLedger, replays: Sequence[Replay]) -> None:
     """One error for all settings, with the number of pairs of the most demanding one."""
-    if all(replay.scorer is None for replay in replays):
+    if all(replay.scores is None for replay in replays):
         return
     anchors, pairs = np.zeros((2, len(replays)), dtype=np.int64)
     for block in ledger.blocks():
@@ -155,26 +156,25 @@ class _Part:
     given: Ints
 
     @classmethod
-    def of(cls, block: LedgerBlock, replays: Sequence[Replay], share: float) -> _Part:
-        candidates = block.candidates
-        taken = np.zeros((1 + len(replays), len(candidates)), dtype=bool)
+    def of(cls, block: Block, replays: Sequence[Replay], share: float) -> _Part:
+        taken = np.zeros((1 + len(replays), len(block)), dtype=bool)
         taken[0] = np.isin(block.verdicts, MINED)
         retrieved = block.verdicts != verdicts.FILLED
         for mask, replay in zip(taken[1:], replays, strict=True):
             mask[retrieved] = np.isin(replay.run(block.retrieved()).verdicts, MINED)
         at = np.flatnonzero(taken.any(axis=0))
-        best = candidates.scores if block.teacher_scores is None else block.teacher_scores
-        drawn = uniform(0, candidates.numbers)[candidates.owners] < share
+        best = block.scores if block.teacher_scores is None else block.teacher_scores
+        drawn = uniform(0, block.numbers)[block.owners] < share
         drawn &= ~np.isin(block.verdicts, NO_CANDIDATE) & ~np.isnan(best)
         return cls(
-            candidates.numbers[candidates.owners[at]],
-            candidates.rows[at],
-            candidates.ranks[at],
-            candidates.scores[at],
+            block.numbers[block.owners[at]],
+            block.rows[at],
+            block.ranks[at],
+            block.scores[at],
             best[at],
             taken[:, at],
             best[drawn],
-            np.bincount(candidates.owners[block.verdicts == verdicts.GIVEN], minlength=len(candidates.numbers)),
+            np.bincount(block.owners[block.verdicts == verdicts.GIVEN], minlength=len(block.numbers)),
         )
 
 

@@ -14,8 +14,8 @@ from hfneg.data.anchors import Anchors
 from hfneg.errors import InputError, SettingError
 from hfneg.pipeline.recipe import Recipe
 from hfneg.runs.folder.ledger_files import MinedLedger
-from hfneg.runs.replay import Replay
-from hfneg.runs.reselect import guard_of, policy_recipe, replayed_transform
+from hfneg.runs.replay import Replay, replayed_policy
+from hfneg.runs.reselect import guard_of, policy_recipe
 from hfneg.steps.short import Keep
 
 Floats = npt.NDArray[np.floating]
@@ -62,7 +62,7 @@ class Varied:
 
 def _replay(ledger: MinedLedger, anchors: Anchors, recipe: Recipe) -> Replay:
     """Random documents for short anchors are not in the ledger, so those stay short."""
-    policy = replayed_transform(ledger, recipe, anchors).select.policy
+    policy = replayed_policy(ledger, recipe, anchors)
     short = Keep() if recipe.short.draws else recipe.short
     return Replay(ledger, policy, anchors, short=short, same_guard=recipe.guard == guard_of(ledger))
 

@@ -21,9 +21,10 @@ from hfneg.review.diff import loss
 from hfneg.review.diff.result import ABSENT, FATES, Diff, Moves, Side
 from hfneg.runs.folder import statistics as statistics_of
 from hfneg.runs.folder.histogram import Histogram
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.ledger_texts import anchor_texts
 from hfneg.runs.folder.statistics import Statistics
+from hfneg.steps.block.block import Block
 from hfneg.steps.block.verdicts import FIRST_FILTER, KNOWN_POSITIVE, PROMOTED
 
 log = logging.getLogger(__name__)
@@ -149,16 +150,16 @@ class EarlierReader:
         self.sources = list(match.dense.values())
         self.parts: list[tuple[Any, ...]] = []
 
-    def add(self, block: LedgerBlock) -> None:
+    def add(self, block: Block) -> None:
         """One more block."""
         chosen, best = _chosen(block, self.ledger, MINED), _best_positive(block)
-        owners = block.candidates.owners[chosen]
+        owners = block.owners[chosen]
         lengths = np.bincount(owners, minlength=len(block.numbers))
-        rows = self.match.rows(block.candidates.rows[chosen]).astype(self.dtype)
+        rows = self.match.rows(block.rows[chosen]).astype(self.dtype)
         own = Lists(offsets(lengths), np.flatnonzero(chosen))
         losses = [loss.SourceScores(block, before).losses(own) for before, _ in self.sources]
         table = np.array(losses, dtype=np.float32).reshape(len(losses), len(best)).T
-        self.parts.append((lengths, rows, block.candidates.ranks[chosen] < best[owners], best, table))
+        self.parts.append((lengths, rows, block.ranks[chosen] < best[owners], best, table))
 
     def finish(self) -> Earlier:
         """All of it."""
@@ -178,17 +179,17 @@ class Tally:
         self.moves = Moves()
         self.losses = {name: loss.MeanLosses() for name in match.dense}
 
-    def add(self, block: LedgerBlock) -> None:
+    def add(self, block: Block) -> None:
         """One more block; its anchors that the earlier round has not are left out."""
         at = self.match.numbers[block.numbers]
         shared = np.flatnonzero(at >= 0)
         if len(shared):
             self._compare(block.take(shared), self.earlier.take(at[shared]))
 
-    def _compare(self, block: LedgerBlock, earlier: Earlier) -> None:
+    def _compare(self, block: Block, earlier: Earlier) -> None:
         """Of the same anchors in the same order."""
         best = _best_positive(block)
-        owners, ranks = block.candidates.owners, block.candidates.ranks
+        owners, ranks = block.owners, block.ranks
         mined, chosen = (_chosen(block, self.ledger, names) for names in (MINED, statistics_of.NEGATIVE))
         found = np.bincount(owners[mined], minlength=len(block.numbers))
         self.short += int((found < self.wanted).sum())
@@ -206,7 +207,7 @@ class Tally:
             scores = loss.SourceScores(block, source)
             self.losses[name].add(earlier.losses[:, i], scores.losses(carried), scores.losses(own))
 
-    def _count_fates(self, block: LedgerBlock, negatives: Lists, at: Ints, lowest: Ints) -> int:
+    def _count_fates(self, block: Block, negatives: Lists, at: Ints, lowest: Ints) -> int:
         """Each earlier negative has one fate, see `hfneg.review.diff.result.FATES`; returns how many stayed."""
         listed = at >= 0
         codes = block.verdicts[at[listed]].astype(np.int64)
@@ -214,7 +215,7 @@ class Tally:
         positive = (codes == KNOWN_POSITIVE) | (codes == PROMOTED)
         rest = ~stayed & ~positive
         open_ = rest & np.isin(codes, _codes(self.ledger, statistics_of.LEFT_OVER))
-        below = block.candidates.ranks[at[listed]] > lowest[negatives.owners[listed]]
+        below = block.ranks[at[listed]] > lowest[negatives.owners[listed]]
         gone = negatives.flat < 0
         for name, mask in (
             ("stayed", stayed),
@@ -261,23 +262,22 @@ def _codes(ledger: MinedLedger, names: tuple[str, ...]) -> list[int]:
     return [code for code, name in ledger.verdict_names.items() if name in names and code < FIRST_FILTER]
 
 
-def _chosen(block: LedgerBlock, ledger: MinedLedger, names: tuple[str, ...]) -> Mask:
+def _chosen(block: Block, ledger: MinedLedger, names: tuple[str, ...]) -> Mask:
     return np.isin(block.verdicts, _codes(ledger, names))
 
 
-def _best_positive(block: LedgerBlock) -> npt.NDArray[np.int32]:
+def _best_positive(block: Block) -> npt.NDArray[np.int32]:
     """int32 [anchors]: the rank of the first known positive in each list; ABSENT where there is none."""
     best = np.full(len(block.numbers), ABSENT, dtype=np.int32)
     known = np.flatnonzero(block.verdicts == KNOWN_POSITIVE)
-    np.minimum.at(best, block.candidates.owners[known], block.candidates.ranks[known].astype(np.int32))
+    np.minimum.at(best, block.owners[known], block.ranks[known].astype(np.int32))
     return best
 
 
-def _places(block: LedgerBlock, wanted: Lists) -> Ints:
+def _places(block: Block, wanted: Lists) -> Ints:
     """int64: where each wanted document stands among its anchor's candidates; -1 where it does not."""
-    candidates = block.candidates
-    wide = int(max(candidates.rows.max(initial=0), wanted.flat.max(initial=0))) + 1
-    keys = candidates.owners * wide + candidates.rows
+    wide = int(max(block.rows.max(initial=0), wanted.flat.max(initial=0))) + 1
+    keys = block.owners * wide + block.rows
     order = np.argsort(keys, kind="stable")
     sought = np.where(wanted.flat >= 0, wanted.owners * wide + wanted.flat, -1)
     if not len(keys):

@@ -11,8 +11,9 @@ import yaml
 from hfneg.base.lists import Lists
 from hfneg.pipeline.recipe_text import step_known_as
 from hfneg.review.diff import result as difference
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.statistics import means
+from hfneg.steps.block.block import Block
 
 Floats = npt.NDArray[np.floating]
 Losses = npt.NDArray[np.float64]
@@ -53,14 +54,13 @@ class SourceScores:
         lowest: float64 [n], the lowest score of each list; infinity for an empty one.
     """
 
-    def __init__(self, block: LedgerBlock, source: int) -> None:
-        candidates = block.candidates
-        known = candidates.positive_scores[:, 1 + source].astype(np.float64)
+    def __init__(self, block: Block, source: int) -> None:
+        known = block.positive_scores[:, 1 + source].astype(np.float64)
         self.positives = means(known, block.positives.indptr)
-        self.found = candidates.source_scores[:, source].astype(np.float64)
+        self.found = block.source_scores[:, source].astype(np.float64)
         self.lowest = np.full(len(block.numbers), np.inf)
         there = np.isfinite(self.found)
-        np.minimum.at(self.lowest, candidates.owners[there], self.found[there])
+        np.minimum.at(self.lowest, block.owners[there], self.found[there])
 
     def losses(self, at: Lists) -> Losses:
         """float64 [n]: of the candidates at these positions, per anchor.

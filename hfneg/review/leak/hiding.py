@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from hfneg.base.arrays import Ints, Mask
-from hfneg.base.hashing import Hashes
-from hfneg.base.lists import Lists, offsets
+from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
-from hfneg.data.corpus import Corpus
-from hfneg.runs.folder.ledger_files import LedgerBlock
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.pool import Pool
+from hfneg.steps.block.block import Block
 from hfneg.steps.guard import Guard
 
 Against = Literal["others", "donor", "itself"]
@@ -41,64 +36,26 @@ class Donors:
     teacher_scores: npt.NDArray[np.float32] | None
 
 
-class View(Anchors):
-    """The anchors, of which those of one block have other known positives."""
-
-    def __init__(self, anchors: Anchors, numbers: Ints, positives: Lists) -> None:
-        self.all, self._numbers, self._own = anchors, numbers, positives
-        self.anchor, self.positive, self.digest = anchors.anchor, anchors.positive, anchors.digest
-
-    def __len__(self) -> int:
-        return len(self.all)
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        return self.all.corpus
-
-    @cached_property
-    def text_hashes(self) -> Hashes:
-        return self.all.text_hashes
-
-    @cached_property
-    def normal_hashes(self) -> npt.NDArray[np.uint64]:
-        return self.all.normal_hashes
-
-    def texts(self, numbers: Any) -> pa.LargeStringArray:
-        return self.all.texts(numbers)
-
-    def positives(self, numbers: Ints) -> Lists:
-        """Of the block's anchors those that are not hidden; of others, which a filter may ask for, all."""
-        return self._own if np.array_equal(numbers, self._numbers) else self.all.positives(numbers)
-
-
 @dataclass(frozen=True)
 class Replicates:
-    """r replicates as a block of a ledger.
+    """r replicates as a block of a ledger, whose known positives are those that the replicates know.
 
     Attributes:
         block: its verdicts hold what the guard says, `SPARE` elsewhere.
-        view: the anchors as the replicates know them.
         hidden: bool [m], which candidate is the hidden positive; one per replicate.
     """
 
-    block: LedgerBlock
-    view: View
+    block: Block
     hidden: Mask
-
-    def taken(self, at: Ints) -> tuple[LedgerBlock, View]:
-        """Some of the replicates, by position: block and view."""
-        block = self.block.take(at)
-        return block, View(self.view.all, block.numbers, block.positives)
 
     def take(self, at: Ints) -> Replicates:
         """Some of the replicates, by position."""
-        hidden = Lists(self.block.candidates.indptr, self.hidden).take(at).flat
-        return Replicates(*self.taken(at), hidden)
+        return Replicates(self.block.take(at), Lists(self.block.indptr, self.hidden).take(at).flat)
 
 
 def hide(
     anchors: Anchors,
-    block: LedgerBlock,
+    block: Block,
     at: Ints,
     hidden: Ints,
     guard: Guard,
@@ -117,65 +74,51 @@ def hide(
             so the last one goes. None: no list is cut.
     """
     taken = block.take(at)
-    is_hidden = taken.candidates.rows == block.positives.flat[hidden][taken.candidates.owners]
+    is_hidden = taken.rows == block.positives.flat[hidden][taken.owners]
     if taken.teacher_scores is not None and block.positive_teacher_scores is not None:
-        own = block.positive_teacher_scores[hidden][taken.candidates.owners]
+        own = block.positive_teacher_scores[hidden][taken.owners]
         taken = dataclasses.replace(taken, teacher_scores=np.where(is_hidden, own, taken.teacher_scores))
     if k is not None:
         kept = _first(taken, is_hidden, k)
         taken, is_hidden = taken.only(kept), is_hidden[kept]
     if against == "others":
-        taken = _without(taken, block, at, hidden)
+        places = Lists(block.positives.indptr, np.arange(len(block.positives.flat))).take(at)
+        taken = taken.knowing(places.flat != hidden[places.owners])
     elif against == "donor":
         assert donors is not None
         taken = _with_donors(taken, donors)
-    view = View(anchors, taken.numbers, taken.positives)
-    codes = _guarded(taken, view, is_hidden, guard)
+    codes = _guarded(taken, anchors, is_hidden, guard)
     if against == "itself":
         codes[is_hidden] = verdicts.SPARE
     if taken.teacher_scores is not None and block.positive_teacher_scores is not None:
         freed = np.isin(taken.verdicts, verdicts.ALIKE) & (codes == verdicts.SPARE) & np.isnan(taken.teacher_scores)
-        own = block.positive_teacher_scores[hidden][taken.candidates.owners]
+        own = block.positive_teacher_scores[hidden][taken.owners]
         taken = dataclasses.replace(taken, teacher_scores=np.where(freed, own, taken.teacher_scores))
-    return Replicates(dataclasses.replace(taken, verdicts=codes), view, is_hidden)
+    return Replicates(dataclasses.replace(taken, verdicts=codes), is_hidden)
 
 
-def _first(block: LedgerBlock, hidden: Mask, k: int) -> Mask:
+def _first(block: Block, hidden: Mask, k: int) -> Mask:
     """Up to the k-th candidate that is no known positive, the hidden one counted."""
-    c = block.candidates
     wanted = (block.verdicts != verdicts.KNOWN_POSITIVE) | hidden
     before = np.cumsum(wanted) - wanted
-    kept: Mask = before - np.append(before, 0)[c.indptr[:-1]][c.owners] < k
+    kept: Mask = before - np.append(before, 0)[block.indptr[:-1]][block.owners] < k
     return kept
 
 
-def _without(taken: LedgerBlock, block: LedgerBlock, at: Ints, hidden: Ints) -> LedgerBlock:
-    """The other positives only."""
-    places = Lists(block.positives.indptr, np.arange(len(block.positives.flat))).take(at)
-    kept = places.flat != hidden[places.owners]
-    lengths = np.bincount(places.owners[kept], minlength=len(at))
-    taught = taken.positive_teacher_scores
-    return dataclasses.replace(
-        taken,
-        positives=Lists(offsets(lengths), taken.positives.flat[kept]),
-        candidates=dataclasses.replace(taken.candidates, positive_scores=taken.candidates.positive_scores[kept]),
-        positive_teacher_scores=None if taught is None else taught[kept],
-    )
-
-
-def _with_donors(taken: LedgerBlock, donors: Donors) -> LedgerBlock:
+def _with_donors(taken: Block, donors: Donors) -> Block:
     """One positive each, of another anchor."""
     return dataclasses.replace(
         taken,
         positives=Lists(np.arange(len(donors.rows) + 1), donors.rows),
-        candidates=dataclasses.replace(taken.candidates, positive_scores=donors.scores),
+        positive_scores=donors.scores,
+        deeper_positive_scores=None,
         positive_teacher_scores=donors.teacher_scores,
     )
 
 
-def _guarded(block: LedgerBlock, view: View, hidden: Mask, guard: Guard) -> npt.NDArray[np.uint8]:
+def _guarded(block: Block, anchors: Anchors, hidden: Mask, guard: Guard) -> npt.NDArray[np.uint8]:
     """The guard's verdicts: as they stood, but asked again where they may depend on the hidden positive."""
     codes = np.where(np.isin(block.verdicts, verdicts.GUARDED), block.verdicts, np.uint8(verdicts.SPARE))
     again = hidden | np.isin(codes, verdicts.ALIKE)
-    codes[again] = guard.verdicts(Pool(view, block.only(again).candidates))
+    codes[again] = guard.marked(anchors, block.only(again)).verdicts
     return codes

@@ -16,11 +16,13 @@ from hfneg.data.anchors import Anchors
 from hfneg.pipeline.recipe import Recipe
 from hfneg.review.components import components
 from hfneg.review.leak.hiding import Against, Donors, Replicates, hide
-from hfneg.runs.folder.ledger_files import KnownPositives, LedgerBlock, MinedLedger
-from hfneg.runs.replay import Replay, Unscored, needs_teacher
-from hfneg.runs.reselect import guard_of, replayed_transform, slots_of
+from hfneg.runs.folder.ledger import KnownPositives
+from hfneg.runs.folder.ledger_files import MinedLedger
+from hfneg.runs.replay import Replay, Unscored, needs_teacher, replayed_policy
+from hfneg.runs.reselect import guard_of, slots_of
 from hfneg.steps.block import verdicts
-from hfneg.steps.block.pool import SCORE, TEACHER, Pool
+from hfneg.steps.block.block import Block
+from hfneg.steps.block.pool import SCORE, TEACHER
 from hfneg.steps.short import Keep, Relax
 
 MOST = 50_000
@@ -61,7 +63,7 @@ class Hiding:
 
     def __init__(self, source: MinedLedger, recipe: Recipe, anchors: Anchors, most: int, seed: int) -> None:
         self.source, self.anchors, self.most, self.seed = source, anchors, most, seed
-        self.policy = policy = replayed_transform(source, recipe, anchors).select.policy
+        self.policy = policy = replayed_policy(source, recipe, anchors)
         self.known: KnownPositives = source.known_positives
         self.labels = components(self.known.rows)
         short = Keep() if recipe.short.draws else recipe.short
@@ -88,7 +90,7 @@ class Hiding:
     def negatives(self) -> int:
         """How many the policy mines in all."""
         blocks = (self._with_guard(block.retrieved()) for block in self.source.blocks())
-        return sum(len(self.replay.run(block).negatives.flat) for block in blocks)
+        return sum(int(self.replay.run(block).negatives_per_anchor.sum()) for block in blocks)
 
     def _sample(self, wanted: Mask) -> Ints:
         """Places of known positives, at most `most` of those that are wanted, by a hash of seed, anchor and row."""
@@ -129,24 +131,23 @@ class Hiding:
     def _replayed(self, made: Replicates) -> tuple[Mask, Ints, int]:
         """(whether each hidden one is mined, which replicates lack teacher scores, how many at least)."""
         try:
-            chosen = self.replay.run(made.block, made.view)
+            block = self.replay.run(made.block)
         except Unscored:
-            lacking, pairs = self.replay.missing(made.block, made.taken)
+            lacking, pairs = self.replay.missing(made.block)
             mined = np.zeros(len(made.block.numbers), dtype=bool)
             rest = np.delete(np.arange(len(mined)), lacking)
             if len(rest):
                 mined[rest] = self._replayed(made.take(rest))[0]
             return mined, lacking, pairs
-        return np.isin(chosen.verdicts[made.hidden], MINED), np.empty(0, dtype=np.int64), 0
+        return np.isin(block.verdicts[made.hidden], MINED), np.empty(0, dtype=np.int64), 0
 
-    def _with_guard(self, block: LedgerBlock) -> LedgerBlock:
+    def _with_guard(self, block: Block) -> Block:
         """The block with this policy's guard's verdicts."""
         if self.same_guard:
             return block
-        codes = self.policy.guard.verdicts(Pool(self.anchors, block.candidates))
-        return dataclasses.replace(block, verdicts=codes)
+        return self.policy.guard.marked(self.anchors, block)
 
-    def _donors(self, block: LedgerBlock, listed: _Listed, at: Ints, hidden: Ints, correlation: float) -> Donors:
+    def _donors(self, block: Block, listed: _Listed, at: Ints, hidden: Ints, correlation: float) -> Donors:
         """For each replicate a known positive of another anchor that is not among its candidates.
 
         Its rank among all known positives is drawn given that of the hidden one, by a Gaussian copula.
@@ -214,9 +215,9 @@ def normal_share(levels: Numbers) -> Numbers:
 class _Listed:
     """Which documents are among the candidates of which anchors of a block."""
 
-    def __init__(self, block: LedgerBlock, documents: int) -> None:
+    def __init__(self, block: Block, documents: int) -> None:
         self._wide = documents
-        self._keys = np.sort(block.candidates.owners * documents + block.candidates.rows)
+        self._keys = np.sort(block.owners * documents + block.rows)
 
     def __call__(self, at: Ints, rows: Ints) -> Mask:
         """bool: for each position of an anchor and row of the corpus."""
@@ -227,9 +228,9 @@ class _Listed:
         return found
 
 
-def _chunks(some: Ints, at: Ints, block: LedgerBlock) -> Iterator[Ints]:
+def _chunks(some: Ints, at: Ints, block: Block) -> Iterator[Ints]:
     """Replicates in chunks of at most CANDIDATES candidates, or of one replicate."""
-    ends = np.cumsum(np.diff(block.candidates.indptr)[at[some]])
+    ends = np.cumsum(np.diff(block.indptr)[at[some]])
     start = 0
     while start < len(some):
         before = int(ends[start - 1]) if start else 0

@@ -16,7 +16,8 @@ from hfneg.runs.folder import statistics as statistics_of
 from hfneg.runs.folder.browse import entries
 from hfneg.runs.folder.browse.chosen import choose
 from hfneg.runs.folder.browse.texts import open_documents
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
+from hfneg.steps.block.block import Block
 
 MOST = 2000
 """Anchors of a sample."""
@@ -59,9 +60,9 @@ def report(
     path = _writable(_beside(folder) if out is None else out, folder, overwrite)
     found = None if against is None else diff(against, folder)
     chosen = choose(ledger, sample, seed)
-    blocks: list[LedgerBlock] = []
+    blocks: list[Block] = []
 
-    def look(block: LedgerBlock) -> None:
+    def look(block: Block) -> None:
         at = np.flatnonzero(np.isin(block.numbers, chosen.numbers))
         if len(at):
             blocks.append(block.take(at))

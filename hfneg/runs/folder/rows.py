@@ -19,9 +19,9 @@ from hfneg.base.files.checksums import Fault
 from hfneg.base.lists import lists_of
 from hfneg.data.anchors import Anchors
 from hfneg.errors import ColumnError
-from hfneg.pipeline.mine import Mine
-from hfneg.pipeline.select import mined_columns
-from hfneg.pipeline.transform import unique
+from hfneg.pipeline.select import added_columns, mined_columns
+from hfneg.pipeline.transform import unique, with_columns
+from hfneg.runs.folder.plan import Plan
 from hfneg.runs.folder.selections import Selections
 
 if TYPE_CHECKING:
@@ -59,13 +59,10 @@ class HiddenCount:
 class RowWriter:
     """Writes the shards of one split."""
 
-    def __init__(self, transform: Mine, selections: Selections, split: Any, hidden: str | None) -> None:
-        self.transform = transform
-        self.anchors: Anchors = transform.anchors
-        self.selections = selections
+    def __init__(self, plan: Plan, selections: Selections, split: Any) -> None:
+        self.plan, self.anchors, self.selections = plan, plan.anchors, selections
         self.features = _features(split)
         self.split = split.with_format("arrow") if hasattr(split, "num_rows") else _undecoded(split)
-        self.hidden = hidden
 
     def write(self, shard: Shard, folder: Path, counted: Path) -> None:
         """The shard, then its counts and its checksum as JSON: where these are, the shard is finished."""
@@ -73,7 +70,7 @@ class RowWriter:
 
         def fill(path: Path) -> None:
             kept = {name: feature for name, feature in self.features.items() if name not in columns.OURS}
-            schema = self.transform.features(type(self.features)(kept)).arrow_schema
+            schema = with_columns(kept, added_columns(self.plan.policy)).arrow_schema
             with pq.ParquetWriter(path, schema) as writer:
                 for batch in self._batches(shard):
                     writer.write_table(self._mined(batch, counts).cast(schema))
@@ -102,17 +99,16 @@ class RowWriter:
         batch = batch.select(kept)
         _, numbers, place = unique(self.anchors.numbers(batch))
         chosen = self.selections.take(numbers)
-        new = mined_columns(self.anchors, batch, place, chosen, self.transform.retrieve.names)
-        if self.hidden is not None:
-            counts.add(self._count_hidden(batch, chosen.negatives.take(place)))
+        new = mined_columns(self.anchors, batch, place, chosen, self.plan.names)
+        if self.plan.hidden is not None:
+            counts.add(self._count_hidden(batch, self.plan.hidden, chosen.rows.take(place)))
         for name, lists in new.items():
             batch = batch.append_column(name, lists.arrow())
         return batch
 
-    def _count_hidden(self, batch: pa.Table, negatives: Any) -> HiddenCount:
+    def _count_hidden(self, batch: pa.Table, hidden: str, negatives: Any) -> HiddenCount:
         """How many of the negatives are in the row's hidden column."""
-        assert self.hidden is not None
-        given = lists_of([[] if value is None else value for value in batch[self.hidden].to_pylist()], self.hidden)
+        given = lists_of([[] if value is None else value for value in batch[hidden].to_pylist()], hidden)
         corpus = self.anchors.corpus
         rows = corpus.rows_of_ids(given.flat)
         rows = np.where(rows >= 0, rows, corpus.rows_of_texts(given.flat))

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hfneg.base.arrays import Ints
+from hfneg.base.arrays import Codes, Ints
 from hfneg.base.files import disk
 from hfneg.base.files.part_files import finish, is_finished, load_arrays
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
-from hfneg.pipeline.policy import Selection
+from hfneg.steps.block.negatives import Negatives
 
 PER_NEGATIVE = {"rows": np.int64, "scores": np.float32, "sources": np.uint8, "negative_verdicts": np.uint8}
 PER_POSITIVE = {"positive_scores": np.float32}
@@ -22,16 +22,17 @@ PROMOTED = {"promoted": np.int64}  # lists of their own
 DONE = "done"
 
 
-def arrays_of(chosen: Selection, calls: Ints) -> dict[str, Any]:
-    """What is kept of one part; `calls` are the pairs that were asked of the teacher and of the store."""
+def arrays_of(chosen: Negatives, codes: Codes, calls: Ints) -> dict[str, Any]:
+    """What is kept of one part: its negatives, how many candidates have which verdict (`codes`), and `calls`, the pairs
+    that were asked of the teacher and of the store."""
     arrays = {
-        "indptr": chosen.negatives.indptr,
-        "rows": chosen.negatives.flat,
+        "indptr": chosen.rows.indptr,
+        "rows": chosen.rows.flat,
         "scores": chosen.scores,
         "sources": chosen.sources,
-        "negative_verdicts": chosen.negative_verdicts,
+        "negative_verdicts": chosen.verdicts,
         "positive_scores": chosen.positive_scores,
-        "verdicts": np.bincount(chosen.verdicts, minlength=256),
+        "verdicts": np.bincount(codes, minlength=256),
         "calls": calls,
     }
     if chosen.teacher_scores is not None and chosen.positive_teacher_scores is not None:
@@ -101,11 +102,10 @@ class Selections:
         lengths: Ints = np.diff(self._arrays["indptr"])
         return lengths
 
-    def take(self, numbers: Ints) -> Selection:
-        """The selection for some anchors."""
+    def take(self, numbers: Ints) -> Negatives:
+        """The negatives of some anchors."""
         indptr = self._arrays["indptr"]
         starts, ends = indptr[numbers], indptr[numbers + 1]
-        negatives = Lists.gather(self._arrays["rows"], starts, ends)
 
         def per_negative(name: str) -> Any:
             return Lists.gather(self._arrays[name], starts, ends).flat if name in self._arrays else None
@@ -113,14 +113,13 @@ class Selections:
         def per_positive(name: str) -> Any:
             return self._anchors.of_positives(self._arrays[name], numbers).flat if name in self._arrays else None
 
-        return Selection(
+        return Negatives(
             numbers=numbers,
-            negatives=negatives,
+            rows=Lists.gather(self._arrays["rows"], starts, ends),
             scores=per_negative("scores"),
             sources=per_negative("sources"),
-            negative_verdicts=per_negative("negative_verdicts"),
+            verdicts=per_negative("negative_verdicts"),
             positive_scores=per_positive("positive_scores"),
-            verdicts=np.empty(0, dtype=np.uint8),
             teacher_scores=per_negative("teacher_scores"),
             positive_teacher_scores=per_positive("positive_teacher_scores"),
             promoted=self._promoted(numbers),

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from hfneg.base.files import checksums, part_files
 from hfneg.base.files.checksums import Fault
 from hfneg.runs.folder.histogram import Histogram
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.steps.block import verdicts
+from hfneg.steps.block.block import Block
 
 log = logging.getLogger(__name__)
 
@@ -168,16 +169,15 @@ class Collector:
         for code, name in self.verdict_names.items():
             self.groups[code] = GROUPS.index(group_of(name))
 
-    def add(self, block: LedgerBlock) -> None:
+    def add(self, block: Block) -> None:
         """Count a block of anchors."""
-        candidates = block.candidates
         self.codes += np.bincount(block.verdicts, minlength=256)
         groups = self.groups[block.verdicts]
         chosen = np.flatnonzero(groups == GROUPS.index("negative"))
-        owners = candidates.owners[chosen]
+        owners = block.owners[chosen]
         self._count_lengths(np.bincount(owners, minlength=len(block.numbers)))
         self._count_short(block)
-        np.add.at(self.uses, candidates.rows[chosen], 1)
+        np.add.at(self.uses, block.rows[chosen], 1)
         if block.teacher_scores is not None:
             self.examined += int((~np.isnan(block.teacher_scores)).sum())  # type: ignore[operator]
         for kind in self.kinds:
@@ -206,16 +206,15 @@ class Collector:
             hubs=[Hub(int(row), int(self.uses[row])) for row in hubs if self.uses[row]],
         )
 
-    def _values(self, block: LedgerBlock, kind: str) -> tuple[Floats, Floats]:
+    def _values(self, block: Block, kind: str) -> tuple[Floats, Floats]:
         """A score of the candidates, and of the known positives."""
-        candidates = block.candidates
         if kind == "teacher":
             own, known = block.teacher_scores, block.positive_teacher_scores
         elif kind == "score":
-            own, known = candidates.scores, candidates.positive_scores[:, 0]
+            own, known = block.scores, block.positive_scores[:, 0]
         else:
             at = self.names.index(kind)
-            own, known = candidates.source_scores[:, at], candidates.positive_scores[:, 1 + at]
+            own, known = block.source_scores[:, at], block.positive_scores[:, 1 + at]
         return np.asarray(own, dtype=np.float64), np.asarray(known, dtype=np.float64)
 
     def _count_lengths(self, lengths: npt.NDArray[np.int64]) -> None:
@@ -223,8 +222,8 @@ class Collector:
         counts[: len(self.lengths)] += self.lengths
         self.lengths = counts
 
-    def _count_short(self, block: LedgerBlock) -> None:
-        owners = block.candidates.owners
+    def _count_short(self, block: Block) -> None:
+        owners = block.owners
         survived = np.isin(block.verdicts, (verdicts.SELECTED, verdicts.GIVEN))
         short = np.bincount(owners[survived], minlength=len(block.numbers)) < self.wanted
         self.short += int(short.sum())
@@ -237,17 +236,17 @@ class Collector:
             if len(these):
                 self.scores[kind].setdefault(group, Histogram()).add(these)
 
-    def _count_hardness(self, kind: str, values: Floats, block: LedgerBlock, chosen: npt.NDArray[np.int64]) -> None:
-        hardness, candidates = self.hardness[kind], block.candidates
+    def _count_hardness(self, kind: str, values: Floats, block: Block, chosen: npt.NDArray[np.int64]) -> None:
+        hardness = self.hardness[kind]
         hardness.of_all.add(values)
-        masks = candidates.sources[chosen].astype(np.int64)
+        masks = block.sources[chosen].astype(np.int64)
         given = block.verdicts[chosen] == verdicts.GIVEN
         masks[given] = -1
         for mask in np.unique(masks).tolist():
             names = [source for i, source in enumerate(self.names) if mask >> i & 1]
             name = "given" if mask < 0 else "+".join(names) or "random"
             hardness.by_source.setdefault(name, Histogram()).add(values[masks == mask])
-        groups = np.searchsorted(RANK_EDGES, candidates.ranks[chosen], "right") - 1
+        groups = np.searchsorted(RANK_EDGES, block.ranks[chosen], "right") - 1
         groups[masks <= 0] = masks[masks <= 0] - 1  # not retrieved: it has no rank
         for group in np.unique(groups).tolist():
             name = rank_label(group) if group >= 0 else "random" if group == -1 else "given"
@@ -264,7 +263,7 @@ def means(values: Floats, indptr: npt.NDArray[np.int64]) -> Floats:
     return found
 
 
-def of(ledger: MinedLedger, look: Callable[[LedgerBlock], None] | None = None) -> Statistics:
+def of(ledger: MinedLedger, look: Callable[[Block], None] | None = None) -> Statistics:
     """The statistics of a mined folder: those that mining left in it, else gathered from its ledger.
 
     `look` is called with every block, for whoever wants to read something of the ledger in the same pass.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -16,40 +13,43 @@ from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
 from hfneg.errors import SettingError, near_miss
-from hfneg.steps.block.candidates import Candidates
+from hfneg.steps.block.block import Block
 
 Against = Literal["min", "mean", "max"]
 
 SCORE = "score"
 TEACHER = "teacher"
-
-
-@dataclass(frozen=True)
-class Taught:
-    """One teacher's scores of a pool: of its m candidates (NaN: not asked) and of its p known positives."""
-
-    scores: Floats
-    positives: Floats
+NO_TEACHER = (
+    "a step looks at the teacher's score, but there is none: pass teacher=..., and say needs_teacher = True in the "
+    "class of a filter or sampler of your own that looks at it"
+)
 
 
 class Pool:
-    """m candidates of n anchors.
+    """m candidates of n anchors, to look at.
 
     Every array that a filter or sampler gets or returns is flat, one value per candidate ([m]), so that a
     filter is one line of NumPy.
+
+    Args:
+        anchors: all anchors, and their corpus.
+        block: the candidates, and what is known of them.
+        known: scaled scores of known positives of all anchors, of the teacher or of a member; None without a teacher.
+        member: of an ensemble, in the view of one teacher.
     """
 
-    def __init__(self, anchors: Anchors, candidates: Candidates) -> None:
-        self.anchors = anchors
-        self.candidates = candidates
-        self.teacher_scores: Floats | None = None  # [m], NaN where the teacher has not been asked
-        self.positive_teacher_scores: Floats | None = None  # [p], flat as in `positives`
-        self.teachers: list[Taught] = []  # what each member of an ensemble says; empty where there is one teacher
-        self.known: Callable[[int | None], Floats] | None = None  # `Scorer.known_positives`
-        self.member: int | None = None  # of the ensemble, in a view of one teacher
+    def __init__(
+        self,
+        anchors: Anchors,
+        block: Block,
+        known: Callable[[int | None], Floats] | None = None,
+        member: int | None = None,
+    ) -> None:
+        self.anchors, self.block = anchors, block
+        self._known, self._member = known, member
 
     def __len__(self) -> int:
-        return len(self.candidates)
+        return len(self.block)
 
     @property
     def corpus(self) -> Corpus:
@@ -58,35 +58,35 @@ class Pool:
     @property
     def numbers(self) -> Ints:
         """int64 [n], the anchors."""
-        return self.candidates.numbers
+        return self.block.numbers
 
     @property
     def rows(self) -> Ints:
         """int64 [m], rows of the corpus."""
-        return self.candidates.rows
+        return self.block.rows
 
-    @cached_property
+    @property
     def owners(self) -> Ints:
         """int64 [m], the position (0 .. n-1) of each candidate's anchor."""
-        return self.candidates.owners
+        return self.block.owners
 
-    @cached_property
+    @property
     def ranks(self) -> Ints:
         """int64 [m], from 1: place in the retrieved (or fused) list, before any removal."""
-        return self.candidates.ranks
+        return self.block.ranks
 
-    @cached_property
+    @property
     def positives(self) -> Lists:
         """Rows of the known positives of the n anchors."""
-        return self.anchors.positives(self.numbers)
+        return self.block.positives
 
     def score(self, by: str | None = SCORE) -> Floats:
         """float32 [m]: the score that ranks ("score"), a source's by its name, or the "teacher"'s; NaN for none."""
         if by == SCORE or by is None:
-            return self.candidates.scores
+            return self.block.scores
         if by == TEACHER:
-            return self._taught(self.teacher_scores)
-        return self.candidates.source_scores[:, self._source(by)]
+            return self._taught(self.block.teacher_scores, self.block.member_scores)
+        return self.block.source_scores[:, self._source(by)]
 
     def highest_possible(self, by: str | None = SCORE) -> Floats:
         """float32 [m]: the score, and where the source did not retrieve the candidate the least score of its list.
@@ -97,7 +97,7 @@ class Pool:
         scores = self.score(by)
         if by == TEACHER:
             return scores  # nothing is known of a pair that the teacher has not seen
-        n, later = len(self.numbers), self.candidates.appended
+        n, later = len(self.numbers), self.block.appended
         least = np.full(2 * n, np.nan, dtype=np.float32)  # of the first search's lists, then of all
         np.fmin.at(least, self.owners[~later], scores[~later])
         np.fmin.at(least, self.owners + n, scores)
@@ -110,11 +110,11 @@ class Pool:
         has there, so that fused scores are compared on one scale.
         """
         scores = self._of_positives(self._positive_scores(by), by, against, least)
-        deeper = self.candidates.deeper_positive_scores
-        if deeper is None or by == TEACHER or not self.candidates.appended.any():
+        deeper, appended = self.block.deeper_positive_scores, self.block.appended
+        if deeper is None or by == TEACHER or not appended.any():
             return scores
-        own = self._of_positives(deeper[:, self._positive_column(by)], by, against, least, self.candidates.appended)
-        return np.where(self.candidates.appended, own, scores)
+        own = self._of_positives(deeper[:, self._positive_column(by)], by, against, least, appended)
+        return np.where(appended, own, scores)
 
     def _of_positives(
         self, scores: Floats, by: str | None, against: Against, least: float | None, asked: Mask | None = None
@@ -133,14 +133,14 @@ class Pool:
             raise SettingError(
                 f"a filter or sampler compares with the positive's score by {by!r}, but that source cannot score a "
                 "document it is asked about: give the retriever a method score(texts, rows), or compare by another "
-                f"source ({', '.join(map(repr, self.candidates.names))})"
+                f"source ({', '.join(map(repr, self.block.names))})"
             )
         return each
 
     def _positive_scores(self, by: str | None) -> Floats:
         if by == TEACHER:
-            return self._taught(self.positive_teacher_scores)
-        return self.candidates.positive_scores[:, self._positive_column(by)]
+            return self._taught(self.block.positive_teacher_scores, self.block.positive_member_scores)
+        return self.block.positive_scores[:, self._positive_column(by)]
 
     def _positive_column(self, by: str | None) -> int:
         return 0 if by == SCORE or by is None else 1 + self._source(by)
@@ -151,33 +151,26 @@ class Pool:
         It is the same for every batch: a constant of the anchors and the teacher. Of a score that is there, so no
         interpolation: the largest that at most this share of them lies below.
         """
-        if self.known is None:
-            self._taught(None)
-        assert self.known is not None
-        return float(np.quantile(self.known(self.member), quantile, method="lower"))
+        if self._known is None:
+            raise SettingError(NO_TEACHER)
+        return float(np.quantile(self._known(self._member), quantile, method="lower"))
 
     def of_teachers(self) -> list[Pool]:
         """The pool as each single teacher of an ensemble sees it; itself where there is one teacher."""
-        views = []
-        for i, taught in enumerate(self.teachers):
-            view = copy.copy(self)
-            view.teacher_scores, view.positive_teacher_scores = taught.scores, taught.positives
-            view.teachers, view.member = [], i
-            views.append(view)
-        return views or [self]
+        members = self.block.member_scores
+        if members is None or self._member is not None:
+            return [self]
+        return [Pool(self.anchors, self.block, self._known, i) for i in range(members.shape[1])]
 
-    def _taught(self, scores: Floats | None) -> Floats:
+    def _taught(self, scores: Floats | None, of_members: Floats | None) -> Floats:
         if scores is None:
-            raise SettingError(
-                "a step looks at the teacher's score, but there is none: pass teacher=..., and say needs_teacher = "
-                "True in the class of a filter or sampler of your own that looks at it"
-            )
-        return scores
+            raise SettingError(NO_TEACHER)
+        return scores if self._member is None or of_members is None else of_members[:, self._member]
 
     def _source(self, name: str) -> int:
-        names = self.candidates.names
+        names = self.block.names
         if name not in names:
-            allowed = (SCORE, TEACHER, *names) if self.teacher_scores is not None else (SCORE, *names)
+            allowed = (SCORE, TEACHER, *names) if self.block.teacher_scores is not None else (SCORE, *names)
             raise SettingError(
                 f"by={name!r}: the scores are {', '.join(map(repr, allowed))}.{near_miss(name, allowed)}"
             )
@@ -194,8 +187,4 @@ class Pool:
 
         `n` is one number, or one per anchor ([n]).
         """
-        by_anchor = np.lexsort((self.ranks, order, ~kept, self.owners))
-        place = np.arange(len(self)) - np.repeat(self.candidates.indptr[:-1], np.diff(self.candidates.indptr))
-        taken = np.zeros(len(self), dtype=bool)
-        taken[by_anchor] = place < (n if isinstance(n, int) else n[self.owners])
-        return taken & kept
+        return self.block.first_of(kept, order, n)

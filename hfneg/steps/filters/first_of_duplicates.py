@@ -33,6 +33,6 @@ class FirstOfDuplicates(Filter):
         check(good, self, "near_duplicate", self.near_duplicate, "a share from 0.5 to 1.0")
 
     def keep(self, pool: Pool) -> Mask:
-        lists = Lists(pool.candidates.indptr, pool.rows)
+        lists = Lists(pool.block.indptr, pool.rows)
         kept: Mask = ~near_earlier(pool.corpus.texts, pool.corpus.sizes(pool.rows), lists, self.near_duplicate)
         return kept

@@ -36,7 +36,7 @@ class Hubs(Filter):
         return self.most
 
     def keep(self, pool: Pool) -> Mask:
-        closed = pool.candidates.closed
+        closed = pool.block.closed
         if closed is None:
             raise SettingError(f"{self!r} needs the lists of all anchors, which hfneg.mine counts; use that")
         kept: Mask = ~closed

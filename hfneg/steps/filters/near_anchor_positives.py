@@ -41,7 +41,7 @@ class NearAnchorPositives(ModelStep, Filter):
     def keep(self, pool: Pool) -> Mask:
         near = NearAnchors(pool.anchors, self.encoder, self.neighbours)
         kept: Mask = np.ones(len(pool), dtype=bool)
-        indptr, wide = pool.candidates.indptr, len(pool.corpus)
+        indptr, wide = pool.block.indptr, len(pool.corpus)
         for start in range(0, len(pool.numbers), BLOCK):
             numbers, cosines = near.of(pool.numbers[start : start + BLOCK])
             owners, place = np.nonzero(cosines >= np.float32(self.similarity))

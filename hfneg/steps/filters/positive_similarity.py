@@ -53,7 +53,7 @@ class PositiveSimilarity(ModelStep, Filter):
         else:
             limit = similarity_quantile(pool.anchors, self.encoder, self.quantile)
         vectors = Vectors(pool.corpus, self.encoder, "document")
-        similar = highest_cosines(vectors, Lists(pool.candidates.indptr, pool.rows), pool.positives)
+        similar = highest_cosines(vectors, Lists(pool.block.indptr, pool.rows), pool.positives)
         kept: Mask = similar < np.float32(limit)
         return kept
 

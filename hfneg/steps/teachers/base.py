@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,22 @@ SCALES = {
 }
 RELATIVE = ("probability", "cosine", "from_zero")  # on these "5% below the positive" says something
 SHOWN = 60  # characters of a text in a message
+
+
+class TeacherFacts(Protocol):
+    """What a policy needs to know of a teacher: it asks a `Scorer`, never a teacher. A ledger keeps just this."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def resolved_scale(self) -> str: ...
+
+    @property
+    def members(self) -> Sequence[TeacherFacts]: ...
+
+    @property
+    def why_no_relative_margin(self) -> str | None: ...
 
 
 class Teacher(Step):
@@ -75,15 +91,7 @@ class Teacher(Step):
 
         Raises SettingError where the scale is "from_zero" and a score is below zero.
         """
-        values = np.asarray(raw, dtype=np.float32)
-        if self.resolved_scale == "probability":
-            return sigmoid(values)
-        if self.resolved_scale == "from_zero" and (values < 0).any():
-            raise SettingError(
-                f"{self!r} gave {np.nanmin(values):.4g}, and its scale says that scores begin at 0; pass "
-                "scale='probability' (a sigmoid is applied), scale='logit' or scale='raw'"
-            )
-        return values
+        return on_scale(raw, self.resolved_scale, self)
 
     @property
     def bounded_below(self) -> bool:
@@ -96,13 +104,7 @@ class Teacher(Step):
 
         On "cosine" it does, with care: the scores of one model lie in a narrow part of -1 to 1.
         """
-        if self.bounded_below:
-            return None
-        way_out = "pass scale='probability' to the teacher, or " if "probability" in self.scales else ""
-        return (
-            f"a relative margin is a share of the positive's score, but the scores of {self!r} are on the scale "
-            f"{self.resolved_scale!r} (any number, also below zero): {way_out}use an absolute margin"
-        )
+        return why_no_relative_margin(self, self.resolved_scale, "probability" in self.scales)
 
     # What it does.
 
@@ -228,6 +230,33 @@ class Received:
     def _name(self, position: int) -> str:
         anchor, document = self._anchors[position], self._documents[position]
         return f"pair {position}: anchor {anchor[:SHOWN]!r}, document {document[:SHOWN]!r}"
+
+
+def why_no_relative_margin(teacher: Any, scale: str, can_be_probability: bool = True) -> str | None:
+    """As `Teacher.why_no_relative_margin`, of a scale; `teacher` is named."""
+    if scale in RELATIVE:
+        return None
+    way_out = "pass scale='probability' to the teacher, or " if can_be_probability else ""
+    return (
+        f"a relative margin is a share of the positive's score, but the scores of {teacher!r} are on the scale "
+        f"{scale!r} (any number, also below zero): {way_out}use an absolute margin"
+    )
+
+
+def on_scale(raw: npt.ArrayLike, scale: str, teacher: Any) -> Scores:
+    """float32, shape of `raw`: raw scores as filters see them; `teacher` is named in the error. NaN stays NaN.
+
+    Raises SettingError where the scale is "from_zero" and a score is below zero.
+    """
+    values = np.asarray(raw, dtype=np.float32)
+    if scale == "probability":
+        return sigmoid(values)
+    if scale == "from_zero" and (values < 0).any():
+        raise SettingError(
+            f"{teacher!r} gave {np.nanmin(values):.4g}, and its scale says that scores begin at 0; pass "
+            "scale='probability' (a sigmoid is applied), scale='logit' or scale='raw'"
+        )
+    return values
 
 
 def sigmoid(logits: Scores) -> Scores:

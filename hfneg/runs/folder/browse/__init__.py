@@ -15,9 +15,10 @@ from hfneg.errors import InputError, SettingError, near_miss
 from hfneg.runs.folder.browse import entries
 from hfneg.runs.folder.browse.chosen import Chosen, choose
 from hfneg.runs.folder.browse.texts import Documents, open_documents
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.ledger_texts import anchor_texts
 from hfneg.runs.folder.statistics import group_of
+from hfneg.steps.block.block import Block
 
 CHOSEN = ("selected", "relaxed", "filled", "given")
 """Verdicts on negatives."""
@@ -92,7 +93,7 @@ def browse(
     return Browsed(shown, matches, documents.note)
 
 
-def _in(block: LedgerBlock, numbers: Ints) -> Any:
+def _in(block: Block, numbers: Ints) -> Any:
     return np.isin(block.numbers, numbers)
 
 
@@ -113,18 +114,16 @@ def _chosen(ledger: MinedLedger, anchor: str | None, code: int | None, n: int) -
         return choose(ledger, n, 0), len(ledger)
     numbers = None if anchor is None else _named(ledger, anchor)
     if code is not None:
-        having = [
-            block.numbers[np.unique(block.candidates.owners[block.verdicts == code])] for block in ledger.blocks()
-        ]
+        having = [block.numbers[np.unique(block.owners[block.verdicts == code])] for block in ledger.blocks()]
         found: Ints = np.concatenate([np.zeros(0, dtype=np.int64), *having])
         numbers = found if numbers is None else numbers[np.isin(numbers, found)]
     assert numbers is not None
     return Chosen(numbers[:n], _texts(ledger, numbers[:n])), len(numbers)
 
 
-def _having(block: LedgerBlock, code: int) -> Ints:
+def _having(block: Block, code: int) -> Ints:
     """Numbers of the anchors with a candidate of this verdict."""
-    found: Ints = block.numbers[np.unique(block.candidates.owners[block.verdicts == code])]
+    found: Ints = block.numbers[np.unique(block.owners[block.verdicts == code])]
     return found
 
 
@@ -149,11 +148,9 @@ def _texts(ledger: MinedLedger, numbers: Ints) -> list[str]:
     return found
 
 
-def _shown(
-    block: LedgerBlock, i: int, text: str, ledger: MinedLedger, documents: Documents, code: int | None
-) -> ShownAnchor:
+def _shown(block: Block, i: int, text: str, ledger: MinedLedger, documents: Documents, code: int | None) -> ShownAnchor:
     names = ledger.verdict_names
-    span = np.arange(block.candidates.indptr[i], block.candidates.indptr[i + 1])
+    span = np.arange(block.indptr[i], block.indptr[i + 1])
     if code is not None:
         found = span[block.verdicts[span] == code]
         kept = found[: entries.OTHERS]
@@ -162,7 +159,7 @@ def _shown(
         rejected = span[np.isin(groups, ["rejected", "promoted"])]
         found = np.sort(np.concatenate([span[groups == "negative"], rejected]))
         kept = np.concatenate([span[groups == "negative"], rejected[:FEW]])
-    ranks = dict(zip(block.candidates.rows[span].tolist(), range(1, len(span) + 1), strict=True))
+    ranks = dict(zip(block.rows[span].tolist(), range(1, len(span) + 1), strict=True))
     positives = entries.positives(block, i, ranks)
     candidates = [entries.candidate(block, int(j), int(j) - int(span[0]) + 1) for j in kept]
     looked_up = documents.look_up(sorted({row[0] for row in (*positives, *candidates)}))

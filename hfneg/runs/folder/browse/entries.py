@@ -10,8 +10,9 @@ import numpy as np
 
 from hfneg.runs.folder.browse.chosen import Chosen
 from hfneg.runs.folder.browse.texts import Documents
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.statistics import group_of
+from hfneg.steps.block.block import Block
 
 POSITIVES, NEGATIVES, OTHERS = 10, 20, 20
 """So many positives, negatives and rejected candidates of an anchor are shown at most; all are counted."""
@@ -23,14 +24,14 @@ LIMIT = 8_000_000
 """Bytes of the sample."""
 
 
-def entry(block: LedgerBlock, i: int, text: str, ledger: MinedLedger, wanted: int) -> dict[str, Any]:
+def entry(block: Block, i: int, text: str, ledger: MinedLedger, wanted: int) -> dict[str, Any]:
     """One anchor: its positives and candidates as short lists, see report.js for their order."""
-    c, names = block.candidates, ledger.verdict_names
-    span = np.arange(c.indptr[i], c.indptr[i + 1])
+    names = ledger.verdict_names
+    span = np.arange(block.indptr[i], block.indptr[i + 1])
     groups = np.array([group_of(names[int(code)]) for code in block.verdicts[span]], dtype=object)
     negatives, rejected = span[groups == "negative"], span[np.isin(groups, ["rejected", "promoted"])]
     codes, counts = np.unique(block.verdicts[span], return_counts=True)
-    ranks = dict(zip(c.rows[span].tolist(), range(1, len(span) + 1), strict=True))
+    ranks = dict(zip(block.rows[span].tolist(), range(1, len(span) + 1), strict=True))
     shown = sorted([*negatives[:NEGATIVES].tolist(), *rejected[:OTHERS].tolist()])
     return {
         "text": text,
@@ -46,10 +47,10 @@ def entry(block: LedgerBlock, i: int, text: str, ledger: MinedLedger, wanted: in
     }
 
 
-def positives(block: LedgerBlock, i: int, ranks: dict[int, int]) -> list[list[Any]]:
+def positives(block: Block, i: int, ranks: dict[int, int]) -> list[list[Any]]:
     """[document, rank in the list or null, score, teacher's score] of the best known positives."""
     at = np.arange(block.positives.indptr[i], block.positives.indptr[i + 1])
-    rows, scores = block.positives.flat[at], block.candidates.positive_scores[at, 0]
+    rows, scores = block.positives.flat[at], block.positive_scores[at, 0]
     taught = block.positive_teacher_scores
     order = np.lexsort((rows, -np.nan_to_num(scores, nan=-np.inf)))[:POSITIVES]
     return [
@@ -63,17 +64,16 @@ def positives(block: LedgerBlock, i: int, ranks: dict[int, int]) -> list[list[An
     ]
 
 
-def candidate(block: LedgerBlock, j: int, rank: int) -> list[Any]:
+def candidate(block: Block, j: int, rank: int) -> list[Any]:
     """[document, verdict, rank, score, teacher's score, each source's rank]."""
-    c = block.candidates
     taught = None if block.teacher_scores is None else _rounded(block.teacher_scores[j])
     return [
-        int(c.rows[j]),
+        int(block.rows[j]),
         int(block.verdicts[j]),
-        rank if c.sources[j] else None,
-        _rounded(c.scores[j]) if c.sources[j] else None,
+        rank if block.sources[j] else None,
+        _rounded(block.scores[j]) if block.sources[j] else None,
         taught,
-        [int(place) for place in c.source_ranks[j]] if c.sources[j] else [],
+        [int(place) for place in block.source_ranks[j]] if block.sources[j] else [],
     ]
 
 
@@ -83,7 +83,7 @@ def _rounded(value: Any) -> float | None:
 
 
 def sample(
-    ledger: MinedLedger, chosen: Chosen, blocks: list[LedgerBlock], documents: Documents
+    ledger: MinedLedger, chosen: Chosen, blocks: list[Block], documents: Documents
 ) -> tuple[dict[str, Any], int]:
     """What the page needs of the sampled anchors, no larger than LIMIT, and the length to which texts were cut."""
     wanted = int(ledger.summary["wanted_per_anchor"])

@@ -15,10 +15,11 @@ from hfneg.base.hashing import normal_form
 from hfneg.data.corpus import Corpus
 from hfneg.errors import DamagedError, StoreError
 from hfneg.runs.folder.browse.chosen import Chosen
-from hfneg.runs.folder.ledger_files import LedgerBlock, MinedLedger
+from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.mined import refuse_damaged
 from hfneg.runs.folder.reopen import reopen_anchors
 from hfneg.runs.folder.statistics import NEGATIVE
+from hfneg.steps.block.block import Block
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class RowDocuments:
         return {row: self.known.get(row, (f"row {row}", None)) for row in rows}
 
 
-def open_documents(ledger: MinedLedger, corpus: Any, chosen: Chosen, blocks: list[LedgerBlock]) -> Documents:
+def open_documents(ledger: MinedLedger, corpus: Any, chosen: Chosen, blocks: list[Block]) -> Documents:
     """The best there is; `corpus` is what `mine` was given, for a store that has lost it."""
     found = Corpus(ledger.summary["corpus"])
     try:
@@ -78,7 +79,7 @@ def open_documents(ledger: MinedLedger, corpus: Any, chosen: Chosen, blocks: lis
     return CorpusDocuments(found)
 
 
-def _from_rows(ledger: MinedLedger, chosen: Chosen, blocks: list[LedgerBlock]) -> RowDocuments:
+def _from_rows(ledger: MinedLedger, chosen: Chosen, blocks: list[Block]) -> RowDocuments:
     """A mined row lists its negatives in the sampler's order, the ledger by rank: they are matched by their scores, and
     left out where two have the same."""
     rows = _rows_of(ledger, {normal_form(text) for text in chosen.texts})
@@ -93,21 +94,18 @@ def _from_rows(ledger: MinedLedger, chosen: Chosen, blocks: list[LedgerBlock]) -
     return found
 
 
-def _negatives(block: LedgerBlock, i: int, row: dict[str, Any], codes: list[int]) -> dict[int, tuple[str, str | None]]:
-    c = block.candidates
-    at = np.arange(c.indptr[i], c.indptr[i + 1])
+def _negatives(block: Block, i: int, row: dict[str, Any], codes: list[int]) -> dict[int, tuple[str, str | None]]:
+    at = np.arange(block.indptr[i], block.indptr[i + 1])
     at = at[np.isin(block.verdicts[at], codes)]
     teacher = block.teacher_scores
-    keys = [(float(c.scores[j]), *(() if teacher is None else (float(teacher[j]),))) for j in at]
+    keys = [(float(block.scores[j]), *(() if teacher is None else (float(teacher[j]),))) for j in at]
     scores = (columns.NEGATIVE_SCORES, *(() if teacher is None else (columns.NEGATIVE_TEACHER_SCORES,)))
     own: list[Key] = list(zip(*(row[name] for name in scores), strict=True))
     documents = list(zip(row[columns.NEGATIVE_IDS], row[columns.NEGATIVES], strict=True))
-    return _matched(c.rows[at].tolist(), keys, documents, own)
+    return _matched(block.rows[at].tolist(), keys, documents, own)
 
 
-def _positives(
-    block: LedgerBlock, i: int, row: dict[str, Any], ledger: MinedLedger
-) -> dict[int, tuple[str, str | None]]:
+def _positives(block: Block, i: int, row: dict[str, Any], ledger: MinedLedger) -> dict[int, tuple[str, str | None]]:
     given = row[ledger.summary["columns"]["positive"]]
     values = [str(value) for value in given] if isinstance(given, list) else [str(given)]
     ids = ledger.summary.get("positives_are") == "id"
@@ -116,7 +114,7 @@ def _positives(
     rows = block.positives.flat[at].tolist()
     if len(rows) == len(documents) == 1:
         return {rows[0]: documents[0]}
-    keys: list[Key] = [(float(score),) for score in block.candidates.positive_scores[at, 0]]
+    keys: list[Key] = [(float(score),) for score in block.positive_scores[at, 0]]
     own: list[Key] = [(score,) for score in row[columns.POSITIVE_SCORES]]
     return _matched(rows, keys, documents, own) if len(own) == len(documents) else {}
 
