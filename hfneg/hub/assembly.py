@@ -23,6 +23,7 @@ from hfneg.hub.secrets import check_files
 from hfneg.hub.terms import Decision
 from hfneg.review.audit import audit
 from hfneg.runs.folder.card import Readme, without_paths
+from hfneg.runs.folder.form import Summary
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ class Assembly:
     """
 
     folder: Path
-    summary: Mapping[str, Any]
+    summary: Summary
     anchors: Anchors | None
     hub: HubRepository
     formats: Sequence[str]
@@ -208,7 +209,7 @@ def _say_what_stops_loading(repo: str, files: Sequence[str]) -> None:
         )
 
 
-def _audited(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
+def _audited(folder: Path, summary: Summary) -> dict[str, Any]:
     """The audit in the few words a card has room for, over all splits.
 
     ``{"ok": ..., "errors": {...}, "warnings": [...], "rows": ..., "negatives": ...}``

@@ -16,6 +16,7 @@ from hfneg.hub.secrets import check_clean
 from hfneg.hub.terms import KEYS, Decision
 from hfneg.runs.folder.card import Readme, legend, read_samples, render, without_paths
 from hfneg.runs.folder.card.words import seeds_of
+from hfneg.runs.folder.form import Summary
 
 KEY = "hfneg"
 COUNTS = ("rows", "anchors", "documents", "added_positives", "candidates", "negatives", "negatives_per_anchor",
@@ -44,8 +45,9 @@ class Place:
     token: str | None
 
 
-def provenance(summary: Mapping[str, Any], number: int, tag: str, content: str, parent: str | None) -> dict[str, Any]:
+def provenance(summary: Summary, number: int, tag: str, content: str, parent: str | None) -> dict[str, Any]:
     """The facts of a round, without any path of this machine."""
+    told: Mapping[str, Any] = summary
     models = summary.get("models", [])
     facts: dict[str, Any] = {
         "format": FORMAT,
@@ -60,9 +62,9 @@ def provenance(summary: Mapping[str, Any], number: int, tag: str, content: str, 
         "models": [dict(model) for model in models],
         "datasets": summary.get("datasets", []),
         "inputs": {name: summary["identity"].get(name) for name in ("anchors", "rows", "hidden")},
-        "counts": {name: summary[name] for name in COUNTS},
+        "counts": {name: told[name] for name in COUNTS},
     }
-    facts |= {name: summary[name] for name in CARRIED if name in summary and name != "parent"}
+    facts |= {name: told[name] for name in CARRIED if name in told and name != "parent"}
     if "teacher" in facts:
         facts["teacher"] = {**facts["teacher"], "teacher": without_paths(facts["teacher"]["teacher"], models)}
     if summary.get("parent"):
@@ -73,7 +75,7 @@ def provenance(summary: Mapping[str, Any], number: int, tag: str, content: str, 
 def write_card(
     place: Place,
     folder: Path,
-    summary: Mapping[str, Any],
+    summary: Summary,
     number: int,
     decision: Decision,
     languages: Sequence[str] = (),
@@ -140,9 +142,7 @@ def _line(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**line, **{name: facts["counts"].get(name) for name in ("anchors", "negatives")}}
 
 
-def _body(
-    place: Place, folder: Path, summary: Mapping[str, Any], facts: Mapping[str, Any], head: Mapping[str, Any]
-) -> str:
+def _body(place: Place, folder: Path, summary: Summary, facts: Mapping[str, Any], head: Mapping[str, Any]) -> str:
     number = facts["round"]
     n, short = _negatives(summary)
     shown: dict[str, Any] = {
@@ -171,14 +171,14 @@ def _body(
     return render(clean, **shown, samples=read_samples(folder, summary["columns"]))
 
 
-def _negatives(summary: Mapping[str, Any]) -> tuple[int, bool]:
+def _negatives(summary: Summary) -> tuple[int, bool]:
     """(negatives per row in the snippet, whether some rows have fewer)."""
     counts = {int(n): count for n, count in summary["negatives_per_anchor"].items()}
     n = min(summary["wanted_per_anchor"], max(counts))
     return max(n, 1), any(found < n for found in counts)
 
 
-def lacking(summary: Mapping[str, Any], own_corpus: bool) -> list[str]:
+def lacking(summary: Summary, own_corpus: bool) -> list[str]:
     """Which of pairs and corpus never were on the Hub, so that whoever makes the round again has to give them.
 
     `own_corpus`: whether it has documents besides the positives, so that one was given.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from hfneg.errors import InputError
 from hfneg.formats.identifying import derived_ids
 from hfneg.formats.rows import flatten
 from hfneg.hub.id_texts import Named, replaced, tables_of
+from hfneg.runs.folder.form import Summary
 
 ADDED = r"^added-\d+$"
 """Ids that `Corpus.with_texts` gives to positives it adds; another run gives them to other texts."""
@@ -48,7 +48,7 @@ class IdRows:
     """
 
     def __init__(
-        self, folder: Path, summary: Mapping[str, Any], anchors: Anchors | None, queries: Named, documents: Named
+        self, folder: Path, summary: Summary, anchors: Anchors | None, queries: Named, documents: Named
     ) -> None:
         self.folder, self.anchors, self.queries, self.documents = folder, anchors, queries, documents
         self.anchor, self.positive = summary["columns"]["anchor"], summary["columns"]["positive"]

@@ -23,6 +23,7 @@ from hfneg.pipeline.recipe import Recipe, as_mined
 from hfneg.runs import closing
 from hfneg.runs.folder import mined as mined_folder, provenance
 from hfneg.runs.folder.card.paths import SERVER
+from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.reopen import reopen_anchors
 from hfneg.runs.mine import mine
@@ -209,7 +210,7 @@ def _compared(card: Provenance, out: Path, tolerance: float) -> Reproduction:
     )
 
 
-def _inputs_that_differ(card: Provenance, summary: Mapping[str, Any]) -> list[str]:
+def _inputs_that_differ(card: Provenance, summary: Summary) -> list[str]:
     then = dict(card.facts.get("inputs") or {})
     now = summary["identity"]
     found = [name for name in ("anchors", "rows") if name in then and then[name] != now.get(name)]
@@ -217,9 +218,7 @@ def _inputs_that_differ(card: Provenance, summary: Mapping[str, Any]) -> list[st
     return [*found, *(["teacher"] if teacher[0] != teacher[1] else [])]
 
 
-def _rows_of_both(
-    card: Provenance, out: Path, summary: Mapping[str, Any], work: Path
-) -> Iterator[tuple[pa.Table, pa.Table]]:
+def _rows_of_both(card: Provenance, out: Path, summary: Summary, work: Path) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Blocks of the published rows and of ours, as ids and scores, in the same order."""
     import datasets
 

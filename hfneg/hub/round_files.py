@@ -20,6 +20,7 @@ from hfneg.hub.id_texts import Named, replaced
 from hfneg.hub.ids import ADDED, IdRows
 from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of
 from hfneg.runs.folder.card import histogram_svg
+from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.statistics import Statistics
 from hfneg.steps.block.block import Block
@@ -160,7 +161,7 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
 
 
 def stage_round(
-    folder: Path, summary: Mapping[str, Any], anchors: Anchors | None, number: int, work: Path, earlier: Earlier
+    folder: Path, summary: Summary, anchors: Anchors | None, number: int, work: Path, earlier: Earlier
 ) -> Staged:
     """Ids and scores, queries, documents and the ledger of a round."""
     staged, name = Staged(), round_name(number)
@@ -187,7 +188,7 @@ def stage_round(
 
 
 def _stage_ledger(
-    staged: Staged, folder: Path, summary: Mapping[str, Any], anchors: Anchors | None, number: int, work: Path
+    staged: Staged, folder: Path, summary: Summary, anchors: Anchors | None, number: int, work: Path
 ) -> None:
     """The ledger as it is, what its row numbers mean, and a picture of its scores; one pass over it."""
     name = round_name(number)
@@ -240,7 +241,7 @@ def _picture(statistics: Statistics, taught: bool) -> str:
 
 
 def stage_formats(
-    staged: Staged, folder: Path, summary: Mapping[str, Any], number: int, work: Path, formats: Sequence[str]
+    staged: Staged, folder: Path, summary: Summary, number: int, work: Path, formats: Sequence[str]
 ) -> None:
     """Text formats as further configs; logs about how large each will be before it is written."""
     from hfneg.formats import export
@@ -265,7 +266,7 @@ def stage_formats(
         staged.add(f"{name}-{given}", f"texts as {given}", rows, splits)
 
 
-def _estimate(data: Any, given: str, summary: Mapping[str, Any]) -> str:
+def _estimate(data: Any, given: str, summary: Summary) -> str:
     """From the first rows."""
     from hfneg.formats import TRAINER_FORMATS
 

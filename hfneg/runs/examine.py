@@ -17,6 +17,7 @@ from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.pipeline.recipe_text import parse_step
 from hfneg.runs.folder import ledger, mined as mined_folder, statistics as statistics_of, work_area
+from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.reopen import reopen_anchors
 from hfneg.runs.replay import LedgerScorer, LedgerScores, replayed_policy
@@ -37,7 +38,7 @@ def examine(
     corpus: Any = None,
     trust: bool = False,
     wait: bool = False,
-) -> dict[str, Any]:
+) -> Summary:
     """Have the teacher score the candidates of a mined folder that were not examined, and keep that in its ledger.
 
     ::
@@ -139,14 +140,15 @@ class _Examination:
         return codes
 
 
-def _summarize(source: MinedLedger, counts: npt.NDArray[np.int64], scorer: TeacherScorer) -> dict[str, Any]:
+def _summarize(source: MinedLedger, counts: npt.NDArray[np.int64], scorer: TeacherScorer) -> Summary:
     """The summary and the card with the new counts; the summary last."""
     before = source.summary
     found = {name: int(counts[code]) for code, name in source.verdict_names.items()}
-    asked = {**before["teacher"], "candidates_not_examined": found["not_examined"]}
+    summary, asked = before.copy(), before["teacher"].copy()
+    asked["candidates_not_examined"] = found["not_examined"]
     asked["pairs_asked"] += scorer.asked
     asked["pairs_from_store"] += scorer.stored
-    summary = {**before, "verdicts": found, "teacher": asked}
+    summary["verdicts"], summary["teacher"] = found, asked
     digest = mined_folder.content_digest(source.folder)
     text = mined_folder.card(summary, list(summary["rows"]), digest, source.folder)
     store.replace_file(source.folder / "README.md", lambda path: path.write_text(text, encoding="utf-8"))

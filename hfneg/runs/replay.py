@@ -8,7 +8,6 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from hfneg.models.weights import require_models
 from hfneg.pipeline.mine import check_scores
 from hfneg.pipeline.policy import Policy
 from hfneg.pipeline.recipe import Recipe
+from hfneg.runs.folder.form import Taught
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.hub_counts import Cuts, save_array, tally, write_cuts
 from hfneg.steps.block.block import Block
@@ -45,7 +45,7 @@ class KeptTeacher:
     of: tuple[KeptTeacher, ...] = ()
 
     @classmethod
-    def of_summary(cls, facts: dict[str, Any]) -> KeptTeacher:
+    def of_summary(cls, facts: Taught) -> KeptTeacher:
         """From ``summary["teacher"]``."""
         scale = facts["scale"]
         members = tuple(cls(f"member {digest[:12]}", digest, scale) for digest in facts.get("members", ()))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import yaml
@@ -19,6 +19,7 @@ from hfneg.errors import RecipeError, SettingError, near_miss
 from hfneg.pipeline.recipe import SLOTS, Recipe, as_mined
 from hfneg.runs import work
 from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of
+from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.plan import Plan
 from hfneg.runs.folder.provenance import models_of
@@ -259,13 +260,18 @@ class _Run:
         models = models_of(Recipe().model_copy(update={"filters": list(self.filters)}))
         return [*known, *(model for model in models if model not in known)]
 
-    def _as_before(self, summary: dict[str, Any]) -> dict[str, Any]:
+    def _as_before(self, summary: Summary) -> Summary:
         """With what does not depend on the policy as the first run has said it."""
         before = self.source.summary
-        summary |= {name: before[name] for name in KEPT if name in before}
+        summary = cast(Summary, {**summary, **{name: value for name, value in before.items() if name in KEPT}})
         if "deeper" in before:
-            searched = {name: before["deeper"][name] for name in ("k", "anchors", "candidates")}
-            summary["deeper"] = {**searched, "still_short": summary["short"]["anchors"]}
+            first = before["deeper"]
+            summary["deeper"] = {
+                "k": first["k"],
+                "anchors": first["anchors"],
+                "candidates": first["candidates"],
+                "still_short": summary["short"]["anchors"],
+            }
         summary["datasets"] = before.get("datasets", [])
         summary["reselected"] = {"recipe": before["recipe"], "run": self.folder.identity["reselected"]}
         return summary

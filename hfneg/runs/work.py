@@ -18,6 +18,7 @@ from hfneg.data.anchors import Anchors
 from hfneg.pipeline.policy import Policy
 from hfneg.pipeline.unfound import unfound
 from hfneg.runs.folder import ledger, mined, rows
+from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.plan import Plan
 from hfneg.runs.folder.selections import Selections, are_gathered, arrays_of, mark_gathered
 from hfneg.runs.folder.work_area import RunFolder
@@ -76,7 +77,7 @@ def write_rows(folder: RunFolder, plan: Plan, selections: Selections, bar: Any) 
     return rows.load_counts(sorted(counts.glob("*.json")))
 
 
-def finish(folder: RunFolder, plan: Plan, summary: dict[str, Any]) -> None:
+def finish(folder: RunFolder, plan: Plan, summary: Summary) -> None:
     """Recipe and card, then the summary, which says that the folder is whole."""
     finished = folder.folder("finished")
     (finished / "recipe.yaml").write_text(plan.recipe, encoding="utf-8")

@@ -15,6 +15,7 @@ from hfneg.errors import NonFiniteError, OutputError, TrainingError
 from hfneg.models.encoder import Encoder
 from hfneg.pipeline.recipe import Recipe
 from hfneg.runs.folder import mined as mined_folder
+from hfneg.runs.folder.form import Summary
 from hfneg.training import saved_model
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Round:
         return mined_folder.open_rows(self.mined_folder, several=len(self.summary["rows"]) > 1)
 
     @cached_property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Summary:
         """Counts and settings of the mining."""
         return mined_folder.open_summary(self.mined_folder)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ from hfneg.base.files.checksums import Fault
 from hfneg.data.files.readable import check_name
 from hfneg.errors import InputError, OutputError, near_miss
 from hfneg.runs.folder.card import Readme, legend, read_samples, render, without_paths
+from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.work_area import SUMMARY, fault_in, refuse_patterns
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def content_digest(folder: Path) -> str:
     return state.hexdigest()
 
 
-def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder: Path | None = None) -> str:
+def card(summary: Summary, splits: Sequence[str], digest: str, folder: Path | None = None) -> str:
     """``README.md``: the YAML that `load_dataset` reads, and the card of `hfneg.runs.folder.card` for a folder.
 
     `digest` (of the content) stands in each config, because `load_dataset` keys its cache of a local folder by
@@ -61,7 +62,7 @@ def card(summary: Mapping[str, Any], splits: Sequence[str], digest: str, folder:
         "tags": ["hard-negatives", "hfneg"],
     }
     models = summary.get("models", [])
-    facts = {**summary, "recipe": without_paths(summary["recipe"], models)}
+    facts: dict[str, Any] = {**summary, "recipe": without_paths(summary["recipe"], models)}
     if "teacher" in facts:
         facts["teacher"] = {**facts["teacher"], "teacher": without_paths(facts["teacher"]["teacher"], models)}
     samples = read_samples(folder, summary["columns"]) if folder is not None else []
@@ -105,7 +106,7 @@ def record(folder: str | Path, **facts: Any) -> None:
     """Add to what ``summary.json`` and the card of a mined folder say, each replaced at once."""
     path = Path(folder)
     with writing(path):
-        summary = {**open_summary(path), **facts}
+        summary = cast(Summary, {**open_summary(path), **facts})
         refuse_damaged(path)
         text = card(summary, list(summary["rows"]), content_digest(path), path)
         part_files.save_facts(path / SUMMARY, summary)
@@ -150,7 +151,7 @@ def _loaded(out: Path) -> datasets.DatasetDict:
         ) from error
 
 
-def open_summary(folder: str | Path) -> dict[str, Any]:
+def open_summary(folder: str | Path) -> Summary:
     """The counts and settings of a mined folder (its ``summary.json``); the sizes of all its files are checked.
 
     Raises InputError where the folder was not mined, or not to the end, or a file of it is damaged; InUseError where it
@@ -169,7 +170,7 @@ def open_summary(folder: str | Path) -> dict[str, Any]:
     except ValueError as error:
         raise _damaged(Fault(path, str(error))) from error
     refuse_damaged(Path(folder), content=False)
-    return facts
+    return cast(Summary, facts)
 
 
 def refuse_damaged(folder: Path, below: str = "", *, content: bool = True) -> None:

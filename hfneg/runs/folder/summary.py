@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hfneg import __version__
 from hfneg.pipeline.policy import Policy
 from hfneg.runs.folder import mined as mined_folder
+from hfneg.runs.folder.form import SearchedDeeper, ShortAnchors, Summary, Taught
 from hfneg.runs.folder.plan import Plan
 from hfneg.runs.folder.provenance import library_versions
 from hfneg.runs.folder.rows import HiddenCount
@@ -22,13 +23,13 @@ log = logging.getLogger(__name__)
 
 def summarize(
     plan: Plan, selections: Selections, hidden: HiddenCount, ledger: Path, facts: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Summary:
     """The facts of a finished run.
 
     `ledger` is the folder of its files; `facts` are those that depend on where the candidates come from.
     """
     policy, anchors, names = plan.policy, plan.anchors, plan.policy.verdict_names
-    summary: dict[str, Any] = {
+    counted: Summary = {
         "hfneg": __version__,
         "columns": {"anchor": anchors.anchor, "positive": anchors.positive},
         "positives_are": anchors.positives_are,
@@ -47,8 +48,8 @@ def summarize(
         "corpus": anchors.corpus.digest,
         "recipe": plan.recipe,
         "versions": library_versions(),
-        **facts,
     }
+    summary = cast(Summary, {**counted, **facts})
     if anchors.said:
         summary["reading"] = dict(anchors.said)
     if anchors.given:
@@ -63,11 +64,16 @@ def summarize(
         summary["teacher"] = _teacher(policy, policy.teacher, selections, summary["verdicts"])
     if plan.hidden is not None:
         share = hidden.hidden_found / hidden.negatives if hidden.negatives else 0.0
-        summary["hidden_positives"] = {**hidden.__dict__, "share_of_negatives": round(share, 6)}
+        summary["hidden_positives"] = {
+            "negatives": hidden.negatives,
+            "hidden_found": hidden.hidden_found,
+            "hidden": hidden.hidden,
+            "share_of_negatives": round(share, 6),
+        }
     return summary
 
 
-def searched_deeper(k: int | None, selections: Selections) -> dict[str, Any]:
+def searched_deeper(k: int | None, selections: Selections) -> SearchedDeeper:
     """What a deeper search has found, and what it cost; k is None where the first search gave the whole corpus."""
     anchors, added, asked, stored, short, *_ = selections.shortfall.tolist()
     return {
@@ -80,7 +86,7 @@ def searched_deeper(k: int | None, selections: Selections) -> dict[str, Any]:
     }
 
 
-def _teacher(policy: Policy, teacher: TeacherFacts, selections: Selections, verdicts: dict[str, int]) -> dict[str, Any]:
+def _teacher(policy: Policy, teacher: TeacherFacts, selections: Selections, verdicts: dict[str, int]) -> Taught:
     """Which teacher, and what it cost: pairs asked, answered by the store, and spared by asking on demand."""
     asked, stored = selections.calls.tolist()
     return {
@@ -95,7 +101,7 @@ def _teacher(policy: Policy, teacher: TeacherFacts, selections: Selections, verd
     }
 
 
-def _short(plan: Plan, selections: Selections, verdicts: dict[str, int]) -> dict[str, Any]:
+def _short(plan: Plan, selections: Selections, verdicts: dict[str, int]) -> ShortAnchors:
     """What was done for anchors with too few negatives; what is left of them is said in the log, too."""
     *_, short, asked, stored = selections.shortfall.tolist()
     still = int((selections.lengths < plan.n).sum())
