@@ -7,7 +7,6 @@ candidate; empty documents.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,7 +61,7 @@ class Guard(Step):
 
     def marked(self, anchors: Anchors, block: Block) -> Block:
         """The block with these verdicts on what leaks."""
-        return dataclasses.replace(block, verdicts=self.verdicts(Pool(anchors, block)))
+        return block.learned(verdicts=self.verdicts(Pool(anchors, block)))
 
     def verdicts(self, pool: Pool) -> Codes:
         """uint8 [m]: a code of `hfneg.steps.block.verdicts`; `SPARE` where the guard has nothing to say."""

@@ -5,7 +5,6 @@ Each pair is asked about once in its life: what the score store has is read.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
@@ -178,8 +177,7 @@ class TeacherScorer:
 def unscored(block: Block, positives: Scores, members: Sequence[Scores]) -> Block:
     """With a teacher's scores of the known positives, and those of its members where there are several."""
     none = np.full(len(block), np.nan, dtype=np.float32)
-    return dataclasses.replace(
-        block,
+    return block.learned(
         positive_teacher_scores=positives,
         teacher_scores=none,
         positive_member_scores=np.stack(members, axis=1) if len(members) > 1 else None,
@@ -195,7 +193,7 @@ def scored(block: Block, wanted: Mask, scores: Scores, members: Sequence[Scores]
     if of_members is not None:
         of_members = of_members.copy()
         of_members[wanted] = np.stack(members, axis=1)
-    return dataclasses.replace(block, teacher_scores=values, member_scores=of_members)
+    return block.learned(teacher_scores=values, member_scores=of_members)
 
 
 class _Agenda:

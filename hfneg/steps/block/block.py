@@ -222,9 +222,15 @@ class Block:
         """Positions of the anchors with fewer than n negatives."""
         return np.flatnonzero(self.missing(n) > 0)
 
+    def learned(self, **arrays: Any) -> Block:
+        """With more known, or decided, of the same candidates."""
+        successor = replace(self, **arrays)
+        successor.__dict__.update({name: self.__dict__[name] for name in LASTING if name in self.__dict__})
+        return successor
+
     def decided(self, these: Mask, verdict: int) -> Block:
         """With this verdict on these candidates."""
-        return replace(self, verdicts=np.where(these, np.uint8(verdict), self.verdicts))
+        return self.learned(verdicts=np.where(these, np.uint8(verdict), self.verdicts))
 
     def taking(self, among: Mask, order: Any, n: int, verdict: int) -> Block:
         """With the first of these candidates by `order`, then by rank, until the anchor has n negatives."""
@@ -235,23 +241,26 @@ class Block:
         turns, codes = self.turns.copy(), self.verdicts.copy()
         turns[taken] = np.arange(len(taken)) + np.repeat(found - offsets(counts)[:-1], counts)
         codes[taken] = verdict
-        return replace(self, turns=turns, verdicts=codes)
+        return self.learned(turns=turns, verdicts=codes)
 
     def first_of(self, kept: Mask, order: Any, n: int | Ints) -> Mask:
         """bool [m]: of the kept candidates of each anchor the n that come first by `order`, then by rank.
 
         `n` is one number, or one per anchor ([n]).
         """
-        by_anchor = np.lexsort((self.ranks, order, ~kept, self.owners))
+        most = np.broadcast_to(np.asarray(n), len(self.numbers))
+        at = np.flatnonzero(kept & (most > 0)[self.owners])
+        at = at[np.lexsort((np.asarray(order)[at], self.owners[at]))]  # stable: of equal ones the first in rank
+        owners = self.owners[at]
+        place = np.arange(len(at)) - np.searchsorted(owners, owners)
         taken = np.zeros(len(self), dtype=bool)
-        taken[by_anchor] = self.ranks <= (n if isinstance(n, int) else n[self.owners])
-        return taken & kept
+        taken[at[place < most[owners]]] = True
+        return taken
 
     def undecided(self) -> Block:
         """As the guard has left it: no teacher was asked, no negative taken."""
         guarded = np.isin(self.verdicts, verdicts.GUARDED)
-        return replace(
-            self,
+        return self.learned(
             verdicts=np.where(guarded, self.verdicts, np.uint8(verdicts.SPARE)),
             turns=np.full(len(self), -1, dtype=np.int64),
             positive_teacher_scores=None,
@@ -271,6 +280,9 @@ class Block:
         if m and not 0 <= self.rows.min() <= self.rows.max() < len(anchors.corpus):
             raise ValueError(f"rows {self.rows.min()} .. {self.rows.max()} of {len(anchors.corpus)} documents")
 
+
+LASTING = ("owners", "ranks", "appended", "is_positive")
+"""What is worked out once for a block and its successors with the same candidates and known positives."""
 
 EACH: dict[str, list[str]] = {
     what: [one.name for one in fields(Block) if one.metadata.get("each") == what]
