@@ -292,7 +292,7 @@ def test_a_damaged_part_of_a_run_is_made_again(
     logging.getLogger("hfneg").setLevel(logging.WARNING)
     expected, draw, names = contents(finished), random.Random(3), work_files(cut_off)
     assert {name.split("/")[1] for name in names} >= {
-        *("run.json", "search", "examined", "deeper", "tallies", "hubs", "selected", "ledger", "gathered"),
+        *("run.json", "search", "judged", "deeper", "tallies", "hubs", "selected", "ledger", "gathered"),
         *("counts", "finished"),
     }
     always = ("recipe.yaml", "README.md", checksums.MANIFEST)

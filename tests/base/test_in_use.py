@@ -219,7 +219,7 @@ def test_files_beside_a_run_that_was_cut_off_are_kept(
     """Where a finished run would put its own: refused until somebody has moved them, to resume and to overwrite."""
     out = tmp_path / "mined"
     with monkeypatch.context() as patch:
-        patch.setattr(mining._Run, "_write_rows", lambda *_: 1 / 0)
+        patch.setattr(mining.work, "write_rows", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             mine(out)
     (out / name).write_text("mine")

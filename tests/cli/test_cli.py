@@ -305,7 +305,7 @@ def test_an_interrupted_run_says_how_to_go_on(beir: Path, tmp_path: Path, monkey
         def interrupt(*args: Any) -> Any:
             raise KeyboardInterrupt
 
-        patch.setattr(mining._Run, "_write_rows", interrupt)
+        patch.setattr(mining.work, "write_rows", interrupt)
         output = hfneg("mine", beir, "--out", out, *SMALL, code=130)
     assert f"stopped; the same command with --resume goes on in {out}" in output
     hfneg("mine", beir, "--out", out, *SMALL, "--resume")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 from typing import Any
 
@@ -146,6 +147,39 @@ def test_replaced_puts_longer_lists_in_their_places(shape: Any, seed: int, data:
     if not pieces:
         expected = records(block)
     assert _none_for_nan(got) == _none_for_nan(expected)
+
+
+orders = st.integers(0, 2).map(float)  # few, so that many are equal
+
+
+@given(shapes, st.integers(-1, 4), st.data())
+def test_first_of_and_taking_by_order_then_by_rank(shape: Any, n: int, data: Any) -> None:
+    """Of those that may be taken, until the anchor has n; what was taken before keeps its turn and its verdict."""
+    block, m = made(shape, 0), sum(len(own) for own, _ in shape)
+    among = data.draw(st.lists(st.booleans(), min_size=m, max_size=m))
+    order = data.draw(st.lists(orders, min_size=m, max_size=m))
+    before = data.draw(st.lists(st.booleans(), min_size=m, max_size=m))
+    turns, codes, first = [], block.verdicts.tolist(), [False] * m
+    for start, stop in itertools.pairwise(block.indptr.tolist()):
+        own = range(start, stop)
+        had = [j for j in own if before[j]]
+        turns += [had.index(j) if j in had else -1 for j in own]
+        wanted = sorted((j for j in own if among[j] and j not in had), key=lambda j: (order[j], j))
+        for j in wanted[: max(n, 0)]:
+            first[j] = True
+        for j in wanted[: max(n - len(had), 0)]:
+            turns[j], codes[j] = len(had) + wanted.index(j), 99
+    earlier = np.array([-1] * m, dtype=np.int64)
+    for start, stop in itertools.pairwise(block.indptr.tolist()):
+        at = [j for j in range(start, stop) if before[j]]
+        earlier[at] = np.arange(len(at))
+    block = Block(**{**vars_of(block), "turns": earlier})
+    may = np.array(among, dtype=bool) & ~np.array(before, dtype=bool)
+    assert block.first_of(may, np.array(order), n).tolist() == first
+    taken = block.taking(may, np.array(order), max(n, 0), 99)
+    assert taken.turns.tolist() == turns
+    assert taken.verdicts.tolist() == codes
+    assert block.turns.tolist() == earlier.tolist(), "a block does not change"
 
 
 def test_undecided_is_as_the_guard_has_left_it() -> None:
