@@ -110,6 +110,8 @@ class RunFolder:
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Move what is finished to its place; a kill in between leaves the rest to the next `begin`."""
         temporary.sweep_held(self.finished, deep=True)  # of a worker that was killed
+        for aside in self.finished.glob("*/*.damaged*"):  # it was made again
+            _remove(aside)
         files = [self.finished / "recipe.yaml", *self.finished.glob("data/*"), *self.finished.glob("ledger/*")]
         checksums.write(self.finished / MANIFEST, self.finished, sorted(files))
         part_files.save_facts(self.finished / SUMMARY, {**summary, "identity": self.identity})
