@@ -74,7 +74,7 @@ class Built:
 def build(pairs: Any, corpus: Corpus | None, said: Said) -> Built:
     """Read everything once into scratch, resolve, group, and give the result its name."""
     with store.scratch_folder() as scratch:
-        wanted = reading.Wanted(False if said.given == "ignore" else said.negatives, said.label)
+        wanted = reading.WantedColumns(False if said.given == "ignore" else said.negatives, said.label)
         read = reading.read(pairs, scratch, said.anchor, said.positive, wanted)
         found = _resolve(read, scratch, corpus, said)
         grouped = _Grouped.of(read, found, said)

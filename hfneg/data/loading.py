@@ -112,7 +112,7 @@ def load_pairs(
 
     Raises InputError where it cannot be loaded or its columns say nothing; the message names what is there.
     """
-    wanted = labels.Wanted(min_grade, _tuple(positive_label), _tuple(negative_label))
+    wanted = labels.WantedLabels(min_grade, _tuple(positive_label), _tuple(negative_label))
     given = Given(anchor, positive, _tuple(negative), label)
     if show is not None and not beir.is_beir(pairs):
         raise SettingError("--show-positives needs a BEIR folder, where the list of all positives is known")
@@ -150,7 +150,7 @@ def _negative_of(rows: Any) -> tuple[str, ...]:
     return (beir.NEGATIVE,) if beir.NEGATIVE in rows.column_names else ()
 
 
-def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str, skip_missing: bool = False) -> Pairs:
+def of_rows(rows: Any, given: Given, wanted: labels.WantedLabels, name: str, skip_missing: bool = False) -> Pairs:
     """Rows that were loaded: their layout, and where labels say what is a positive the rows that they make."""
     first = _first(rows)
     if getattr(first, "features", None) is None:  # a stream that does not know its columns; `Anchors` looks into it
@@ -174,7 +174,7 @@ def of_rows(rows: Any, given: Given, wanted: labels.Wanted, name: str, skip_miss
     return replace(found, layout=layout.name) if layout.negatives else found
 
 
-def _labelled(rows: Any, layout: Layout, wanted: labels.Wanted, name: str) -> Pairs:
+def _labelled(rows: Any, layout: Layout, wanted: labels.WantedLabels, name: str) -> Pairs:
     """Where every row is a positive the rows stay as they are."""
     if not hasattr(_first(rows), "num_rows"):
         raise InputError(

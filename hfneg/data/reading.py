@@ -41,7 +41,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedColumns:
     """What the user said of given negatives and labels: columns, or None to look for usual names, or False."""
 
     negatives: tuple[str, ...] | Literal[False] | None = None
@@ -67,7 +67,7 @@ class Read:
     split_of_row: Ints
 
 
-def read(pairs: Any, scratch: Path, anchor: str, positive: str, wanted: Wanted) -> Read:
+def read(pairs: Any, scratch: Path, anchor: str, positive: str, wanted: WantedColumns) -> Read:
     """One pass over all splits; the texts go into files of `scratch`: anchors, positives, negatives."""
     hashes, short, lengths, more, digests = [], [], [], [], []
     splits: dict[str, int] = {}
@@ -108,7 +108,9 @@ def read(pairs: Any, scratch: Path, anchor: str, positive: str, wanted: Wanted) 
     )
 
 
-def _batches(pairs: Any, plain: Columns, wanted: Wanted) -> Iterator[tuple[str, str, dict[str, list[Any]], Columns]]:
+def _batches(
+    pairs: Any, plain: Columns, wanted: WantedColumns
+) -> Iterator[tuple[str, str, dict[str, list[Any]], Columns]]:
     """(split, place for messages, the columns of up to BATCH rows, which they are) over all splits."""
     for name, given in pairs.items() if isinstance(pairs, Mapping) else [("", pairs)]:
         split, found = _columns_of(given, plain, wanted)
@@ -118,7 +120,7 @@ def _batches(pairs: Any, plain: Columns, wanted: Wanted) -> Iterator[tuple[str, 
             done += len(batch[plain.anchor])
 
 
-def _columns_of(split: Any, plain: Columns, wanted: Wanted) -> tuple[Any, Columns]:
+def _columns_of(split: Any, plain: Columns, wanted: WantedColumns) -> tuple[Any, Columns]:
     """(the split, whose first row may have been looked at; the columns to read)."""
     features = getattr(split, "features", None)
     if features is not None:

@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from hfneg.base import store
 from hfneg.base.arrays import Ints
 from hfneg.errors import ColumnError, EmptyInputError, InputError, SettingError
-from hfneg.formats.layout import Kind, Layout, column_kinds
+from hfneg.formats.layout import Kind, TrainerLayout, column_kinds
 from hfneg.formats.rows import read_rows
 from hfneg.formats.shapes import Shape
 
@@ -29,7 +29,7 @@ READ_ROWS = 1_000
 class Convert:
     """Arrow table of mined rows -> Arrow table of training rows; `version` is there for the cache's hash."""
 
-    layout: Layout
+    layout: TrainerLayout
     shape: Shape
     version: int = 1
 
@@ -105,7 +105,7 @@ class ConvertStream:
         return cast("dict[str, list[Any]]", self.convert(table).to_pydict())
 
 
-def stream_table(batch: Mapping[str, Any], layout: Layout) -> pa.Table:
+def stream_table(batch: Mapping[str, Any], layout: TrainerLayout) -> pa.Table:
     """The columns that `layout` reads, out of a dict of lists."""
     return pa.table({name: pa.array(batch[name], from_pandas=False) for name in layout.columns})
 
@@ -116,7 +116,7 @@ class Mined:
 
     given: Any
     splits: Mapping[str | None, Dataset | IterableDataset]
-    layout: Layout
+    layout: TrainerLayout
 
     def to(self, shape: Shape) -> Any:
         """The dataset in `shape`, of the kind that was given; says what was dropped or multiplied."""
@@ -146,7 +146,7 @@ class Mined:
         return longest
 
 
-def open_mined(ds: Data, layout_of: Callable[[Mapping[str, Kind]], Layout]) -> Mined:
+def open_mined(ds: Data, layout_of: Callable[[Mapping[str, Kind]], TrainerLayout]) -> Mined:
     """Look at the columns of every split; all must have what the first one's layout reads."""
     if not isinstance(ds, Dataset | DatasetDict | IterableDataset | IterableDatasetDict):
         raise InputError(f"expected a mined Dataset, DatasetDict or IterableDataset, got {type(ds).__name__}")
@@ -169,7 +169,7 @@ def open_mined(ds: Data, layout_of: Callable[[Mapping[str, Kind]], Layout]) -> M
     return Mined(ds, splits, found[0])
 
 
-def survey(ds: Dataset, layout: Layout) -> tuple[Ints, Ints, int]:
+def survey(ds: Dataset, layout: TrainerLayout) -> tuple[Ints, Ints, int]:
     """Usable positives and negatives per row, (rows,) each, and how many negatives lack a score."""
     positives, negatives, unscored = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], 0
     for table in tables(ds, layout):
@@ -180,7 +180,7 @@ def survey(ds: Dataset, layout: Layout) -> tuple[Ints, Ints, int]:
     return np.concatenate(positives), np.concatenate(negatives), unscored
 
 
-def tables(ds: Dataset | IterableDataset, layout: Layout, size: int = READ_ROWS) -> Iterator[pa.Table]:
+def tables(ds: Dataset | IterableDataset, layout: TrainerLayout, size: int = READ_ROWS) -> Iterator[pa.Table]:
     """The columns that `layout` reads, `size` rows at a time, as Arrow."""
     if isinstance(ds, IterableDataset):
         for batch in ds.with_format(None).iter(batch_size=size):
@@ -190,7 +190,7 @@ def tables(ds: Dataset | IterableDataset, layout: Layout, size: int = READ_ROWS)
 
 
 @store.disk_full_is_said()  # `datasets` writes what it maps
-def _convert(ds: Dataset | IterableDataset, layout: Layout, shape: Shape, split: str | None) -> Any:
+def _convert(ds: Dataset | IterableDataset, layout: TrainerLayout, shape: Shape, split: str | None) -> Any:
     convert, features = Convert(layout, shape), shape.features()
     if isinstance(ds, IterableDataset):
         return ds.with_format(None).map(

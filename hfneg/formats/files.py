@@ -24,9 +24,17 @@ from hfneg.base.files import temporary
 from hfneg.errors import InputError, OutputExistsError, SettingError
 from hfneg.formats.converting import Counts, Mined, open_mined, tables
 from hfneg.formats.identifying import identified_layout, with_ids
-from hfneg.formats.layout import Kind, Layout, Scores, available_scores, require_mined, score_columns, text_columns
+from hfneg.formats.layout import (
+    Kind,
+    Scores,
+    TrainerLayout,
+    available_scores,
+    require_mined,
+    score_columns,
+    text_columns,
+)
 from hfneg.formats.rows import Ragged, Rows, read_rows
-from hfneg.formats.shapes import Lists
+from hfneg.formats.shapes import ListShape
 
 Source: TypeAlias = Dataset | IterableDataset
 FileScores = Scores | Literal["none"]
@@ -117,7 +125,7 @@ def check_lines(path: str | os.PathLike[str], tool: str) -> None:
         raise SettingError(f"{tool} reads only .jsonl and .json files, not {os.fspath(path)!r}")
 
 
-def open_one(ds: Source, layout_of: Callable[[Mapping[str, Kind]], Layout]) -> Mined:
+def open_one(ds: Source, layout_of: Callable[[Mapping[str, Kind]], TrainerLayout]) -> Mined:
     """A mined dataset without splits, which is what goes into one file."""
     if isinstance(ds, dict):
         raise InputError(f"a file holds one split: pass one of {', '.join(f'ds[{name!r}]' for name in ds)}")
@@ -126,10 +134,10 @@ def open_one(ds: Source, layout_of: Callable[[Mapping[str, Kind]], Layout]) -> M
 
 def _optionally_scored(
     anchor: str | None, positive: str | None, scores: FileScores | None
-) -> Callable[[Mapping[str, Kind]], Layout]:
-    def layout_of(kinds: Mapping[str, Kind]) -> Layout:
+) -> Callable[[Mapping[str, Kind]], TrainerLayout]:
+    def layout_of(kinds: Mapping[str, Kind]) -> TrainerLayout:
         require_mined(kinds, NEGATIVES)
-        layout = Layout(*text_columns(kinds, anchor, positive))
+        layout = TrainerLayout(*text_columns(kinds, anchor, positive))
         if scores == "none" or (scores is None and not available_scores(kinds)):
             return layout
         ours, theirs = score_columns(kinds, scores)
@@ -145,7 +153,7 @@ def _write_lines(
     lines: Callable[[Rows], Iterator[dict[str, Any]]],
     overwrite: bool,
 ) -> int:
-    shape = Lists(name, mined.layout.anchor)  # what both tools need of a row: a positive and a negative
+    shape = ListShape(name, mined.layout.anchor)  # what both tools need of a row: a positive and a negative
     counts = Counts()
     with replacing(path, overwrite) as part, part.open("w", encoding="utf-8") as file:
         for table in tables(mined.splits[None], mined.layout):

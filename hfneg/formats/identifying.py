@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from hfneg.base.columns import NEGATIVE_IDS, NEGATIVES
 from hfneg.errors import SettingError
 from hfneg.formats.converting import Data, open_mined, tables
-from hfneg.formats.layout import Kind, Layout, Positives, id_columns, ids_layout, require_mined, text_columns
+from hfneg.formats.layout import Kind, Positives, TrainerLayout, id_columns, ids_layout, require_mined, text_columns
 from hfneg.formats.rows import Rows, read_rows
 from hfneg.formats.shapes import IdTuples
 
@@ -45,7 +45,7 @@ def ids(
     if positives not in ("all", "first"):
         raise SettingError(f"positives={positives!r} should be 'all' (a row for each) or 'first'")
 
-    def layout_of(kinds: Mapping[str, Kind]) -> Layout:
+    def layout_of(kinds: Mapping[str, Kind]) -> TrainerLayout:
         return ids_layout(kinds, anchor_id, positive_id, first=positives == "first")
 
     mined = open_mined(ds, layout_of)
@@ -86,16 +86,16 @@ def lookups(
 
 def identified_layout(
     anchor: str | None, positive: str | None, anchor_id: str | None, positive_id: str | None, derive: bool
-) -> Callable[[Mapping[str, Kind]], Layout]:
+) -> Callable[[Mapping[str, Kind]], TrainerLayout]:
     """Texts with their ids; `derive` lets ids of anchors and positives be missing (see `with_ids`)."""
 
-    def layout_of(kinds: Mapping[str, Kind]) -> Layout:
+    def layout_of(kinds: Mapping[str, Kind]) -> TrainerLayout:
         require_mined(kinds, NEGATIVES)
         require_mined(kinds, NEGATIVE_IDS)
         if not derive:
             ids_layout(kinds, anchor_id, positive_id, first=False)
         of_anchor, of_positive = id_columns(kinds, anchor_id, positive_id)
-        return Layout(
+        return TrainerLayout(
             *text_columns(kinds, anchor, positive),
             anchor_id=of_anchor,
             positive_id=of_positive,

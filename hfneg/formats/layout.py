@@ -42,7 +42,7 @@ Kind = Literal["one", "many", "other"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class TrainerLayout:
     """The names of the columns to read; a name that is None is not read.
 
     `positive` may hold one text or a list of texts; `first` keeps only the first of a list.
@@ -206,7 +206,7 @@ def id_columns(
     )
 
 
-def ids_layout(kinds: Mapping[str, Kind], anchor_id: str | None, positive_id: str | None, first: bool) -> Layout:
+def ids_layout(kinds: Mapping[str, Kind], anchor_id: str | None, positive_id: str | None, first: bool) -> TrainerLayout:
     """The layout of ids alone; texts need not be there."""
     require_mined(kinds, NEGATIVE_IDS)
     anchor, positive = id_columns(kinds, anchor_id, positive_id)
@@ -216,7 +216,7 @@ def ids_layout(kinds: Mapping[str, Kind], anchor_id: str | None, positive_id: st
                 f"there is no column of ids to take as {option}; pass {option}=... or add one; "
                 f"the columns are {_listed(kinds)}"
             )
-    return Layout(str(anchor), str(positive), NEGATIVE_IDS, first=first)
+    return TrainerLayout(str(anchor), str(positive), NEGATIVE_IDS, first=first)
 
 
 def _listed(names: Iterable[str]) -> str:

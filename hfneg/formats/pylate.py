@@ -19,7 +19,7 @@ from hfneg.errors import SettingError
 from hfneg.formats.converting import Convert, Counts, Mined, tables
 from hfneg.formats.files import Source, open_one, replacing
 from hfneg.formats.identifying import Texts, identified_layout, with_ids
-from hfneg.formats.layout import Kind, Layout, Scores, score_columns
+from hfneg.formats.layout import Kind, Scores, TrainerLayout, score_columns
 from hfneg.formats.rows import Rows, read_rows
 from hfneg.formats.shapes import Triplets, Tuples, examples, lists, tuple_scores
 from hfneg.formats.training import unscored_layout
@@ -92,10 +92,10 @@ def _distillation_layout(
     anchor_id: str | None,
     positive_id: str | None,
     scores: Scores | None,
-) -> Callable[[Mapping[str, Kind]], Layout]:
+) -> Callable[[Mapping[str, Kind]], TrainerLayout]:
     identified = identified_layout(anchor, positive, anchor_id, positive_id, derive=True)
 
-    def layout_of(kinds: Mapping[str, Kind]) -> Layout:
+    def layout_of(kinds: Mapping[str, Kind]) -> TrainerLayout:
         ours, theirs = score_columns(kinds, scores)
         return replace(identified(kinds), positive_scores=ours, negative_scores=theirs)
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from hfneg.base.arrays import Floats, Ints, Mask
 from hfneg.errors import ColumnError
-from hfneg.formats.layout import Layout
+from hfneg.formats.layout import TrainerLayout
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:
@@ -96,7 +96,7 @@ class Rows:
     unscored: int = 0
 
 
-def read_rows(table: pa.Table, layout: Layout) -> Rows:
+def read_rows(table: pa.Table, layout: TrainerLayout) -> Rows:
     """The rows of `table` as flat arrays, in their order; unusable texts and scores are left out."""
     anchors = _column(table, layout.anchor).cast(pa.string())
     positives = _read_ragged(table, layout.positive, layout.positive_scores, layout.positive_id, anchors)

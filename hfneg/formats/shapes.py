@@ -100,7 +100,7 @@ class Triplets:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PairShape:
     """anchor, document and 1 or 0 (or the score): each positive once, then each negative once."""
 
     name: str
@@ -121,7 +121,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Lists:
+class ListShape:
     """anchor, documents and labels of the same length: the positives, then the negatives."""
 
     name: str

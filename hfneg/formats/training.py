@@ -13,8 +13,8 @@ from typing import cast
 from hfneg.base.columns import NEGATIVES
 from hfneg.errors import SettingError
 from hfneg.formats.converting import Data, Mined, open_mined
-from hfneg.formats.layout import Kind, Layout, Positives, Scores, require_mined, score_columns, text_columns
-from hfneg.formats.shapes import Lists, Pairs, Triplets, Tuples
+from hfneg.formats.layout import Kind, Positives, Scores, TrainerLayout, require_mined, score_columns, text_columns
+from hfneg.formats.shapes import ListShape, PairShape, Triplets, Tuples
 
 
 def tuples(
@@ -70,7 +70,7 @@ def labelled_pairs(
         train = hfneg.formats.labelled_pairs(mined)     # query, document, label
     """
     mined = open_mined(ds, unscored_layout(anchor, positive, positives))
-    return cast(Data, mined.to(Pairs("labelled_pairs", mined.layout.anchor)))
+    return cast(Data, mined.to(PairShape("labelled_pairs", mined.layout.anchor)))
 
 
 def scored_pairs(
@@ -93,7 +93,7 @@ def scored_pairs(
         train = hfneg.formats.scored_pairs(mined, scores="teacher")     # query, document, score
     """
     mined = open_mined(ds, scored_layout(anchor, positive, positives, scores))
-    return cast(Data, mined.to(Pairs("scored_pairs", mined.layout.anchor, scored=True)))
+    return cast(Data, mined.to(PairShape("scored_pairs", mined.layout.anchor, scored=True)))
 
 
 def margin_mse(
@@ -168,7 +168,7 @@ def listwise(
         scored_layout(anchor, positive, positives, scores) if graded else unscored_layout(anchor, positive, positives)
     )
     mined = open_mined(ds, layout_of)
-    return cast(Data, mined.to(Lists("listwise", mined.layout.anchor, scored=graded)))
+    return cast(Data, mined.to(ListShape("listwise", mined.layout.anchor, scored=graded)))
 
 
 def _scored_tuples(name: str, mined: Mined, n: int | None) -> Tuples:
@@ -177,23 +177,23 @@ def _scored_tuples(name: str, mined: Mined, n: int | None) -> Tuples:
 
 def unscored_layout(
     anchor: str | None, positive: str | None, positives: Positives
-) -> Callable[[Mapping[str, Kind]], Layout]:
+) -> Callable[[Mapping[str, Kind]], TrainerLayout]:
     if positives not in ("all", "first"):
         raise SettingError(f"positives={positives!r} should be 'all' (a row for each) or 'first'")
 
-    def layout_of(kinds: Mapping[str, Kind]) -> Layout:
+    def layout_of(kinds: Mapping[str, Kind]) -> TrainerLayout:
         require_mined(kinds, NEGATIVES)
-        return Layout(*text_columns(kinds, anchor, positive), first=positives == "first")
+        return TrainerLayout(*text_columns(kinds, anchor, positive), first=positives == "first")
 
     return layout_of
 
 
 def scored_layout(
     anchor: str | None, positive: str | None, positives: Positives, scores: Scores | None
-) -> Callable[[Mapping[str, Kind]], Layout]:
+) -> Callable[[Mapping[str, Kind]], TrainerLayout]:
     unscored = unscored_layout(anchor, positive, positives)
 
-    def layout_of(kinds: Mapping[str, Kind]) -> Layout:
+    def layout_of(kinds: Mapping[str, Kind]) -> TrainerLayout:
         ours, theirs = score_columns(kinds, scores)
         return replace(unscored(kinds), positive_scores=ours, negative_scores=theirs)
 

@@ -16,9 +16,9 @@ from hfneg.data.anchors import Anchors
 from hfneg.data.files import FILE_TYPES
 from hfneg.hub import configs, terms
 from hfneg.hub.card import OF_THE_CONTENT, Place, lacking, provenance, rounds_in, write_card
-from hfneg.hub.known import PROVENANCE, README, RECIPE, Known, Round
+from hfneg.hub.known import PROVENANCE, README, RECIPE, KnownRounds, PublishedRound
 from hfneg.hub.repository import Head, HubRepository
-from hfneg.hub.round_files import CORPUS, QUERIES, Earlier, Staged, round_name, stage_formats, stage_round
+from hfneg.hub.round_files import CORPUS, QUERIES, EarlierFiles, Staged, round_name, stage_formats, stage_round
 from hfneg.hub.secrets import check_files
 from hfneg.hub.terms import Decision
 from hfneg.review.audit import audit
@@ -38,13 +38,13 @@ class State:
 
     head: Head | None
     readme: Readme
-    known: Known
+    known: KnownRounds
     theirs: Sequence[Mapping[str, Any]]
 
     @classmethod
     def of(cls, head: Head | None, repo: str) -> State:
         text = head.read(README) if head is not None else None
-        readme, known = Readme.parse(text or "", f"the README of {repo}"), Known.of(head)
+        readme, known = Readme.parse(text or "", f"the README of {repo}"), KnownRounds.of(head)
         return cls(head, readme, known, configs.theirs_of(readme.head, known, repo))
 
     @property
@@ -57,7 +57,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PushPlan:
     """Which round it is to be.
 
     Attributes:
@@ -72,7 +72,7 @@ class Plan:
 
     number: int
     tag: str
-    there: Round | None
+    there: PublishedRound | None
     core: bool
     formats: tuple[str, ...]
     changes: tuple[str, ...]
@@ -108,7 +108,7 @@ class Assembly:
     def _audit(self) -> dict[str, Any]:
         return _audited(self.folder, self.summary)
 
-    def facts(self, number: int, tag: str, parent: str | None, there: Round | None) -> dict[str, Any]:
+    def facts(self, number: int, tag: str, parent: str | None, there: PublishedRound | None) -> dict[str, Any]:
         """The provenance of the round; what was measured of the same rows and ledger before is kept."""
         facts = provenance(self.summary, number, tag, self.content, parent)
         published = there.facts if there is not None else {}
@@ -128,7 +128,7 @@ class Assembly:
         positive[self.anchors.positives(np.arange(len(self.anchors))).flat] = True
         return not bool(positive.all())
 
-    def changes(self, state: State, there: Round) -> list[str]:
+    def changes(self, state: State, there: PublishedRound) -> list[str]:
         """In words, what another push would change of a round that is there with this content."""
         now = json.loads(json.dumps(self.facts(there.facts["round"], there.tag, there.facts.get("parent"), there)))
         names = sorted({*now, *there.facts} - {*OF_THE_PUSH})
@@ -153,7 +153,7 @@ class Assembly:
             earlier=[name for there in state.known.rounds.values() for name in ids_of(there.facts)],
         )
 
-    def stage(self, state: State, plan: Plan, work: Path) -> Staged:
+    def stage(self, state: State, plan: PushPlan, work: Path) -> Staged:
         """The files of the round that are not there yet, in `work`; logs how large each config is."""
         work.mkdir(parents=True)
         staged = Staged()
@@ -165,14 +165,14 @@ class Assembly:
             log.info("%s: %s rows, %s MB", config.name, f"{config.rows:,}", f"{config.size / 1e6:,.1f}")
         return staged
 
-    def _earlier(self, state: State, plan: Plan) -> Earlier:
+    def _earlier(self, state: State, plan: PushPlan) -> EarlierFiles:
         if state.head is None:
-            return Earlier()
+            return EarlierFiles()
         others = state.known.but(plan.number)
         queries, documents = ({path: state.head.fetch(path) for path in others.shards(c)} for c in (QUERIES, CORPUS))
-        return Earlier(queries, documents)
+        return EarlierFiles(queries, documents)
 
-    def with_card(self, state: State, plan: Plan, staged: Staged, decision: Decision) -> dict[str, Path | bytes]:
+    def with_card(self, state: State, plan: PushPlan, staged: Staged, decision: Decision) -> dict[str, Path | bytes]:
         """All that goes into the commit."""
         name, there = round_name(plan.number), plan.there
         if state.head is not None and not state.known.rounds and not state.readme.head.get("configs"):
@@ -181,7 +181,7 @@ class Assembly:
         facts["terms"] = decision.facts()
         whole = configs.put(there.configs if there is not None else (), staged.configs)
         facts["configs"] = [config.fact() for config in whole]
-        known = Known(dict(sorted({**state.known.rounds, plan.number: Round(facts, whole)}.items())))
+        known = KnownRounds(dict(sorted({**state.known.rounds, plan.number: PublishedRound(facts, whole)}.items())))
         place = Place(self.hub.name, state.readme, known, state.theirs, self.hub.token)
         card = write_card(place, self.folder, self.summary, plan.number, decision, self.languages)
         files: dict[str, Path | bytes] = dict(staged.files)

@@ -10,7 +10,7 @@ from typing import Any
 
 from hfneg import __version__
 from hfneg.hub import configs
-from hfneg.hub.known import FORMAT, PROVENANCE, Known
+from hfneg.hub.known import FORMAT, PROVENANCE, KnownRounds
 from hfneg.hub.round_files import Config, picture_of, round_name
 from hfneg.hub.secrets import check_clean
 from hfneg.hub.terms import KEYS, Decision
@@ -40,7 +40,7 @@ class Place:
 
     repo: str
     readme: Readme
-    known: Known
+    known: KnownRounds
     theirs: Sequence[Mapping[str, Any]]
     token: str | None
 

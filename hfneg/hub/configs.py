@@ -8,7 +8,7 @@ from typing import Any
 
 from hfneg.errors import PublishError
 from hfneg.hub.beside import paths_of
-from hfneg.hub.known import Known
+from hfneg.hub.known import KnownRounds
 from hfneg.hub.round_files import CORPUS, LEDGER, QUERIES, TEXTS, Config, round_name
 
 
@@ -25,7 +25,7 @@ def configs_of(head: Mapping[str, Any], repo: str) -> list[dict[str, Any]]:
     return [dict(entry) for entry in found]
 
 
-def theirs_of(head: Mapping[str, Any], known: Known, repo: str) -> list[dict[str, Any]]:
+def theirs_of(head: Mapping[str, Any], known: KnownRounds, repo: str) -> list[dict[str, Any]]:
     """The configs that somebody else wrote: of another name than ours, or with files that hfneg did not write."""
     names, paths = known.names(), known.paths()
     return [
@@ -40,7 +40,7 @@ def _of_files(entry: Mapping[str, Any], paths: set[str]) -> bool:
     return "data_files" in entry and "data_dir" not in entry and set(paths_of(entry["data_files"])) <= paths
 
 
-def names_of(head: Mapping[str, Any], theirs: Sequence[Mapping[str, Any]], known: Known) -> set[str]:
+def names_of(head: Mapping[str, Any], theirs: Sequence[Mapping[str, Any]], known: KnownRounds) -> set[str]:
     """The names that are theirs, of configs and of what ``dataset_info`` describes."""
     infos = head.get("dataset_info") or []
     described = [info for info in (infos if isinstance(infos, list) else [infos]) if isinstance(info, dict)]
@@ -60,7 +60,7 @@ def refuse_taken(repo: str, taken: set[str], number: int) -> None:
             )
 
 
-def refuse_files(repo: str, there: Sequence[str], wanted: Iterable[str], known: Known) -> None:
+def refuse_files(repo: str, there: Sequence[str], wanted: Iterable[str], known: KnownRounds) -> None:
     """Raise PublishError where a file of the round would replace one that hfneg did not write."""
     for path in sorted(set(wanted).intersection(there) - known.paths()):
         raise PublishError(
@@ -69,13 +69,13 @@ def refuse_files(repo: str, there: Sequence[str], wanted: Iterable[str], known: 
         )
 
 
-def numbers_taken(taken: set[str], files: Sequence[str], tags: Iterable[str], known: Known) -> set[int]:
+def numbers_taken(taken: set[str], files: Sequence[str], tags: Iterable[str], known: KnownRounds) -> set[int]:
     """The numbers that no new round can have: of rounds, tags, and of what is called like one."""
     matches = (re.match(r"round-(\d+)(?:[-/.]|$)", name) for name in (*taken, *files, *tags))
     return {*known.rounds, *(int(match.group(1)) for match in matches if match)}
 
 
-def merged(theirs: Sequence[Mapping[str, Any]], known: Known) -> list[dict[str, Any]]:
+def merged(theirs: Sequence[Mapping[str, Any]], known: KnownRounds) -> list[dict[str, Any]]:
     """Theirs as they stand, then ours; the newest round is the default unless one of theirs is."""
     newest = max(known.rounds)
     ours: dict[str, dict[str, Any]] = {}
@@ -96,7 +96,7 @@ def has_default(theirs: Sequence[Mapping[str, Any]]) -> bool:
     return any(entry.get("default") or entry.get("config_name") == "default" for entry in theirs)
 
 
-def total(configs: Sequence[Config], others: Known) -> list[Config]:
+def total(configs: Sequence[Config], others: KnownRounds) -> list[Config]:
     """The configs of a round as they are loaded: those that are shared with what the others put into them."""
     return [others.joined(config) for config in configs]
 

@@ -1,4 +1,4 @@
-"""`Named`: each id with its text once, written as it comes, so that memory holds hashes and no texts."""
+"""`NamedTexts`: each id with its text once, written as it comes, so that memory holds hashes and no texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROW_GROUP = 10_000
 SHARD_BYTES = 500_000_000
 
 
-class Named:
+class NamedTexts:
     """Texts by id: those that are published already, and new ones, which go into shards.
 
     Args:

@@ -18,7 +18,7 @@ from hfneg.data.layouts import names
 from hfneg.errors import InputError
 from hfneg.formats.identifying import derived_ids
 from hfneg.formats.rows import flatten
-from hfneg.hub.id_texts import Named, replaced, tables_of
+from hfneg.hub.id_texts import NamedTexts, replaced, tables_of
 from hfneg.runs.folder.form import Summary
 
 ADDED = r"^added-\d+$"
@@ -48,7 +48,7 @@ class IdRows:
     """
 
     def __init__(
-        self, folder: Path, summary: Summary, anchors: Anchors | None, queries: Named, documents: Named
+        self, folder: Path, summary: Summary, anchors: Anchors | None, queries: NamedTexts, documents: NamedTexts
     ) -> None:
         self.folder, self.anchors, self.queries, self.documents = folder, anchors, queries, documents
         self.anchor, self.positive = summary["columns"]["anchor"], summary["columns"]["positive"]

@@ -19,7 +19,7 @@ KINDS = {"tag": str, "content": str, "configs": list, "counts": dict}
 
 
 @dataclass(frozen=True)
-class Round:
+class PublishedRound:
     """A round that is published.
 
     Attributes:
@@ -33,7 +33,7 @@ class Round:
     lost: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any], files: frozenset[str]) -> Round:
+    def of(cls, facts: Mapping[str, Any], files: frozenset[str]) -> PublishedRound:
         """By its facts and all files of the repository."""
         whole = [Config.of_fact(fact) for fact in facts["configs"]]
         there = [config.only(files) for config in whole]
@@ -57,30 +57,30 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownRounds:
     """The rounds of a repository by number, in order.
 
     The README is not asked: its owner may have written it anew.
     """
 
-    rounds: Mapping[int, Round] = field(default_factory=dict)
+    rounds: Mapping[int, PublishedRound] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, head: Head | None) -> Known:
+    def of(cls, head: Head | None) -> KnownRounds:
         """Read from the Hub, one small file per round."""
         if head is None:
             return cls()
         facts = {number: facts_of(head, number) for number in numbers_in(head)}
         files = frozenset(head.files)
-        return cls({number: Round.of(found, files) for number, found in facts.items() if found})
+        return cls({number: PublishedRound.of(found, files) for number, found in facts.items() if found})
 
     def number_of(self, content: str) -> int | None:
         """The round with this content."""
         return next((number for number, there in self.rounds.items() if there.content == content), None)
 
-    def but(self, number: int) -> Known:
+    def but(self, number: int) -> KnownRounds:
         """The other rounds."""
-        return Known({n: there for n, there in self.rounds.items() if n != number})
+        return KnownRounds({n: there for n, there in self.rounds.items() if n != number})
 
     def shards(self, config: str) -> tuple[str, ...]:
         """The files of a config that all rounds share."""

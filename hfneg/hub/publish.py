@@ -15,7 +15,7 @@ from hfneg.base import store
 from hfneg.base.settings import is_whole
 from hfneg.data.anchors import Anchors
 from hfneg.errors import AccessError, InputError, OutputError, OutputExistsError, SettingError
-from hfneg.hub.assembly import Assembly, Plan, State, ids_of
+from hfneg.hub.assembly import Assembly, PushPlan, State, ids_of
 from hfneg.hub.licences import check_licence
 from hfneg.hub.push import Published, Push
 from hfneg.hub.repository import HubRepository
@@ -163,7 +163,7 @@ def _refuse_full(folder: Path) -> None:
 def _dry(assembly: Assembly, number: int, tag: str | None, folder: Path) -> Published:
     """The repository as a first push would make it, in a folder."""
     state = State.of(None, assembly.hub.name)
-    plan = Plan(number, tag or round_name(number), None, True, tuple(assembly.formats), (), None)
+    plan = PushPlan(number, tag or round_name(number), None, True, tuple(assembly.formats), (), None)
     with store.scratch_folder() as work:
         staged = assembly.stage(state, plan, work / "staged")
         decision = not_asked(ids_of(assembly.summary), assembly.license)

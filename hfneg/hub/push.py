@@ -15,8 +15,8 @@ from typing import Any
 from hfneg.base import store
 from hfneg.errors import AccessError, HfnegError, PublishError
 from hfneg.hub import beside, configs
-from hfneg.hub.assembly import Assembly, Plan, State
-from hfneg.hub.known import README, Known, Round
+from hfneg.hub.assembly import Assembly, PushPlan, State
+from hfneg.hub.known import README, KnownRounds, PublishedRound
 from hfneg.hub.repository import ConflictError, Head, HubRepository, PassingError
 from hfneg.hub.round_files import Config, Staged, round_name, text_formats
 
@@ -130,7 +130,7 @@ class Push:
                 "settings first, or give another name"
             )
 
-    def _staged(self, state: State, plan: Plan) -> Staged:
+    def _staged(self, state: State, plan: PushPlan) -> Staged:
         """The round's files; made once for a number and what was published before it."""
         key = (plan.number, plan.formats, plan.core, state.known.but(plan.number).paths())
         if self._made is None or self._made[0] != key:
@@ -138,7 +138,7 @@ class Push:
             self._made = key, self.assembly.stage(state, plan, self._scratch / "staged")
         return self._made[1]
 
-    def _found(self, head: Head, state: State, plan: Plan) -> Published:
+    def _found(self, head: Head, state: State, plan: PushPlan) -> Published:
         """What is published already; tagged, if an earlier run did not get that far."""
         assert plan.there is not None
         self._say_what_has_changed(head, state, plan.there)
@@ -146,7 +146,7 @@ class Push:
         self._tag(head, plan, commit)
         return self._published(state, plan, commit, False, plan.there.configs)
 
-    def _say_what_has_changed(self, head: Head, state: State, there: Round) -> None:
+    def _say_what_has_changed(self, head: Head, state: State, there: PublishedRound) -> None:
         """What stands against a round that is there, by the terms of today, and was not accepted when it came."""
         doubts = self.assembly.decision(state, not head.private, accepted=True).accepted
         known = (there.facts.get("terms") or {}).get("accepted", ())
@@ -157,7 +157,7 @@ class Push:
                 "private", there.facts["round"], self.hub.name, "; ".join(new),
             )  # fmt: skip
 
-    def _published(self, state: State, plan: Plan, commit: str, new: bool, whole: tuple[Config, ...]) -> Published:
+    def _published(self, state: State, plan: PushPlan, commit: str, new: bool, whole: tuple[Config, ...]) -> Published:
         total = tuple(configs.total(whole, state.known.but(plan.number)))
         return Published(self.hub.name, plan.number, plan.tag, commit, new, total, None, plan.changes, plan.ignored)
 
@@ -174,7 +174,7 @@ class Push:
 
     # Which round.
 
-    def _plan(self, state: State) -> Plan:
+    def _plan(self, state: State) -> PushPlan:
         """Which number; raises PublishError where number, tag or configs are taken by other content."""
         known, head = state.known, state.head
         number = self.number or known.number_of(self.assembly.content) or self._next(state)
@@ -193,7 +193,7 @@ class Push:
             if head is not None:
                 self._check_tag(head, tag)
             before = head.commit if head is not None and README in head.files else None
-            return Plan(number, tag, None, True, tuple(missing), (), before)
+            return PushPlan(number, tag, None, True, tuple(missing), (), before)
         core, again = self._lost(there)
         changes = [f"format {name}" for name in missing] + (["files that were gone"] if there.lost else [])
         changes += self.assembly.changes(state, there)
@@ -205,10 +205,12 @@ class Push:
             if self.tag is not None:
                 ignored.append(f"tag {tag}: it stays at the commit that it names")
             tag = _successor(tag, head.tags)
-        return Plan(number, tag, there, core, tuple(missing), tuple(changes), there.facts.get("parent"), tuple(ignored))
+        return PushPlan(
+            number, tag, there, core, tuple(missing), tuple(changes), there.facts.get("parent"), tuple(ignored)
+        )
 
     @staticmethod
-    def _lost(there: Round) -> tuple[bool, list[str]]:
+    def _lost(there: PublishedRound) -> tuple[bool, list[str]]:
         """(whether anything but text formats has lost files, the formats that have)."""
         names = {f"{round_name(there.facts['round'])}-{name}": name for name in text_formats()}
         formats = [names[config] for config in there.lost if config in names]
@@ -226,14 +228,14 @@ class Push:
         if tag not in head.tags:
             return False
         there = self.hub.at(head.tags[tag])
-        if Known.of(there).number_of(self.assembly.content) is None:
+        if KnownRounds.of(there).number_of(self.assembly.content) is None:
             raise PublishError(
                 f"the tag {tag!r} of {head.repo} is there already and names other content (commit "
                 f"{head.tags[tag][:12]}); say another tag or round, or delete the tag first"
             )
         return True
 
-    def _tag(self, head: Head, plan: Plan, commit: str) -> None:
+    def _tag(self, head: Head, plan: PushPlan, commit: str) -> None:
         """The tag on this commit, where there is none yet."""
         if plan.tag in head.tags:
             return
@@ -245,7 +247,7 @@ class Push:
             if now is None or not self._check_tag(now, plan.tag):
                 raise
 
-    def _described(self, plan: Plan) -> str:
+    def _described(self, plan: PushPlan) -> str:
         """What a commit's description says, so that it is found again."""
         return f"{round_name(plan.number)}, content {self.assembly.content}"
 
@@ -262,7 +264,7 @@ class Push:
         name = self.hub.name
         try:
             head = self.hub.head()
-            known = Known.of(head)
+            known = KnownRounds.of(head)
         except HfnegError:
             return (
                 f"how far it came cannot be seen now: {name} holds all of the round or nothing of it, and its tag "
@@ -281,7 +283,7 @@ class Push:
         return f"round {number} is whole in {name}, with its tag {tag!r}"
 
 
-def _title(plan: Plan) -> str:
+def _title(plan: PushPlan) -> str:
     if plan.there is None:
         return f"Publish {plan.tag}"
     shown = ", ".join(change for change in plan.changes)

@@ -32,7 +32,7 @@ class PassingError(PublishError):
 
 
 @dataclass(frozen=True)
-class Terms:
+class GatingTerms:
     """What the Hub says of a dataset that texts came from.
 
     Attributes:
@@ -162,7 +162,7 @@ class HubRepository:
                 f"{self.name} is a {kind} on the Hub, not a dataset; give the id of a dataset, new or there already"
             )
 
-    def terms_of(self, source: str) -> Terms:
+    def terms_of(self, source: str) -> GatingTerms:
         """What another dataset's card and state say now."""
         from huggingface_hub.errors import HfHubHTTPError
 
@@ -171,7 +171,7 @@ class HubRepository:
                 info = self.api.repo_info(source, repo_type=KIND, timeout=PATIENCE)
         except PublishError as error:
             if isinstance(error.__cause__, HfHubHTTPError) and _status(error.__cause__) in (401, 403, 404):
-                return Terms(source, seen=False)
+                return GatingTerms(source, seen=False)
             raise
         card: Mapping[str, Any] = info.card_data.to_dict() if info.card_data is not None else {}
         named = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
@@ -179,7 +179,7 @@ class HubRepository:
         called, link = (str(card[key]) if card.get(key) else None for key in ("license_name", "license_link"))
         spoken = card.get("language") or ()
         languages = tuple(str(code) for code in ([spoken] if isinstance(spoken, str) else spoken))
-        return Terms(source, True, bool(info.private), bool(info.gated), known, called, link, languages)
+        return GatingTerms(source, True, bool(info.private), bool(info.gated), known, called, link, languages)
 
     def validate(self, readme: str) -> None:
         """Raise PublishError where the Hub would refuse this README; no repository is needed for that."""

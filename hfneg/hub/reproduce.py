@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from hfneg.base import store
 from hfneg.errors import InputError, PublishError, RecipeError, SettingError, near_miss
-from hfneg.hub.id_texts import Named
+from hfneg.hub.id_texts import NamedTexts
 from hfneg.hub.ids import IdRows
 from hfneg.hub.inputs import data_of, name_of
 from hfneg.hub.reading import Provenance, read_card
@@ -224,7 +224,9 @@ def _rows_of_both(card: Provenance, out: Path, summary: Summary, work: Path) -> 
 
     name = round_name(card.round)
     anchors = reopen_anchors(MinedLedger(out))
-    writer = IdRows(out, summary, anchors, Named("query_id", work / "q", name), Named("document_id", work / "d", name))
+    writer = IdRows(
+        out, summary, anchors, NamedTexts("query_id", work / "q", name), NamedTexts("document_id", work / "d", name)
+    )
     for split in summary["rows"]:
         path = work / f"{split}.parquet"
         writer.write(split, path)

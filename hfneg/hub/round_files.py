@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError, near_miss
 from hfneg.formats.identifying import derived_ids
-from hfneg.hub.id_texts import Named, replaced
+from hfneg.hub.id_texts import NamedTexts, replaced
 from hfneg.hub.ids import ADDED, IdRows
 from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of
 from hfneg.runs.folder.card import histogram_svg
@@ -129,7 +129,7 @@ class Staged:
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierFiles:
     """Shards of queries and documents that other rounds have published: path in the repository -> local copy."""
 
     queries: Mapping[str, Path] = field(default_factory=dict)
@@ -161,12 +161,12 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
 
 
 def stage_round(
-    folder: Path, summary: Summary, anchors: Anchors | None, number: int, work: Path, earlier: Earlier
+    folder: Path, summary: Summary, anchors: Anchors | None, number: int, work: Path, earlier: EarlierFiles
 ) -> Staged:
     """Ids and scores, queries, documents and the ledger of a round."""
     staged, name = Staged(), round_name(number)
-    queries = Named("query_id", work / QUERIES, name)
-    documents = Named("document_id", work / CORPUS, name)
+    queries = NamedTexts("query_id", work / QUERIES, name)
+    documents = NamedTexts("document_id", work / CORPUS, name)
     for named, known in ((queries, earlier.queries), (documents, earlier.documents)):
         for where, path in known.items():
             named.known(path, where)

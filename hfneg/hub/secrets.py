@@ -37,7 +37,7 @@ PATHS = re.compile(
 )
 
 
-class Found(NamedTuple):
+class FoundSecret(NamedTuple):
     """What was found: of which kind, the text of it, and whether `allow_secrets` would let it through."""
 
     kind: str
@@ -66,17 +66,17 @@ class Sought(NamedTuple):
         """For RE2: whether a text may hold any of it; empty where there is nothing to look for."""
         return "|".join([*map(re.escape, (*self.own, *self.folders)), *([ANY] if self.forms else [])])
 
-    def found(self, text: str) -> Found | None:
+    def found(self, text: str) -> FoundSecret | None:
         """The first of it in a text."""
         for secret in self.own:
             if secret in text:
-                return Found("a token or password of yours", secret, allowed=False)
+                return FoundSecret("a token or password of yours", secret, allowed=False)
         form = form_of(text) if self.forms else None
         if form is not None:
-            return Found(*form)
+            return FoundSecret(*form)
         for folder in self.folders:
             if re.search(re.escape(folder) + r"(?![\w-])", text):
-                return Found("a folder of this machine", folder)
+                return FoundSecret("a folder of this machine", folder)
         return None
 
 
@@ -95,13 +95,13 @@ def check_clean(texts: Mapping[str, Any], token: str | None = None) -> None:
                 )
 
 
-def _of_a_place(text: str) -> Found | None:
+def _of_a_place(text: str) -> FoundSecret | None:
     """What tells of somebody's machine or network: any path, any address that the world does not know."""
     path = PATHS.search(text)
     if path is not None:
-        return Found("a local path", path.group())
+        return FoundSecret("a local path", path.group())
     web = next((url for url in WEB.findall(text) if is_internal(url)), None)
-    return Found("an address of a private network", web) if web is not None else None
+    return FoundSecret("an address of a private network", web) if web is not None else None
 
 
 def check_files(files: Mapping[str, Path], *, allow: bool = False) -> None:
@@ -124,7 +124,7 @@ def check_files(files: Mapping[str, Path], *, allow: bool = False) -> None:
             )
 
 
-def _in_parquet(path: Path, sought: Sought) -> Iterator[tuple[str, Found]]:
+def _in_parquet(path: Path, sought: Sought) -> Iterator[tuple[str, FoundSecret]]:
     """(where, what) of all that is found, in the order of the rows."""
     with pq.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -140,14 +140,14 @@ def _in_parquet(path: Path, sought: Sought) -> Iterator[tuple[str, Found]]:
             row += len(batch)
 
 
-def _in_column(name: str, column: pa.Array, first: int, sought: Sought) -> Iterator[tuple[str, Found]]:
+def _in_column(name: str, column: pa.Array, first: int, sought: Sought) -> Iterator[tuple[str, FoundSecret]]:
     for row, value in enumerate(column.to_pylist(), first):
         for text in _texts_in(value):
             if found := sought.found(text):
                 yield f"row {row} (counted from 0), column {name!r}", found
 
 
-def _in_lines(path: Path, sought: Sought) -> Iterator[tuple[str, Found]]:
+def _in_lines(path: Path, sought: Sought) -> Iterator[tuple[str, FoundSecret]]:
     with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             if found := sought.found(line):

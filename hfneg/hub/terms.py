@@ -9,7 +9,7 @@ from typing import Any
 
 from hfneg.errors import PublishError
 from hfneg.hub.licences import forbidden, in_words, listed
-from hfneg.hub.repository import HubRepository, Terms
+from hfneg.hub.repository import GatingTerms, HubRepository
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Decision:
     """
 
     head: Mapping[str, Any]
-    sources: Sequence[Terms] = ()
+    sources: Sequence[GatingTerms] = ()
     accepted: tuple[str, ...] = field(default=())
 
     def facts(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def not_asked(ids: Iterable[str], given: str | None) -> Decision:
     return Decision(_licence(given, {}, []))
 
 
-def _licence(given: str | None, head: Mapping[str, Any], sources: Sequence[Terms]) -> dict[str, Any]:
+def _licence(given: str | None, head: Mapping[str, Any], sources: Sequence[GatingTerms]) -> dict[str, Any]:
     """The licence of the repository, as in a card's head."""
     there = {key: head[key] for key in KEYS if head.get(key)}
     if given is not None:
@@ -108,7 +108,7 @@ def _licence(given: str | None, head: Mapping[str, Any], sources: Sequence[Terms
     return {}
 
 
-def _doubts(source: Terms, licence: Mapping[str, Any], public: bool) -> list[str]:
+def _doubts(source: GatingTerms, licence: Mapping[str, Any], public: bool) -> list[str]:
     """What stands against publishing what came from this source."""
     what = f"{source.id}, which this was mined from,"
     if not source.seen:

@@ -16,7 +16,7 @@ from hfneg.base import store
 from hfneg.base.arrays import Floats, Ints
 from hfneg.base.files import disk
 from hfneg.models.encoder import Encoder, refuse_forked_child
-from hfneg.models.vectors import Source, Vectors, Vectors32, by_part
+from hfneg.models.vectors import TextSource, Vectors, Vectors32, by_part
 
 FORMAT = 1
 PART = 16_384
@@ -28,7 +28,7 @@ BLOCK = 8_192
 class NearAnchors:
     """The `neighbours` nearest other anchors of each anchor under `encoder` (fewer where there are not so many)."""
 
-    def __init__(self, anchors: Source, encoder: Encoder, neighbours: int) -> None:
+    def __init__(self, anchors: TextSource, encoder: Encoder, neighbours: int) -> None:
         self.vectors = Vectors(anchors, encoder, "query")
         self.neighbours = max(0, min(neighbours, len(anchors) - 1))
 

@@ -36,7 +36,7 @@ PART_ROWS: dict[Role, int] = {"document": 8_192, "query": 1_024}
 Vectors32 = npt.NDArray[np.float32]
 
 
-class Source(Protocol):
+class TextSource(Protocol):
     """Numbered texts with a digest: a `Corpus`, an `Anchors`. With ``ids(rows)`` errors name documents."""
 
     digest: str
@@ -57,7 +57,7 @@ class Vectors:
         part_rows: rows per part; 8,192 documents or 1,024 queries.
     """
 
-    def __init__(self, source: Source, encoder: Encoder, role: Role, part_rows: int | None = None) -> None:
+    def __init__(self, source: TextSource, encoder: Encoder, role: Role, part_rows: int | None = None) -> None:
         self.source = source
         self.encoder = encoder
         self.role: Role = role

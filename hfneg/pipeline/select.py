@@ -22,7 +22,7 @@ from hfneg.pipeline.transform import Transform, unique
 from hfneg.steps import guard_takes
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.block import Block
-from hfneg.steps.block.columns import from_columns
+from hfneg.steps.block.columns import check, from_columns
 from hfneg.steps.block.negatives import Negatives
 from hfneg.steps.filters.base import Filter
 from hfneg.steps.guard import Guard
@@ -170,7 +170,7 @@ class Select(Transform):
         """From the columns, which a user can have changed in between."""
         try:
             block = from_columns(self.anchors, batch, first, numbers)
-            block.check(self.anchors)
+            check(block, self.anchors)
         except (ColumnError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ColumnError(
                 f"the candidate_* columns are not as Retrieve(anchors, ...) has left them ({error}); run Retrieve "

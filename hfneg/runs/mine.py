@@ -31,8 +31,8 @@ from hfneg.runs.folder.work_area import RunFolder, clear, taken
 from hfneg.runs.hub_counts import Cuts, write_cuts
 from hfneg.runs.identity import folder_in_store, identity_of, refuse_streams
 from hfneg.runs.notebook import InNotebook
-from hfneg.runs.units import Choose, Deeper, Encode, Examine, Found, Parts, Search, Span, Tally
-from hfneg.runs.work import Chosen
+from hfneg.runs.units import Choose, CountHubs, Deeper, Encode, Examine, Found, Parts, SearchPart, Span
+from hfneg.runs.work import ChosenParts
 
 if TYPE_CHECKING:
     import datasets
@@ -224,7 +224,7 @@ class _Run:
             block = getattr(retrieve.retrievers[position], "block", 4096)
             spans = parts.spans(missing, min(block, RUNNING // (k or retrieve.k)), self.executor.workers)
             total = parts.size(Span(0, len(parts)))
-            unit = Search(self.transform, position, folder, parts, k)
+            unit = SearchPart(self.transform, position, folder, parts, k)
             self._run(unit, spans, bars.searching(name, deeper=deeper), " anchors", total, parts.size)
         return folder
 
@@ -237,7 +237,7 @@ class _Run:
         folder, cuts = self.folder.folder("tallies", name), self.folder.folder("hubs", name)
         missing = self.parts.missing(folder, ".npy")
         title = bars.counting_hubs(deeper=first is not None)
-        self._run(Tally(lists, folder), missing, title, " anchors", len(self.anchors), self._size)
+        self._run(CountHubs(lists, folder), missing, title, " anchors", len(self.anchors), self._size)
         if not Cuts.there(cuts):
             most = min(hubs) if first is None else Cuts(first).left
             write_cuts(sorted(folder.glob("*.npy")), most, len(self.anchors.corpus), cuts)
@@ -259,7 +259,7 @@ class _Run:
 
             self._run(Encode(vectors), missing, bars.encoding(what, name), " texts", len(vectors), size)
 
-    def _choose(self, chosen: Chosen) -> int:
+    def _choose(self, chosen: ChosenParts) -> int:
         """All parts of ledger and selection."""
         found = self._search()
         deeper = None if self.transform.deeper is None else self._search_deeper(found)

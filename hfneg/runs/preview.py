@@ -36,7 +36,7 @@ LOOKED_AT = 4e-10
 
 
 @dataclass(frozen=True)
-class Example:
+class PreviewRow:
     """An anchor with its positives and given negatives, as texts of the corpus."""
 
     anchor: str
@@ -69,7 +69,7 @@ class Preview:
     left_out: int
     given: int
     matched: dict[str, int]
-    examples: tuple[Example, ...]
+    examples: tuple[PreviewRow, ...]
     scripts: dict[str, float]
     search: tuple[str, ...]
     seconds: float
@@ -128,7 +128,7 @@ def preview(
             given=anchors.given,
             matched=dict(anchors.matched),
             examples=tuple(
-                Example(text, _texts(anchors.corpus, own[i]), _texts(anchors.corpus, against[i]))
+                PreviewRow(text, _texts(anchors.corpus, own[i]), _texts(anchors.corpus, against[i]))
                 for i, text in enumerate(texts)
             ),
             scripts=_scripts(anchors),

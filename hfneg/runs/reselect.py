@@ -27,7 +27,7 @@ from hfneg.runs.folder.reopen import reopen_anchors
 from hfneg.runs.folder.summary import summarize
 from hfneg.runs.folder.work_area import RunFolder, clear, taken
 from hfneg.runs.replay import Replay, needs_teacher, replayed_policy
-from hfneg.runs.work import Chosen
+from hfneg.runs.work import ChosenParts
 from hfneg.steps.block import verdicts
 from hfneg.steps.block.block import Block
 from hfneg.steps.filters import Filter
@@ -235,7 +235,7 @@ class _Run:
         summary = summarize(self.plan, selections, counts, entries, {"models": self._models()})
         work.finish(self.folder, self.plan, self._as_before(summary))
 
-    def _choose(self, chosen: Chosen) -> int:
+    def _choose(self, chosen: ChosenParts) -> int:
         """A part of ledger and selection per block of the source."""
         part = -1
         with tqdm(total=len(self.source), desc="Selecting", unit=" anchors", unit_scale=True) as bar:
@@ -245,7 +245,7 @@ class _Run:
                 bar.update(len(block.numbers))
         return part + 1
 
-    def _choose_part(self, part: int, before: Block, chosen: Chosen) -> None:
+    def _choose_part(self, part: int, before: Block, chosen: ChosenParts) -> None:
         block = self.replay.run(before)
         relaxed = block.owners[block.verdicts == verdicts.RELAXED]
         short = np.union1d(block.short(self.plan.n), relaxed)

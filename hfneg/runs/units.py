@@ -24,7 +24,7 @@ from hfneg.pipeline.deeper import longer_lists
 from hfneg.pipeline.mine import Mine
 from hfneg.pipeline.search import SourceHits
 from hfneg.runs.hub_counts import Cuts, tally
-from hfneg.runs.work import Chosen
+from hfneg.runs.work import ChosenParts
 from hfneg.steps.block.block import Block
 from hfneg.steps.scorer import TeacherScorer
 
@@ -93,7 +93,7 @@ class Encode:
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchPart:
     """Work on a span of anchors: one source's lists, one file per part; with `k` a deeper search."""
 
     transform: Mine
@@ -198,7 +198,7 @@ class Deeper:
 
 
 @dataclass(frozen=True)
-class Tally:
+class CountHubs:
     """Work on one part of anchors: which documents are in its lists (in what a deeper search has added), for `Hubs`."""
 
     lists: Found | Deeper
@@ -219,7 +219,7 @@ class Choose:
 
     found: Found
     deeper: Deeper | None
-    chosen: Chosen
+    chosen: ChosenParts
 
     def missing(self, parts: Parts) -> list[int]:
         """Parts that lack a whole file of either."""

@@ -26,7 +26,7 @@ from hfneg.steps.block.block import Block
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenParts:
     """Where the parts of ledger and selection lie.
 
     Attributes:
@@ -37,7 +37,7 @@ class Chosen:
     selected: Path
 
     @classmethod
-    def of(cls, folder: RunFolder) -> Chosen:
+    def of(cls, folder: RunFolder) -> ChosenParts:
         return cls(folder.folder("ledger"), folder.folder("selected"))
 
     def files(self, part: int) -> list[Path]:
@@ -52,12 +52,12 @@ class Chosen:
         save_arrays(selected, {**arrays, "unfound": unfound(block), "shortfall": np.asarray(shortfall)})
 
 
-def choose(folder: RunFolder, plan: Plan, decide: Callable[[Chosen], int]) -> Selections:
+def choose(folder: RunFolder, plan: Plan, decide: Callable[[ChosenParts], int]) -> Selections:
     """All parts of ledger and selection, then both gathered; `decide` writes the parts and says how many there are."""
     gathered = folder.folder("gathered")
     if are_gathered(gathered):
         return Selections(gathered, plan.anchors)
-    chosen = Chosen.of(folder)
+    chosen = ChosenParts.of(folder)
     parts, taught = decide(chosen), plan.policy.teacher is not None
     selections = Selections.gather(chosen.selected, parts, gathered, plan.anchors, taught=taught)
     ledger.compact(sorted(chosen.ledger.glob("*.parquet")), folder.folder("finished", "ledger"))

@@ -163,7 +163,7 @@ def test_merging_is_the_sorted_union_of_which_the_first_wins(puts: list[Any], en
         runs = []
         for number, put in enumerate(puts, 1):
             keys, path = keys_of([key for key, _ in put]), Path(folder) / score_files.name_of(number, number)
-            given = score_files.Block(
+            given = score_files.ScoreBlock(
                 keys["high"], keys["low"], np.array([score for _, score in put], dtype=np.float32)
             )
             score_files.write(path, len(put), [score_files.ordered(given)])

@@ -32,7 +32,7 @@ from datasets.utils import disable_progress_bars
 from hfneg import formats
 from hfneg.errors import ColumnError, EmptyInputError, InputError, OutputExistsError, SettingError
 from hfneg.formats.converting import Convert
-from hfneg.formats.layout import Layout
+from hfneg.formats.layout import TrainerLayout
 from hfneg.formats.shapes import Tuples
 
 disable_progress_bars()
@@ -125,14 +125,14 @@ def test_dropped_rows_are_counted(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_the_hash_is_of_settings_alone() -> None:
     """What `datasets` hashes and ships is small, does not change with use, and changes with n and the columns."""
-    convert = Convert(Layout("query", "answer"), Tuples("tuples", "query", "answer", 1))
+    convert = Convert(TrainerLayout("query", "answer"), Tuples("tuples", "query", "answer", 1))
     before = Hasher.hash(convert)
     convert(mined().with_format("arrow")[:])
     assert Hasher.hash(convert) == before
     assert len(pickle.dumps(convert)) < 500
     others = [
         replace(convert, shape=Tuples("tuples", "query", "answer", 2)),
-        replace(convert, layout=Layout("query", "topic")),
+        replace(convert, layout=TrainerLayout("query", "topic")),
     ]
     assert len({before, *(Hasher.hash(other) for other in others)}) == 3
 

@@ -969,7 +969,7 @@ def test_named_against_a_dictionary(tmp_path: Path) -> None:
     draw = random.Random(3)
     known = {f"d{i}": f"text {i}" for i in range(0, 300, 3)}
     pq.write_table(pa.table({"document_id": list(known), "text": list(known.values())}), tmp_path / "known.parquet")
-    target = id_texts.Named("document_id", tmp_path / "corpus", "round-002")
+    target = id_texts.NamedTexts("document_id", tmp_path / "corpus", "round-002")
     target.known(tmp_path / "known.parquet", "corpus/round-001.parquet")
     expected: dict[str, str] = {}
     for size in (1, 7, 0, 40, 3, 90, 200, 11):

@@ -434,15 +434,15 @@ def test_the_command_line_of_it(tmp_path: Path) -> None:
 def test_a_round_that_is_not_the_newest_is_looked_at_too(tmp_path: Path) -> None:
     """Its provenance is no part of the card, and is published all the same."""
     from hfneg.hub.card import Place, write_card
-    from hfneg.hub.known import Known, Round
+    from hfneg.hub.known import KnownRounds, PublishedRound
     from hfneg.hub.terms import Decision
     from hfneg.runs.folder.card import Readme
 
-    def found(number: int) -> Round:
+    def found(number: int) -> PublishedRound:
         facts = {"round": number, "tag": f"round-{number:03d}", "content": "0", "configs": [], "counts": {}}
-        return Round({**facts, "datasets": [], "recipe": f"k: {SECRETS['npm']}" if number == 1 else ""}, ())
+        return PublishedRound({**facts, "datasets": [], "recipe": f"k: {SECRETS['npm']}" if number == 1 else ""}, ())
 
-    place = Place("org/x", Readme(), Known({1: found(1), 2: found(2)}), [], None)
+    place = Place("org/x", Readme(), KnownRounds({1: found(1), 2: found(2)}), [], None)
     with pytest.raises(PublishError, match="the YAML of the card would hold a token of npm"):
         write_card(place, tmp_path, {}, 1, Decision({}))
 

@@ -14,7 +14,7 @@ from properties import examples
 from hfneg.review import intervals
 from hfneg.review.calibrate import bounds, estimator, prediction, strata
 from hfneg.review.calibrate.frame import Frame
-from hfneg.review.calibrate.isotonic import Index, isotonic
+from hfneg.review.calibrate.isotonic import ComponentIndex, isotonic
 
 NONE: Any = np.empty(0)
 
@@ -193,7 +193,7 @@ def test_an_index_orders_by_relevance() -> None:
     score, noise = draw.normal(size=2_000), draw.normal(size=2_000)
     y = (draw.random(2_000) < 1 / (1 + np.exp(-3 * score))).astype(float)
     features = np.stack([np.exp(5 * score), 1e6 * noise], axis=1)
-    index = Index.fit(features, y)(features)
+    index = ComponentIndex.fit(features, y)(features)
     order = np.argsort(np.argsort(index)) - np.argsort(np.argsort(score))
     assert np.abs(order).mean() < 100
 

@@ -136,7 +136,7 @@ def test_another_recipe_or_other_rows_lie_elsewhere() -> None:
 def test_a_run_in_the_store_goes_on_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was searched before is not searched again; nobody says resume. overwrite begins anew."""
     searched: list[Any] = []
-    search, choose = units.Search.__call__, units.Choose.__call__
+    search, choose = units.SearchPart.__call__, units.Choose.__call__
 
     def counted(self: Any, span: Any) -> Any:
         searched.append(span)
@@ -145,7 +145,7 @@ def test_a_run_in_the_store_goes_on_after_a_kill(monkeypatch: pytest.MonkeyPatch
     def killed(self: Any, part: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(units.Search, "__call__", counted)
+    monkeypatch.setattr(units.SearchPart, "__call__", counted)
     monkeypatch.setattr(units.Choose, "__call__", killed)
     with pytest.raises(KeyboardInterrupt):
         hfneg.mine(ROWS, n=3)

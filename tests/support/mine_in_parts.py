@@ -62,12 +62,12 @@ def told(owner: Any, method: str, name: Callable[..., str]) -> None:
 
 told(vectors.Vectors, "_write_part", lambda self, i: f"encode/{self.role}/{i}")
 told(
-    units.Search,
+    units.SearchPart,
     "__call__",
     lambda self, span: f"{'deeper' if self.k else 'search'}/{self.position}/{span.first}-{span.last}",
 )
 told(units.Examine, "__call__", lambda self, part: f"examine/{part}")
-told(units.Tally, "__call__", lambda self, part: f"tally/{self.folder.name}/{part}")
+told(units.CountHubs, "__call__", lambda self, part: f"tally/{self.folder.name}/{part}")
 told(hub_counts, "write_cuts", lambda tallies, most, documents, folder: f"cuts/{folder.name}")
 mining.write_cuts = hub_counts.write_cuts
 told(units.Choose, "__call__", lambda self, part: f"choose/{part}")

@@ -44,7 +44,7 @@ MERGE_ENTRIES = 1 << 18  # a merge holds about this many entries in memory, howe
 Scores = npt.NDArray[np.float32]
 
 
-class Block(NamedTuple):
+class ScoreBlock(NamedTuple):
     """Entries in ascending order of (high, low); three arrays of one length."""
 
     high: Halves
@@ -132,24 +132,24 @@ class Segment:
             searching, position = searching[alike], position[alike]
         return found
 
-    def entries(self, start: int, stop: int) -> Block:
-        return Block(self.high[start:stop], self.low[start:stop], self.scores[start:stop])
+    def entries(self, start: int, stop: int) -> ScoreBlock:
+        return ScoreBlock(self.high[start:stop], self.low[start:stop], self.scores[start:stop])
 
 
-def ordered(block: Block) -> Block:
+def ordered(block: ScoreBlock) -> ScoreBlock:
     """`block` sorted by key; of equal keys the first stays."""
     order = np.argsort(block.high, kind="stable")  # timsort: sorted runs are merged, not sorted again
     high = block.high[order]
     if not (high[1:] == high[:-1]).any():
-        return Block(high, block.low[order], block.scores[order])
+        return ScoreBlock(high, block.low[order], block.scores[order])
     order = np.lexsort((block.low, block.high))
     high, low = block.high[order], block.low[order]
     new = np.ones(len(order), dtype=bool)
     new[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-    return Block(high[new], low[new], block.scores[order[new]])
+    return ScoreBlock(high[new], low[new], block.scores[order[new]])
 
 
-def merged(segments: Sequence[Segment], entries: int = MERGE_ENTRIES) -> Iterator[Block]:
+def merged(segments: Sequence[Segment], entries: int = MERGE_ENTRIES) -> Iterator[ScoreBlock]:
     """All entries, ascending, in blocks of at most about `entries`; of equal keys that of the first segment.
 
     In each round every segment shows its next entries, and those up to the smallest of their last keys are taken:
@@ -162,15 +162,15 @@ def merged(segments: Sequence[Segment], entries: int = MERGE_ENTRIES) -> Iterato
         limit = min((int(head.high[-1]), int(head.low[-1])) for head in heads if len(head.high))
         taken = [_up_to(head, limit) for head in heads]
         starts = [start + len(head.high) for start, head in zip(starts, taken, strict=True)]
-        yield ordered(Block(*(np.concatenate(parts) for parts in zip(*taken, strict=True))))
+        yield ordered(ScoreBlock(*(np.concatenate(parts) for parts in zip(*taken, strict=True))))
 
 
-def _up_to(block: Block, limit: tuple[int, int]) -> Block:
+def _up_to(block: ScoreBlock, limit: tuple[int, int]) -> ScoreBlock:
     """The entries of `block` whose keys are at most `limit`."""
     high, low = np.uint64(limit[0]), np.uint64(limit[1])
     below, alike = int(np.searchsorted(block.high, high)), int(np.searchsorted(block.high, high, side="right"))
     stop = below + int(np.searchsorted(block.low[below:alike], low, side="right"))
-    return Block(block.high[:stop], block.low[:stop], block.scores[:stop])
+    return ScoreBlock(block.high[:stop], block.low[:stop], block.scores[:stop])
 
 
 def due(segments: Sequence[Segment]) -> int | None:
@@ -187,16 +187,16 @@ def due(segments: Sequence[Segment]) -> int | None:
     return None
 
 
-def write(path: Path, capacity: int, blocks: Iterable[Block]) -> None:
+def write(path: Path, capacity: int, blocks: Iterable[ScoreBlock]) -> None:
     """A segment of `blocks` (ascending, no key twice, at most `capacity` entries), on the disk when this returns.
 
     The arrays grow side by side, so no more than a block is in memory. Raises OSError.
     """
-    sums = [xxhash.xxh3_64() for _ in Block._fields]
+    sums = [xxhash.xxh3_64() for _ in ScoreBlock._fields]
     count = 0
     with contextlib.ExitStack() as stack:
         path.open("wb").close()
-        files = [stack.enter_context(path.open("r+b")) for _ in Block._fields]
+        files = [stack.enter_context(path.open("r+b")) for _ in ScoreBlock._fields]
         for file, offset in zip(files, _offsets(capacity), strict=True):
             file.seek(offset)
         for block in blocks:

@@ -35,7 +35,7 @@ from hfneg.base.files import temporary
 from hfneg.base.hashing import HASH, Hashes, mix
 from hfneg.base.store import score_files
 from hfneg.base.store.layout import SCORES, TEACHER
-from hfneg.base.store.score_files import Block, Scores, Segment, writing
+from hfneg.base.store.score_files import ScoreBlock, Scores, Segment, writing
 from hfneg.errors import DamagedError, NonFiniteError, SettingError, StoreError
 
 LOCK_SECONDS = 60.0
@@ -167,7 +167,7 @@ class ScoreStore:
         self._commit(self._unknown(block))
         self._merge_due()
 
-    def _checked(self, keys: Hashes, scores: npt.ArrayLike) -> Block:
+    def _checked(self, keys: Hashes, scores: npt.ArrayLike) -> ScoreBlock:
         hashes = _hashes(keys)
         with np.errstate(over="ignore"):
             values = np.asarray(scores).astype(np.float32)
@@ -179,16 +179,16 @@ class ScoreStore:
                 f"score {worst} of {len(values)} is {values[worst]} in float32; a teacher must return finite numbers; "
                 "nothing was stored"
             )
-        return Block(hashes["high"], hashes["low"], values)
+        return ScoreBlock(hashes["high"], hashes["low"], values)
 
-    def _unknown(self, block: Block) -> Block:
+    def _unknown(self, block: ScoreBlock) -> ScoreBlock:
         """Without what the open segments hold; the others are not opened, so a damaged one costs no score."""
         keys = np.empty(len(block.high), dtype=HASH)
         keys["high"], keys["low"] = block.high, block.low
         new = np.isnan(self._lookup(keys))
-        return Block(block.high[new], block.low[new], block.scores[new])
+        return ScoreBlock(block.high[new], block.low[new], block.scores[new])
 
-    def _commit(self, block: Block) -> None:
+    def _commit(self, block: ScoreBlock) -> None:
         if not len(block.high):
             return
         partial = temporary.beside(self.folder)

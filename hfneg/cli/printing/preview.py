@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from hfneg.runs.preview import Example, Preview
+from hfneg.runs.preview import Preview, PreviewRow
 
 WIDE = 100
 
@@ -45,7 +45,7 @@ def _roles(console: Console, what: str, roles: Mapping[str, str]) -> None:
         _say(console, f"  {role:<16} {name}")
 
 
-def _example(console: Console, example: Example) -> None:
+def _example(console: Console, example: PreviewRow) -> None:
     _say(console, f"anchor            {_short(example.anchor)}", bold=True)
     for role, texts in (("positive", example.positives), ("given negative", example.negatives)):
         for text in texts[:3]:

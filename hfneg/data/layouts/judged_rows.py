@@ -22,7 +22,7 @@ TEXT = pa.large_string()
 log = logging.getLogger(__name__)
 
 
-def by_label(rows: Any, layout: Layout, wanted: labels.Wanted, name: str) -> Any | None:
+def by_label(rows: Any, layout: Layout, wanted: labels.WantedLabels, name: str) -> Any | None:
     """One row per anchor with lists of its positives and given negatives; None where every row is a positive.
 
     Args:

@@ -22,7 +22,7 @@ RELEVANT, NOT_RELEVANT, UNSAID = 1, 0, -1
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedLabels:
     """What the user says of labels.
 
     min_grade: the least that is relevant; what is below is a given negative. positive, negative: labels by their names
@@ -44,7 +44,7 @@ class Wanted:
             raise SettingError("positive_label and min_grade were both given; labels are either names or grades")
 
 
-def meaning(labels: pa.Array, name: str, wanted: Wanted, classes: Sequence[str] | None = None) -> Codes:
+def meaning(labels: pa.Array, name: str, wanted: WantedLabels, classes: Sequence[str] | None = None) -> Codes:
     """int8 [labels]: `RELEVANT`, `NOT_RELEVANT` or `UNSAID` (null, or a label that the user did not name).
 
     Args:
@@ -62,7 +62,7 @@ def meaning(labels: pa.Array, name: str, wanted: Wanted, classes: Sequence[str] 
     return found
 
 
-def _codes(distinct: list[Any], name: str, wanted: Wanted, classes: Sequence[str] | None) -> list[int]:
+def _codes(distinct: list[Any], name: str, wanted: WantedLabels, classes: Sequence[str] | None) -> list[int]:
     words = [_word(value, classes) for value in distinct]
     if wanted.positive:
         return _by_name(words, distinct, name, wanted)
@@ -86,7 +86,7 @@ def _codes(distinct: list[Any], name: str, wanted: Wanted, classes: Sequence[str
     return [UNSAID if n is None or n != n else int(n) for n in numbers]
 
 
-def _by_name(words: list[str], distinct: list[Any], name: str, wanted: Wanted) -> list[int]:
+def _by_name(words: list[str], distinct: list[Any], name: str, wanted: WantedLabels) -> list[int]:
     for label in (*wanted.positive, *wanted.negative):
         if not any(label in (word, str(value)) for word, value in zip(words, distinct, strict=True)):
             raise InputError(f"no row has the label {label!r}; the labels in column {name!r} are {_shown(words)}")
@@ -118,7 +118,7 @@ def _shown(words: Sequence[str]) -> str:
     return ", ".join(distinct[:6]) + (f" and {len(distinct) - 6:,} others" if len(distinct) > 6 else "")
 
 
-def in_words(label: str, wanted: Wanted) -> str:
+def in_words(label: str, wanted: WantedLabels) -> str:
     """Which labels make a positive."""
     if wanted.positive:
         against = f", {', '.join(wanted.negative)} a given negative" if wanted.negative else ""

@@ -21,7 +21,7 @@ TEXT = pa.large_string()
 
 
 @dataclass(frozen=True)
-class Batch:
+class TableBatch:
     """Some rows. A missing text is null.
 
     anchors: texts [rows]. positives, negatives: lists of texts. places: int64 [negatives], the position of each
@@ -37,7 +37,7 @@ class Batch:
     whole: Mask
 
 
-def read(table: pa.Table, layout: Layout) -> Batch:
+def read(table: pa.Table, layout: Layout) -> TableBatch:
     """The texts of a table. Raises ColumnError for labels that are none."""
     anchors = column(table, layout.anchor).cast(TEXT)
     if layout.label is not None:
@@ -54,10 +54,10 @@ def read(table: pa.Table, layout: Layout) -> Batch:
     if layout.target is not None:
         found = _lengths(column(table, layout.target))
         whole &= (found == negatives.lengths + 1) | (found == negatives.lengths)
-    return Batch(anchors, positives, negatives, np.arange(len(negatives.flat)), main, whole)
+    return TableBatch(anchors, positives, negatives, np.arange(len(negatives.flat)), main, whole)
 
 
-def _by_label(table: pa.Table, layout: Layout, anchors: pa.Array) -> Batch:
+def _by_label(table: pa.Table, layout: Layout, anchors: pa.Array) -> TableBatch:
     """Documents above label zero are positives, the others negatives; rows of unlike lengths have neither."""
     assert layout.documents is not None
     assert layout.label is not None
@@ -73,7 +73,7 @@ def _by_label(table: pa.Table, layout: Layout, anchors: pa.Array) -> Batch:
     for chosen in split:
         counts = np.bincount(documents.owners[chosen], minlength=len(table))
         lists.append(Lists(offsets(counts), documents.flat.take(pa.array(chosen))))
-    return Batch(anchors, lists[0], lists[1], split[1], lists[0].lengths, whole)
+    return TableBatch(anchors, lists[0], lists[1], split[1], lists[0].lengths, whole)
 
 
 def _check_labels(values: Floats, name: str) -> None:
@@ -162,7 +162,7 @@ class ScoreFacts:
     bad_positive: Mask
 
 
-def read_scores(table: pa.Table, layout: Layout, batch: Batch) -> ScoreFacts:
+def read_scores(table: pa.Table, layout: Layout, batch: TableBatch) -> ScoreFacts:
     """Scores of rows whose lists are as long as their texts."""
     m, rows = len(batch.negatives.flat), len(batch.anchors)
     facts = ScoreFacts(np.zeros(m, dtype=bool), np.zeros(m, dtype=bool), np.zeros(rows, dtype=bool))
@@ -189,7 +189,7 @@ def _is_scores(type: pa.DataType) -> bool:
     return bool(is_list(type) and pa.types.is_floating(type.value_type))
 
 
-def _whole_values(values: pa.Array, batch: Batch) -> Floats:
+def _whole_values(values: pa.Array, batch: TableBatch) -> Floats:
     """float64 [negatives]; 0 in rows whose lists are of unlike lengths."""
     numbers, lengths = numbers_of(values)
     inside = np.repeat(batch.whole, batch.negatives.lengths)
@@ -198,7 +198,7 @@ def _whole_values(values: pa.Array, batch: Batch) -> Floats:
     return found
 
 
-def _read_target(values: pa.Array, batch: Batch, facts: ScoreFacts) -> None:
+def _read_target(values: pa.Array, batch: TableBatch, facts: ScoreFacts) -> None:
     """A list of n + 1 scores (the positive's first) or of n differences."""
     numbers, lengths = numbers_of(values)
     bad = Lists(offsets(lengths), ~np.isfinite(numbers))
@@ -210,7 +210,7 @@ def _read_target(values: pa.Array, batch: Batch, facts: ScoreFacts) -> None:
             facts.bad_positive[row] |= bool(bad[row][: lengths[row] - n].any())
 
 
-def given(table: pa.Table, layout: Layout, batch: Batch) -> Mask:
+def given(table: pa.Table, layout: Layout, batch: TableBatch) -> Mask:
     """bool [negatives]: the rows say that it was given as a negative; no row whose lists are of unlike lengths does."""
     found = np.zeros(len(batch.negatives.flat), dtype=bool)
     if layout.sources is not None:

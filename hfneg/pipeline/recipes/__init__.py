@@ -17,7 +17,7 @@ from hfneg.errors import near_miss
 FOLDER = Path(__file__).parent
 
 
-class Named(NamedTuple):
+class NamedRecipe(NamedTuple):
     """A recipe that comes with hfneg.
 
     Attributes:
@@ -45,7 +45,7 @@ def text_of(name: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def named() -> list[Named]:
+def named() -> list[NamedRecipe]:
     """All of them: what needs no model, what needs one, what needs a teacher, what trains."""
     found = list(map(_named, names()))
     return sorted(found, key=lambda one: (one.trains, one.teacher is not None, one.model is not None, one.name))
@@ -60,13 +60,13 @@ def known(given: str) -> str:
     )
 
 
-def _named(name: str) -> Named:
+def _named(name: str) -> NamedRecipe:
     text = text_of(name)
     slots = yaml.safe_load(text)
     models = [_model_of(step) for step in slots["retrievers"]]
     model = next((found for found in models if found is not None), None)
     judge = _model_of(slots.get("teacher"))
-    return Named(name, model, judge, _said(text, "for"), _said(text, "costs"), "training" in slots)
+    return NamedRecipe(name, model, judge, _said(text, "for"), _said(text, "costs"), "training" in slots)
 
 
 def _model_of(step: Any) -> str | None:

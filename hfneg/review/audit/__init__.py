@@ -25,7 +25,7 @@ from hfneg.review.audit.checks import Check
 from hfneg.review.audit.facts import Facts, Reader
 from hfneg.review.audit.findings import SHOWN, AuditReport, Example, Finding
 from hfneg.review.audit.looking import Look, RowTexts
-from hfneg.review.audit.opening import Source, open_source
+from hfneg.review.audit.opening import AuditedRows, open_source
 
 __all__ = ["AuditReport", "audit"]
 
@@ -124,14 +124,16 @@ def _check_settings(
         raise SettingError("max_false_negatives needs judgments: qrels=... (a BEIR folder, a qrels file or a mapping)")
 
 
-def _layout(source: Source, anchor: str | None, positive: str | None, negative: str | Sequence[str] | None) -> Layout:
+def _layout(
+    source: AuditedRows, anchor: str | None, positive: str | None, negative: str | Sequence[str] | None
+) -> Layout:
     negatives = (negative,) if isinstance(negative, str) else tuple(negative or ())
     given = Given(anchor or source.anchor, positive or source.positive, negatives)
     return layouts.recognise(source.features.arrow_schema, given)
 
 
 def _look(
-    source: Source,
+    source: AuditedRows,
     layout: Layout,
     facts: Facts,
     wanted: Sequence[Check],
@@ -180,7 +182,7 @@ def _finding(check: Check, mask: Mask, facts: Facts, kept: Mapping[int, RowTexts
     )
 
 
-def _counts(source: Source, layout: Layout, facts: Facts) -> dict[str, Any]:
+def _counts(source: AuditedRows, layout: Layout, facts: Facts) -> dict[str, Any]:
     return {
         "dataset": source.name,
         "layout": layout.name,

@@ -13,7 +13,7 @@ from hfneg.models.encoder import Encoder
 from hfneg.models.weights import name_of
 from hfneg.review import hardness
 from hfneg.review.audit.facts import Facts
-from hfneg.review.audit.looking import Known, RowTexts
+from hfneg.review.audit.looking import KnownTexts, RowTexts
 from hfneg.review.audit.truth import components_of
 from hfneg.review.hardness import ANCHORS, NEGATIVES, POSITIVES, Hardness
 
@@ -23,7 +23,7 @@ def sample(facts: Facts, counted: Mask) -> Ints:
 
     Drawn by a counter over row numbers: the same for a stream and for a Dataset.
     """
-    known = Known.of(facts)
+    known = KnownTexts.of(facts)
     rows = np.unique(facts.owners()[counted])
     start, end = known.of_anchors(facts, facts.anchors[rows].astype(np.int64))
     rows = rows[end > start]
@@ -36,7 +36,7 @@ def measure(
     encoder: Encoder, facts: Facts, rows: Ints, kept: Mapping[int, RowTexts], counted: Mask, truth_known: bool
 ) -> Hardness | None:
     """The mean over all counted negatives of `rows`, as texts kept of these rows have them; None without any."""
-    known = Known.of(facts)
+    known = KnownTexts.of(facts)
     anchors = facts.anchors[rows].astype(np.int64)
     starts, ends = known.of_anchors(facts, anchors)
     positives: list[list[str]] = []

@@ -25,7 +25,7 @@ from hfneg.base.hashing import HASH, Hashes, HashIndex, first_occurrences, hash_
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.layouts import Layout, tables
 from hfneg.data.layouts.guessing import is_list
-from hfneg.data.layouts.tables import Batch
+from hfneg.data.layouts.tables import TableBatch
 from hfneg.review.audit.spill import Spill
 
 Numbers = npt.NDArray[np.int32]
@@ -169,7 +169,7 @@ class Reader:
         if self.with_ids:
             self._keep_ids(table, batch)
 
-    def _keep_ids(self, table: pa.Table, batch: Batch) -> None:
+    def _keep_ids(self, table: pa.Table, batch: TableBatch) -> None:
         if self.layout.anchor_id is not None:
             self.spill.append(anchor_ids=_id_hashes(tables.column(table, self.layout.anchor_id)))
         if self.layout.negative_ids is not None:

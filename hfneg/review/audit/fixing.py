@@ -21,7 +21,7 @@ from hfneg.formats.files import replacing
 from hfneg.review.audit.checks import Check
 from hfneg.review.audit.facts import Facts
 from hfneg.review.audit.findings import Removed
-from hfneg.review.audit.opening import Source
+from hfneg.review.audit.opening import AuditedRows
 
 Emptied = Literal["drop", "keep"]
 EMPTIED = "without_negatives"
@@ -29,7 +29,7 @@ EMPTIED = "without_negatives"
 
 
 @dataclass(frozen=True)
-class Plan:
+class FixPlan:
     """What stays (bool [negatives], bool [rows]) and how many go for which reason."""
 
     negatives: Mask
@@ -52,7 +52,7 @@ def check_target(path: Any, layout: Layout, emptied: str) -> Path:
     return Path(path)
 
 
-def plan(facts: Facts, layout: Layout, found: Sequence[tuple[Check, Mask]], emptied: Emptied) -> Plan:
+def plan(facts: Facts, layout: Layout, found: Sequence[tuple[Check, Mask]], emptied: Emptied) -> FixPlan:
     """Rows first, then the negatives of the rows that stay; each under the first reason that applies."""
     rows, why_rows = np.ones(facts.rows, dtype=bool), dict[str, int]()
     negatives, why_negatives = np.ones(len(facts.negatives.flat), dtype=bool), dict[str, int]()
@@ -70,10 +70,10 @@ def plan(facts: Facts, layout: Layout, found: Sequence[tuple[Check, Mask]], empt
     if emptied == "drop":
         why_rows[EMPTIED] = int(np.count_nonzero(rows & empty))
         rows &= ~empty
-    return Plan(negatives, rows, *({name: n for name, n in why.items() if n} for why in (why_negatives, why_rows)))
+    return FixPlan(negatives, rows, *({name: n for name, n in why.items() if n} for why in (why_negatives, why_rows)))
 
 
-def write(source: Source, layout: Layout, facts: Facts, plan: Plan, path: Path, overwrite: bool) -> Removed:
+def write(source: AuditedRows, layout: Layout, facts: Facts, plan: FixPlan, path: Path, overwrite: bool) -> Removed:
     """One parquet file, renamed into place when it is complete. Raises OutputExistsError."""
     features = _features(source.features, layout)
     schema, row, written = features.arrow_schema, 0, 0

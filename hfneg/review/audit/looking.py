@@ -16,7 +16,7 @@ import pyarrow as pa
 from hfneg.base.arrays import Ints, Mask
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.layouts import Layout, tables
-from hfneg.data.layouts.tables import Batch
+from hfneg.data.layouts.tables import TableBatch
 from hfneg.data.near_duplicates import LEAST, Sampled
 from hfneg.data.resolving import untitled as untitled_texts
 from hfneg.errors import InputError
@@ -37,7 +37,7 @@ class RowTexts:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownTexts:
     """Every positive of every anchor once: `keys` ascend (see `Facts.keys`), `places` are positions in `texts`."""
 
     keys: Ints
@@ -45,7 +45,7 @@ class Known:
     lengths: Ints
 
     @classmethod
-    def of(cls, facts: Facts) -> Known:
+    def of(cls, facts: Facts) -> KnownTexts:
         owners = facts.positives.owners
         good = np.flatnonzero(~facts.empty_positive & ~facts.empty_anchor[owners])
         keys, first = np.unique(facts.keys(facts.anchors[owners], facts.positives.flat)[good], return_index=True)
@@ -84,7 +84,7 @@ class Look:
     def at(self, every: Iterable[pa.Table]) -> None:
         """Fill the facts' near masks and `kept`. Raises InputError where the rows are not those of the first pass."""
         facts, row = self.facts, 0
-        known = Known.of(facts)
+        known = KnownTexts.of(facts)
         exact = checks.positive_as_negative(facts) | checks.same_as_anchor(facts) | facts.empty_negative
         untitled = known.untitled(facts)
         asked = ~(exact | facts.empty_anchor[facts.owners()])
@@ -104,7 +104,7 @@ class Look:
             self._keep(batch, row, self.wanted[low:high] - row)
             row += len(batch.anchors)
 
-    def _check_same(self, batch: Batch, row: int) -> None:
+    def _check_same(self, batch: TableBatch, row: int) -> None:
         facts, end = self.facts, row + len(batch.anchors)
         same = end <= facts.rows and np.array_equal(
             np.diff(facts.negatives.indptr[row : end + 1]), batch.negatives.lengths
@@ -118,13 +118,13 @@ class Look:
                 "than once: give it a fixed order (no shuffle without a seed), or make a Dataset of it"
             )
 
-    def _new(self, kind: str, batch: Batch, found: Mask) -> Ints:
+    def _new(self, kind: str, batch: TableBatch, found: Mask) -> Ints:
         """The first rows with a find of a kind, until enough to show are kept."""
         rows = np.unique(batch.negatives.owners[found])[: SHOWN - self.shown[kind]]
         self.shown[kind] += len(rows)
         return rows
 
-    def _keep(self, batch: Batch, row: int, inside: Ints) -> None:
+    def _keep(self, batch: TableBatch, row: int, inside: Ints) -> None:
         for i in inside.tolist():
             self.kept[row + i] = RowTexts(
                 batch.anchors[i].as_py() or "", *(_texts(lists[i]) for lists in (batch.positives, batch.negatives))
@@ -136,7 +136,13 @@ def _texts(values: pa.Array) -> list[str]:
 
 
 def _alike(
-    batch: Batch, row: int, facts: Facts, known: Known, asked: Mask, share: float | None, contained: float | None
+    batch: TableBatch,
+    row: int,
+    facts: Facts,
+    known: KnownTexts,
+    asked: Mask,
+    share: float | None,
+    contained: float | None,
 ) -> tuple[Mask, Mask, Mask]:
     """(near the anchor's own text, near a positive of the anchor, in one or around one): bool [negatives of the batch]
     each."""
@@ -194,7 +200,7 @@ def _without_title(texts: pa.Array, facts: Facts) -> Ints:
     return found
 
 
-def _titled(batch: Batch, row: int, facts: Facts, known: Known, untitled: Ints) -> Mask:
+def _titled(batch: TableBatch, row: int, facts: Facts, known: KnownTexts, untitled: Ints) -> Mask:
     """bool [negatives of the batch]: a positive of the same anchor, but that one of the two has a title before it."""
     anchors = facts.anchors[row : row + len(batch.anchors)][batch.negatives.owners]
     own = facts.negatives.flat[facts.negatives.indptr[row] : facts.negatives.indptr[row + len(batch.anchors)]]

@@ -21,7 +21,7 @@ BATCH = 1_000
 
 
 @dataclass(frozen=True)
-class Source:
+class AuditedRows:
     """Rows and what is known of them. `anchor`, `positive` and `recipe` are those of a mined folder."""
 
     name: str
@@ -79,7 +79,7 @@ def _table(batch: Mapping[str, Any], name: str) -> pa.Table:
         raise ColumnError(f"the first rows of {name} do not have columns of one type each ({error})") from error
 
 
-def open_source(dataset: Any, split: str | None = None, columns: Sequence[str] | None = None) -> Source:
+def open_source(dataset: Any, split: str | None = None, columns: Sequence[str] | None = None) -> AuditedRows:
     """A Dataset, a stream, a DatasetDict (of one split, or with `split`), a mined folder or what `load_any` opens.
 
     Raises InputError (nothing of these, several splits), EmptyInputError (no rows).
@@ -90,16 +90,16 @@ def open_source(dataset: Any, split: str | None = None, columns: Sequence[str] |
     kind = type(dataset).__name__
     rows = _one_split(dataset, f"this {kind}", split)
     roles = {role: name for role, name in roles_in(rows).items() if name in (rows.column_names or ())}
-    return _checked(Source(f"this {kind}", rows, roles.get("anchor"), roles.get("positive")))
+    return _checked(AuditedRows(f"this {kind}", rows, roles.get("anchor"), roles.get("positive")))
 
 
-def _open_path(path: str, split: str | None, columns: Sequence[str] | None) -> Source:
+def _open_path(path: str, split: str | None, columns: Sequence[str] | None) -> AuditedRows:
     if (Path(path) / SUMMARY).is_file():
         recipe = str(mined_folder.open_summary(path).get("recipe", ""))
         mined_folder.refuse_damaged(Path(path))
         rows, anchor, positive = mined_folder.open_split(Path(path), split)
-        return _checked(Source(path, rows, anchor, positive, recipe))
-    return _checked(Source(path, _one_split(files.load_any(path, split, columns), path, None)))
+        return _checked(AuditedRows(path, rows, anchor, positive, recipe))
+    return _checked(AuditedRows(path, _one_split(files.load_any(path, split, columns), path, None)))
 
 
 def _one_split(dataset: Any, name: str, split: str | None) -> Any:
@@ -116,7 +116,7 @@ def _one_split(dataset: Any, name: str, split: str | None) -> Any:
     return dataset
 
 
-def _checked(source: Source) -> Source:
+def _checked(source: AuditedRows) -> AuditedRows:
     rows = source.rows
     if not hasattr(rows, "with_format") or not hasattr(rows, "select_columns"):
         raise InputError(

@@ -17,7 +17,7 @@ from hfneg.errors import InputError
 from hfneg.review.audit.checks import TestSet
 from hfneg.review.audit.facts import Facts, among
 from hfneg.review.audit.findings import FalseNegatives
-from hfneg.review.audit.opening import Source, open_source
+from hfneg.review.audit.opening import AuditedRows, open_source
 from hfneg.review.components import components
 from hfneg.review.intervals import share
 
@@ -131,10 +131,10 @@ def load_test_set(facts: Facts, given: Any, split: str | None = None) -> TestSet
     return TestSet(*(numbers[numbers >= 0] for numbers in found))
 
 
-def _open_test(given: Any, split: str | None) -> Source:
+def _open_test(given: Any, split: str | None) -> AuditedRows:
     if not beir.is_beir(given):
         return open_source(given, split)
     if split is None and (Path(given) / "qrels" / "test.tsv").is_file():
         split = "test"
     rows, _ = beir.load_beir(given, split)
-    return Source(str(given), rows, beir.ANCHOR, beir.POSITIVE)
+    return AuditedRows(str(given), rows, beir.ANCHOR, beir.POSITIVE)

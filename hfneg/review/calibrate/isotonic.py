@@ -36,14 +36,14 @@ def isotonic(x: npt.NDArray[np.floating], y: Numbers) -> Curve:
 
 
 @dataclass(frozen=True)
-class Index:
+class ComponentIndex:
     """Several features as one number that grows with relevance: a ridge logistic regression on their quantiles."""
 
     knots: tuple[Curve, ...]
     weights: Numbers
 
     @classmethod
-    def fit(cls, features: Numbers, y: Numbers) -> Index:
+    def fit(cls, features: Numbers, y: Numbers) -> ComponentIndex:
         """`features` float64 [n, d], each finite; `y` 0 to 1. Newton's method, at most `STEPS` steps."""
         knots = tuple(_quantiles(column) for column in features.T)
         x = _design(knots, features)

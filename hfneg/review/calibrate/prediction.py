@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hfneg.base.arrays import Ints, Numbers
-from hfneg.review.calibrate.isotonic import Index, isotonic
+from hfneg.review.calibrate.isotonic import ComponentIndex, isotonic
 from hfneg.review.intervals import clustered
 
 FOLDS = 5
@@ -54,7 +54,7 @@ def curve(features: Numbers, judged: Ints, relevance: Numbers, components: Ints)
         if not len(y) or y.min() == y.max():
             predicted[inside] = y.mean() if len(y) else 0.0
             continue
-        index = Index.fit(seen, y)
+        index = ComponentIndex.fit(seen, y)
         predicted[inside] = isotonic(index(seen), y)(index(features[inside]))
     return predicted
 

@@ -58,7 +58,7 @@ def diff(a: str | Path, b: str | Path, *, settled: float = 0.9, short: float = 0
     match = Match(before, after)
     reader = EarlierReader(before, match)
     earlier = _side(before, statistics_of.of(before, reader.add))
-    tally = Tally(after, match, reader.finish())
+    tally = FateCount(after, match, reader.finish())
     later = _side(after, statistics_of.of(after, tally.add))
     result = tally.finish(earlier, later, _changed(before, after), {"settled": settled, "short": short})
     for note in result.notes:
@@ -120,7 +120,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierLists:
     """What is kept of the earlier round: its negatives, and how its known positives were ranked.
 
     Attributes:
@@ -135,14 +135,14 @@ class Earlier:
     positive_ranks: npt.NDArray[np.int32]
     losses: npt.NDArray[np.float32]
 
-    def take(self, numbers: Ints) -> Earlier:
+    def take(self, numbers: Ints) -> EarlierLists:
         """Of these anchors, in this order."""
         above = Lists(self.negatives.indptr, self.above).take(numbers).flat
-        return Earlier(self.negatives.take(numbers), above, self.positive_ranks[numbers], self.losses[numbers])
+        return EarlierLists(self.negatives.take(numbers), above, self.positive_ranks[numbers], self.losses[numbers])
 
 
 class EarlierReader:
-    """Makes `Earlier` of the blocks of a ledger, in order."""
+    """Makes `EarlierLists` of the blocks of a ledger, in order."""
 
     def __init__(self, ledger: MinedLedger, match: Match) -> None:
         self.ledger, self.match = ledger, match
@@ -161,16 +161,16 @@ class EarlierReader:
         table = np.array(losses, dtype=np.float32).reshape(len(losses), len(best)).T
         self.parts.append((lengths, rows, block.ranks[chosen] < best[owners], best, table))
 
-    def finish(self) -> Earlier:
+    def finish(self) -> EarlierLists:
         """All of it."""
         lengths, rows, above, best, losses = (np.concatenate(values) for values in zip(*self.parts, strict=True))
-        return Earlier(Lists(offsets(lengths), rows), above, best, losses)
+        return EarlierLists(Lists(offsets(lengths), rows), above, best, losses)
 
 
-class Tally:
+class FateCount:
     """Counts what became of the earlier negatives, over blocks of the later ledger."""
 
-    def __init__(self, ledger: MinedLedger, match: Match, earlier: Earlier) -> None:
+    def __init__(self, ledger: MinedLedger, match: Match, earlier: EarlierLists) -> None:
         self.ledger, self.match, self.earlier = ledger, match, earlier
         self.wanted = int(ledger.summary["wanted_per_anchor"])
         self.fates = dict.fromkeys(FATES, 0)
@@ -186,7 +186,7 @@ class Tally:
         if len(shared):
             self._compare(block.take(shared), self.earlier.take(at[shared]))
 
-    def _compare(self, block: Block, earlier: Earlier) -> None:
+    def _compare(self, block: Block, earlier: EarlierLists) -> None:
         """Of the same anchors in the same order."""
         best = _best_positive(block)
         owners, ranks = block.owners, block.ranks

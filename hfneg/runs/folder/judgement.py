@@ -25,7 +25,7 @@ FIRST = ("1", "2 to 5", "6 to 10")
 
 
 @dataclass(frozen=True)
-class Step:
+class JudgedStep:
     """What to type (PAIRS stands for what was mined from), and what it is for."""
 
     command: str
@@ -53,8 +53,8 @@ class Judgement:
 
     text: str
     false: FalseOnes
-    next: Step
-    against_false: tuple[Step, ...]
+    next: JudgedStep
+    against_false: tuple[JudgedStep, ...]
 
 
 def judge(folder: str | Path, facts: Mapping[str, Any], statistics: Statistics) -> Judgement:
@@ -99,23 +99,25 @@ def false_ones(facts: Mapping[str, Any], statistics: Statistics) -> FalseOnes:
     return FalseOnes(f"likely false by the teacher that chose them: {found}", caveat, None)
 
 
-def against_false(folder: str | Path, facts: Mapping[str, Any]) -> tuple[Step, ...]:
+def against_false(folder: str | Path, facts: Mapping[str, Any]) -> tuple[JudgedStep, ...]:
     """What could be done to know, and to have fewer."""
     place = shlex.quote(str(folder))
     sample = min(JUDGED, max(int(facts["negatives"]), 1))
     steps = [
-        Step(
+        JudgedStep(
             f"hfneg calibrate {place} --sample {sample} --out to_judge.csv",
             f"writes {several(sample, 'pair')} for you (or a model that reads) to judge",
         ),
-        Step(f"hfneg calibrate {place} --judge to_judge.csv --record", "the rate with its 95% interval, kept here"),
+        JudgedStep(
+            f"hfneg calibrate {place} --judge to_judge.csv --record", "the rate with its 95% interval, kept here"
+        ),
     ]
     if "teacher" not in facts:
         gain = "a cross-encoder reads each pair; what it scores near the positives is left out"
-        steps.append(Step("hfneg mine PAIRS --recipe teacher --teacher MODEL", gain))
+        steps.append(JudgedStep("hfneg mine PAIRS --recipe teacher --teacher MODEL", gain))
     else:
         steps.append(
-            Step(
+            JudgedStep(
                 f"hfneg calibrate {place} --judge to_judge.csv --target 0.05",
                 "chooses the limit with which fewer than 5% are false",
             )
@@ -123,7 +125,7 @@ def against_false(folder: str | Path, facts: Mapping[str, Any]) -> tuple[Step, .
     return (*steps, *_stricter(folder, facts))
 
 
-def _stricter(folder: str | Path, facts: Mapping[str, Any]) -> list[Step]:
+def _stricter(folder: str | Path, facts: Mapping[str, Any]) -> list[JudgedStep]:
     """Another policy over the same candidates, where one is near at hand."""
     margins = re.findall(r"\bMargin\(relative=(0?\.\d+)", facts["recipe"])
     if len(margins) == 1:
@@ -135,7 +137,7 @@ def _stricter(folder: str | Path, facts: Mapping[str, Any]) -> list[Step]:
     path = Path(folder) if Path(folder).name not in ("", "..") else Path(folder).resolve()
     out = shlex.quote(str(path.with_name(f"{path.resolve().name}-stricter")))
     return [
-        Step(
+        JudgedStep(
             f"hfneg select {shlex.quote(str(folder))} --set {shlex.quote(limit)} --out {out}",
             "keeps more distance from the positives, over the same candidates: easier, and less false",
         )
@@ -172,22 +174,22 @@ def _hard(statistics: Statistics) -> str:
     return f"; {near / statistics.negatives:.0%} were among the first 10 found"
 
 
-def _next(folder: str | Path, facts: Mapping[str, Any], statistics: Statistics, false: FalseOnes) -> Step:
+def _next(folder: str | Path, facts: Mapping[str, Any], statistics: Statistics, false: FalseOnes) -> JudgedStep:
     place = shlex.quote(str(folder))
     if not statistics.negatives:
         lost = [name for name in statistics.short_verdicts if name not in NEGATIVE]
         verdict = f" --verdict {lost[0]}" if lost else ""
-        return Step(f"hfneg show {place}{verdict}", "what became of the candidates")
+        return JudgedStep(f"hfneg show {place}{verdict}", "what became of the candidates")
     if statistics.short > MANY_SHORT * statistics.anchors:
         recipe = shlex.quote(str(Path(folder) / "recipe.yaml"))
         why = why_short(statistics)
         gain = f"searches deeper for {several(statistics.short, 'anchor')} with too few: {why}"
-        return Step(f"hfneg mine PAIRS --recipe {recipe} --deeper {5 * _k(facts)}", gain)
+        return JudgedStep(f"hfneg mine PAIRS --recipe {recipe} --deeper {5 * _k(facts)}", gain)
     if false.rate is None:
         return against_false(folder, facts)[0]
     if false.rate > MANY_FALSE:
         return against_false(folder, facts)[2]
-    return Step(f"hfneg export {place} --format tuples --out train.parquet", "what a trainer reads")
+    return JudgedStep(f"hfneg export {place} --format tuples --out train.parquet", "what a trainer reads")
 
 
 def _k(facts: Mapping[str, Any]) -> int:

@@ -66,7 +66,7 @@ class Hub:
 
 
 @dataclass
-class Hardness:
+class HardnessCounts:
     """Score of a negative minus the mean score of its anchor's known positives, on one score's own scale.
 
     Missing are negatives that have no such score, or whose positives have none.
@@ -84,7 +84,7 @@ class Hardness:
         }
 
     @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> Hardness:
+    def from_dict(cls, facts: Mapping[str, Any]) -> HardnessCounts:
         return cls(
             Histogram.from_dict(facts["of_all"]),
             {name: Histogram.from_dict(value) for name, value in facts["by_source"].items()},
@@ -117,7 +117,7 @@ class Statistics:
     per_anchor: list[int]
     examined: int | None
     scores: dict[str, dict[str, Histogram]]
-    hardness: dict[str, Hardness]
+    hardness: dict[str, HardnessCounts]
     short: int
     short_verdicts: dict[str, int]
     used: int
@@ -142,7 +142,7 @@ class Statistics:
             scores={
                 name: {group: Histogram.from_dict(h) for group, h in of.items()} for name, of in facts["scores"].items()
             },
-            hardness={name: Hardness.from_dict(value) for name, value in facts["hardness"].items()},
+            hardness={name: HardnessCounts.from_dict(value) for name, value in facts["hardness"].items()},
             hubs=[Hub(**hub) for hub in facts["hubs"]],
         )
 
@@ -158,7 +158,7 @@ class Collector:
         self.kinds = ("score", *(self.names if len(self.names) > 1 else ()), *(("teacher",) if ledger.taught else ()))
         self.scores: dict[str, dict[str, Histogram]] = {kind: {} for kind in self.kinds}
         fused = "score" if len(self.names) > 1 else None
-        self.hardness = {kind: Hardness() for kind in self.kinds if kind != fused}
+        self.hardness = {kind: HardnessCounts() for kind in self.kinds if kind != fused}
         self.codes = np.zeros(256, dtype=np.int64)
         self.lengths = np.zeros(1, dtype=np.int64)
         self.wanted, self.short = int(ledger.summary["wanted_per_anchor"]), 0

@@ -269,17 +269,6 @@ class Block:
             member_scores=None,
         )
 
-    def check(self, anchors: Anchors) -> None:
-        """Raise ValueError unless the arrays belong together and to `anchors`."""
-        m, known = len(self.rows), len(self.positives.flat)
-        lengths = {len(values) for values in (self.scores, self.sources, self.source_scores, self.source_ranks)}
-        if lengths != {m}:
-            raise ValueError(f"{m} rows, but {', '.join(map(str, sorted(lengths)))} scores, sources or ranks")
-        if len(self.positive_scores) != known:
-            raise ValueError(f"scores of {len(self.positive_scores)} positives, but {known} are known")
-        if m and not 0 <= self.rows.min() <= self.rows.max() < len(anchors.corpus):
-            raise ValueError(f"rows {self.rows.min()} .. {self.rows.max()} of {len(anchors.corpus)} documents")
-
 
 LASTING = ("owners", "ranks", "appended", "is_positive")
 """What is worked out once for a block and its successors with the same candidates and known positives."""

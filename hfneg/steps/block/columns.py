@@ -79,3 +79,15 @@ def from_columns(anchors: Anchors, batch: Mapping[str, Any], chosen: Ints, numbe
         positive_scores=lists(columns.CANDIDATE_POSITIVE_SCORES, np.float32).flat.reshape(-1, 1 + len(names)),
         **deeper,
     )
+
+
+def check(block: Block, anchors: Anchors) -> None:
+    """Raise ValueError unless the arrays belong together and to `anchors`."""
+    m, known = len(block.rows), len(block.positives.flat)
+    lengths = {len(values) for values in (block.scores, block.sources, block.source_scores, block.source_ranks)}
+    if lengths != {m}:
+        raise ValueError(f"{m} rows, but {', '.join(map(str, sorted(lengths)))} scores, sources or ranks")
+    if len(block.positive_scores) != known:
+        raise ValueError(f"scores of {len(block.positive_scores)} positives, but {known} are known")
+    if m and not 0 <= block.rows.min() <= block.rows.max() < len(anchors.corpus):
+        raise ValueError(f"rows {block.rows.min()} .. {block.rows.max()} of {len(anchors.corpus)} documents")

@@ -13,7 +13,7 @@ from hfneg.base.arrays import Ints
 from hfneg.base.hashing import normal_form
 from hfneg.errors import InputError, SettingError, near_miss
 from hfneg.runs.folder.browse import entries
-from hfneg.runs.folder.browse.chosen import Chosen, choose
+from hfneg.runs.folder.browse.chosen import ChosenAnchors, choose
 from hfneg.runs.folder.browse.texts import Documents, open_documents
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.ledger_texts import anchor_texts
@@ -106,7 +106,7 @@ def _code(ledger: MinedLedger, verdict: str) -> int:
     return codes[verdict]
 
 
-def _chosen(ledger: MinedLedger, anchor: str | None, code: int | None, n: int) -> tuple[Chosen, int]:
+def _chosen(ledger: MinedLedger, anchor: str | None, code: int | None, n: int) -> tuple[ChosenAnchors, int]:
     """Up to n anchors, and how many there were."""
     if n < 1:
         raise SettingError(f"n={n}: expected how many anchors to show, 1 or more")
@@ -118,7 +118,7 @@ def _chosen(ledger: MinedLedger, anchor: str | None, code: int | None, n: int) -
         found: Ints = np.concatenate([np.zeros(0, dtype=np.int64), *having])
         numbers = found if numbers is None else numbers[np.isin(numbers, found)]
     assert numbers is not None
-    return Chosen(numbers[:n], _texts(ledger, numbers[:n])), len(numbers)
+    return ChosenAnchors(numbers[:n], _texts(ledger, numbers[:n])), len(numbers)
 
 
 def _having(block: Block, code: int) -> Ints:

@@ -14,14 +14,14 @@ from hfneg.runs.folder.ledger_texts import anchor_texts
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenAnchors:
     """Numbers of anchors, ascending, and their texts."""
 
     numbers: Ints
     texts: list[str]
 
 
-def choose(ledger: MinedLedger, n: int, seed: int) -> Chosen:
+def choose(ledger: MinedLedger, n: int, seed: int) -> ChosenAnchors:
     """The n anchors whose texts have the least hashes under the seed; all where there are no more."""
     kept = [(np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64))]
     texts: dict[int, str] = {}
@@ -37,7 +37,7 @@ def choose(ledger: MinedLedger, n: int, seed: int) -> Chosen:
         first += len(keys)
     kept, texts = _least(kept, texts, n)
     numbers = np.sort(kept[0][1])
-    return Chosen(numbers, [texts[number] for number in numbers.tolist()])
+    return ChosenAnchors(numbers, [texts[number] for number in numbers.tolist()])
 
 
 def _least(

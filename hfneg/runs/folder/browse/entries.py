@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hfneg.runs.folder.browse.chosen import Chosen
+from hfneg.runs.folder.browse.chosen import ChosenAnchors
 from hfneg.runs.folder.browse.texts import Documents
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.statistics import group_of
@@ -83,7 +83,7 @@ def _rounded(value: Any) -> float | None:
 
 
 def sample(
-    ledger: MinedLedger, chosen: Chosen, blocks: list[Block], documents: Documents
+    ledger: MinedLedger, chosen: ChosenAnchors, blocks: list[Block], documents: Documents
 ) -> tuple[dict[str, Any], int]:
     """What the page needs of the sampled anchors, no larger than LIMIT, and the length to which texts were cut."""
     wanted = int(ledger.summary["wanted_per_anchor"])

@@ -14,7 +14,7 @@ from hfneg.base import columns
 from hfneg.base.hashing import normal_form
 from hfneg.data.corpus import Corpus
 from hfneg.errors import DamagedError, StoreError
-from hfneg.runs.folder.browse.chosen import Chosen
+from hfneg.runs.folder.browse.chosen import ChosenAnchors
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.mined import refuse_damaged
 from hfneg.runs.folder.reopen import reopen_anchors
@@ -65,7 +65,7 @@ class RowDocuments:
         return {row: self.known.get(row, (f"row {row}", None)) for row in rows}
 
 
-def open_documents(ledger: MinedLedger, corpus: Any, chosen: Chosen, blocks: list[Block]) -> Documents:
+def open_documents(ledger: MinedLedger, corpus: Any, chosen: ChosenAnchors, blocks: list[Block]) -> Documents:
     """The best there is; `corpus` is what `mine` was given, for a store that has lost it."""
     found = Corpus(ledger.summary["corpus"])
     try:
@@ -79,7 +79,7 @@ def open_documents(ledger: MinedLedger, corpus: Any, chosen: Chosen, blocks: lis
     return CorpusDocuments(found)
 
 
-def _from_rows(ledger: MinedLedger, chosen: Chosen, blocks: list[Block]) -> RowDocuments:
+def _from_rows(ledger: MinedLedger, chosen: ChosenAnchors, blocks: list[Block]) -> RowDocuments:
     """A mined row lists its negatives in the sampler's order, the ledger by rank: they are matched by their scores, and
     left out where two have the same."""
     rows = _rows_of(ledger, {normal_form(text) for text in chosen.texts})

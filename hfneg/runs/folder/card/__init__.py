@@ -9,12 +9,11 @@ from hfneg.runs.folder.card.paths import without_paths
 from hfneg.runs.folder.card.picture import histogram_svg
 from hfneg.runs.folder.card.readme import Readme
 from hfneg.runs.folder.card.rendering import render
-from hfneg.runs.folder.card.samples import Sample, read_samples
+from hfneg.runs.folder.card.samples import read_samples
 from hfneg.runs.folder.card.words import in_words, references
 
 __all__ = [
     "Readme",
-    "Sample",
     "histogram_svg",
     "in_words",
     "read_samples",

@@ -30,7 +30,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleRow:
     """An anchor, its positives and its first negatives."""
 
     anchor: str
@@ -38,14 +38,14 @@ class Sample:
     more: int
 
 
-def read_samples(folder: Path, names: Mapping[str, str], rows: int = ROWS) -> list[Sample]:
+def read_samples(folder: Path, names: Mapping[str, str], rows: int = ROWS) -> list[SampleRow]:
     """`rows` rows that have negatives, from the beginning of the first shard.
 
     Args:
         folder: a mined folder.
         names: its columns, ``{"anchor": ..., "positive": ...}``.
     """
-    found: list[Sample] = []
+    found: list[SampleRow] = []
     for path in sorted((folder / "data").glob("*.parquet")):
         for batch in pq.ParquetFile(path).iter_batches(batch_size=100):
             for row in _readable(batch, names).to_pylist():
@@ -61,7 +61,7 @@ def _readable(batch: pa.RecordBatch, names: Mapping[str, str]) -> pa.RecordBatch
     return batch.select([name for name in batch.schema.names if name in wanted])
 
 
-def _sample(row: Mapping[str, Any], names: Mapping[str, str]) -> Sample:
+def _sample(row: Mapping[str, Any], names: Mapping[str, str]) -> SampleRow:
     positives = row[names["positive"]]
     taught = columns.NEGATIVE_TEACHER_SCORES in row
     of_positives = row.get(columns.POSITIVE_TEACHER_SCORES if taught else columns.POSITIVE_SCORES) or []
@@ -77,7 +77,7 @@ def _sample(row: Mapping[str, Any], names: Mapping[str, str]) -> Sample:
         Line("negative", _short(text), _at(of_negatives, i), str(_at(sources, i) or ""))
         for i, text in enumerate(negatives[:NEGATIVES])
     ]
-    return Sample(_short(row[names["anchor"]]), tuple(lines), max(0, len(negatives) - NEGATIVES))
+    return SampleRow(_short(row[names["anchor"]]), tuple(lines), max(0, len(negatives) - NEGATIVES))
 
 
 def _at(values: list[Any], i: int) -> Any:

@@ -15,7 +15,7 @@ from hfneg.data.corpus import Corpus
 from hfneg.errors import RetrieverError
 from hfneg.models import exact_search_plain
 from hfneg.models.encoder import Vectors32, refuse_forked_child
-from hfneg.models.vectors import Source, Vectors, by_part
+from hfneg.models.vectors import TextSource, Vectors, by_part
 from hfneg.steps.retrievers.base import Scores
 
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ class DenseIndex:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings!r}, {self.vectors!r})"
 
-    def query_vectors(self, anchors: Source) -> Vectors:
+    def query_vectors(self, anchors: TextSource) -> Vectors:
         """The stored vectors of all anchors."""
         if anchors.digest not in self._query_vectors:
             self._query_vectors[anchors.digest] = Vectors(anchors, self.encoder, "query")
         return self._query_vectors[anchors.digest]
 
-    def queries(self, anchors: Source, numbers: Sequence[int] | Ints) -> Vectors32:
+    def queries(self, anchors: TextSource, numbers: Sequence[int] | Ints) -> Vectors32:
         """float32 [len(numbers), d]: what `search` and `score` take, from the store."""
         return self.query_vectors(anchors).rows(numbers)
 
