@@ -23,13 +23,16 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=HASWELL MKL_ENABLE_INSTRUCTIO
     NPY_DISABLE_CPU_FEATURES="X86_V4 AVX512_ICL AVX512_SPR" FAISS_SIMD_LEVEL=AVX2 ARROW_USER_SIMD_LEVEL=AVX2 \
     NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2 OMP_NUM_THREADS=1
 
+# Several processes of tests on the same cores: PyTorch's threads sleep while they wait, instead of spinning.
+SHARED_CORES := OMP_WAIT_POLICY=PASSIVE
+
 .PHONY: demo docs test test-avx2 test-lowest test-newest test-properties lint bench wheel clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python recipes/demo/demo.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
+	$(SHARED_CORES) $(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs site
@@ -45,7 +48,7 @@ test-newest:
 	$(MAKE) test VENV=.newest CONSTRAINTS=
 
 test-lowest: .lowest/.test
-	.lowest/bin/python -m pytest -n $(JOBS) $(PYTEST)
+	$(SHARED_CORES) .lowest/bin/python -m pytest -n $(JOBS) $(PYTEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

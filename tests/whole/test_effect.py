@@ -75,7 +75,7 @@ def table(scripts: SimpleNamespace, place: Path, work: Path, *more: str) -> str:
 def test_every_row(scripts: SimpleNamespace, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All rows stand in the table with metrics, negatives per row and rows; the peer's are compared with ours."""
     monkeypatch.setattr(scripts.arms, "TOKENS", 64)
-    more = ("--teacher", str(place / "teacher"), "--seeds", "1")
+    more = ("--teacher", str(place / "teacher"), "--seeds", "1", "--epochs", "1")
     said = table(scripts, place, tmp_path / "work", *more)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("| (")]
     assert [row[0] for row in rows] == [arm.name for arm in scripts.arms.arms("m", "t", 3)]
