@@ -582,6 +582,18 @@ def test_judgments_in_every_form_give_the_same_rate(tmp_path: Path) -> None:
     assert limited.errors == ["false_negatives"]
 
 
+def test_judgments_by_ids_alone_that_find_no_relevant_negative(tmp_path: Path) -> None:
+    """Nothing false is a rate of 0, as long as they know documents of the dataset; else they are of another one."""
+    trec = tmp_path / "qrels.txt"
+    trec.write_text("q1 0 d1 1\nq1 0 d6 0\nq2 0 d2 1\n")
+    rate = audit(JUDGED, qrels=trec).false_negatives
+    assert rate is not None
+    assert (rate.relevant, rate.negatives, rate.rate, rate.positives_found) == (0, 4, 0.0, None)
+    trec.write_text("q1 0 e1 1\nq2 0 e2 1\n")
+    with pytest.raises(hfneg.InputError, match=r"know 2 of the anchors, but none of their 2 positives"):
+        audit(JUDGED, qrels=trec)
+
+
 def test_the_interval_is_over_anchors_that_share_no_positive() -> None:
     """As by `intervals.share` over components; one big component says less than as many anchors apart."""
     texts = [f"negative {i}" for i in range(40)]

@@ -26,21 +26,23 @@ BLOCK = 100_000
 
 def judge(facts: Facts, qrels: Judgments) -> tuple[FalseNegatives, Mask]:
     """(the rate, bool [negatives]: those that are truly not relevant, of judged anchors or given as such)."""
-    keys, judged = judged_keys(facts, qrels)
-    rate = false_negatives(facts, keys, judged)
+    keys, judged, by_id = judged_keys(facts, qrels)
+    rate = false_negatives(facts, keys, judged, by_id=by_id)
     anchors = facts.anchors[facts.owners()]
     known = among(anchors, judged) | facts.given
     return rate, known & ~relevant_negatives(facts, keys) & ~facts.empty_negative
 
 
-def judged_keys(facts: Facts, found: Judgments) -> tuple[Ints, Ints]:
-    """(`Facts.keys` of the relevant (anchor, text or id), the judged anchors), both ascending.
+def judged_keys(facts: Facts, found: Judgments) -> tuple[Ints, Ints, bool]:
+    """(`Facts.keys` of the relevant (anchor, text or id), the judged anchors), both ascending; whether documents are
+    known by their ids.
 
     Raises InputError where none of the anchors is judged.
     """
     by_id = _anchors_by_id(facts)
     keys: list[Ints] = []
     judged: list[Ints] = []
+    known_by_id = False
     labels = np.array(relevant(found.relevance, None), dtype=np.float64)
     for start in range(0, len(found), BLOCK):
         block = slice(start, start + BLOCK)
@@ -50,7 +52,9 @@ def judged_keys(facts: Facts, found: Judgments) -> tuple[Ints, Ints]:
         anchors = np.where(among(anchors, np.unique(facts.anchors)), anchors, by_id[ids])  # by_id[-1] is -1
         judged.append(anchors[said & (anchors >= 0)])
         texts = facts.numbering.of_texts(text or "" for text in found.documents[block])
-        for documents in (texts, facts.numbering.of_ids(name or "" for name in found.document_ids[block])):
+        names = facts.numbering.of_ids(name or "" for name in found.document_ids[block])
+        known_by_id |= bool((names[anchors >= 0] >= 0).any())
+        for documents in (texts, names):
             good = (labels[block] > 0) & (anchors >= 0) & (documents >= 0)
             keys.append(facts.keys(anchors, documents)[good])
     if not sum(map(len, judged)):
@@ -58,7 +62,7 @@ def judged_keys(facts: Facts, found: Judgments) -> tuple[Ints, Ints]:
             "none of the anchors is in the judgments, neither by text nor by id; are these the judgments of this "
             "dataset, and of this split? Without texts they need a column of the anchors' ids (query_id)"
         )
-    return np.unique(np.concatenate(keys)), np.unique(np.concatenate(judged))
+    return np.unique(np.concatenate(keys)), np.unique(np.concatenate(judged)), known_by_id
 
 
 def _anchors_by_id(facts: Facts) -> Ints:
@@ -78,10 +82,10 @@ def relevant_negatives(facts: Facts, keys: Ints) -> Mask:
     return found
 
 
-def false_negatives(facts: Facts, keys: Ints, judged: Ints) -> FalseNegatives:
+def false_negatives(facts: Facts, keys: Ints, judged: Ints, *, by_id: bool) -> FalseNegatives:
     """The rate over the negatives of the judged anchors, row by row as they would be trained on.
 
-    Raises InputError where the judgments know no text of theirs at all, which means that texts differ.
+    Raises InputError where the judgments know no text of theirs at all, and no id (`by_id`): texts differ then.
     """
     relevant = relevant_negatives(facts, keys)
     anchors = facts.anchors[facts.owners()]
@@ -89,7 +93,7 @@ def false_negatives(facts: Facts, keys: Ints, judged: Ints) -> FalseNegatives:
     owners = facts.anchors[facts.positives.owners]
     own = among(owners, judged) & ~facts.empty_positive
     known = among(facts.keys(owners, facts.positives.flat), keys)[own]
-    if not relevant.any() and len(known) and not known.any():
+    if not relevant.any() and not by_id and len(known) and not known.any():
         raise InputError(
             f"the judgments know {len(judged)} of the anchors, but none of their {len(known)} positives: the "
             "documents' texts are written in another way there (a title before the text?); give judgments whose "
@@ -105,7 +109,7 @@ def false_negatives(facts: Facts, keys: Ints, judged: Ints) -> FalseNegatives:
         negatives=len(hits),
         anchors=len(np.unique(rows)),
         unjudged_anchors=len(np.unique(facts.anchors)) - len(judged),
-        positives_found=float(known.mean()) if len(known) else None,
+        positives_found=float(known.mean()) if len(known) and (known.any() or not by_id) else None,
     )
 
 
