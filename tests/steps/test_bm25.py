@@ -493,7 +493,8 @@ def test_a_gpu_is_left_to_the_models(tmp_path: Path, loaded: bool) -> None:
         import jax.lax
         print(jax.begun)
     """
-    said = run_python(code, PYTHONPATH=str(tmp_path), HFNEG_STORE=str(tmp_path / "store"))
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    said = run_python(code, PYTHONPATH=path, HFNEG_STORE=str(tmp_path / "store"))
     assert said.splitlines() == [f"[[0]] True {loaded}", "[]"]
 
 
