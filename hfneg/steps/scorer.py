@@ -56,9 +56,9 @@ class TeacherScorer:
     whole. A run that was killed finds its committed blocks, and what is missing then are just the other blocks:
     the same batches come out, and with them the same bits. Between calls with other pairs a score agrees to 1e-5.
 
-    A block is claimed while it is scored (hfneg/base/store/claims.py), so that of several processes each pair is asked about by
-    one. A process takes the blocks first in which nobody else is at a pair; then what others leave free of the rest;
-    then it waits for their scores. No lock is held while a teacher computes but that of its own claim.
+    A block is claimed while it is scored (`hfneg.base.store.claims`), so that of several processes each pair is asked
+    about by one. A process takes the blocks first in which nobody else is at a pair; then what others leave free of the
+    rest; then it waits for their scores. No lock is held while a teacher computes but that of its own claim.
 
     Attributes:
         asked: pairs that the teacher was asked about by this object.
