@@ -113,7 +113,7 @@ def test_workers_end_too(name: str, whom: str, files: tuple[Path, Path], tmp_pat
     """Two worker processes that would work for ever: they end with their parent (which else never closes its pipe), and
     say nothing, also where the terminal sends the signal to all."""
     given = mine(files, tmp_path / "mined", "-q", "--device", "cpu", "--device", "cpu")
-    code, said = stopped(name, "hfneg.runs.units:Search.__call__", *given, whom=whom)
+    code, said = stopped(name, "hfneg.runs.units:SearchPart.__call__", *given, whom=whom)
     assert (code, len(said.splitlines())) == (CODES[name], 1), said
     assert said.startswith("stopped; ")
 
