@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import yaml
-from datasets.utils import tqdm
 
 from hfneg.base import columns, store
 from hfneg.base.files.part_files import whole
@@ -220,6 +219,12 @@ def _check_scores(source: MinedLedger, replay: Replay) -> None:
         raise needs_teacher(source.folder, pairs, anchors, len(source))
 
 
+def _bar(title: str, unit: str, total: int) -> Any:
+    from datasets.utils import tqdm
+
+    return tqdm(total=total, desc=title, unit=unit, unit_scale=True)
+
+
 class _Run:
     """A re-selection in its folder."""
 
@@ -229,7 +234,7 @@ class _Run:
     def work(self) -> None:
         """From nothing, or from wherever an earlier run was cut off, to the finished folder."""
         selections = work.choose(self.folder, self.plan, self._choose)
-        with tqdm(disable=True) as bar:
+        with _bar("Writing rows", " rows", sum(self.plan.rows.values())) as bar:
             counts = work.write_rows(self.folder, self.plan, selections, bar)
         entries = self.folder.folder("finished", "ledger")
         summary = summarize(self.plan, selections, counts, entries, {"models": self._models()})
@@ -238,7 +243,7 @@ class _Run:
     def _choose(self, chosen: ChosenParts) -> int:
         """A part of ledger and selection per block of the source."""
         part = -1
-        with tqdm(total=len(self.source), desc="Selecting", unit=" anchors", unit_scale=True) as bar:
+        with _bar("Selecting", " anchors", len(self.source)) as bar:
             for part, block in enumerate(self.source.blocks()):
                 if not all(whole(chosen.files(part))):
                     self._choose_part(part, block.retrieved(), chosen)
