@@ -41,6 +41,11 @@ class Lists:
         """int64 [len(flat)]: the list to which each element belongs."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    @property
+    def places(self) -> Lists:
+        """The place of each element in `flat`, as lists: `take` them to take what is aligned with `flat`."""
+        return Lists(self.indptr, np.arange(self.indptr[-1]))
+
     @classmethod
     def gather(cls, values: Any, starts: Ints, ends: Ints) -> Lists:
         """The lists values[starts[i]:ends[i]], one behind the other."""

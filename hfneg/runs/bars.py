@@ -11,7 +11,7 @@ from hfneg.base import progress
 from hfneg.pipeline.mine import Mine
 from hfneg.runs.executors.base import Executor
 
-WRITING = "Writing rows"
+SELECTING, WRITING = "Selecting", "Writing rows"
 REDRAWN_SECONDS = 0.2  # at most so often, for pairs alone
 
 
@@ -28,7 +28,7 @@ def titles(transform: Mine) -> list[str]:
     if transform.deeper is not None:
         found += ["Examining", *(searching(name, deeper=True) for name in retrieve.names)]
         found += [counting_hubs(deeper=True)] * hubs
-    return [*found, "Selecting", WRITING]
+    return [*found, SELECTING, WRITING]
 
 
 def encoding(what: str, source: str) -> str:

@@ -174,8 +174,7 @@ class _Run:
         plan = self.plan
         self._say_size()
         selections = work.choose(self.folder, plan, self._choose)
-        with self.bars.bar(bars.WRITING, " rows", sum(plan.rows.values())) as bar:
-            counts = work.write_rows(self.folder, plan, selections, bar)
+        counts = work.write_rows(self.folder, plan, selections, self.bars)
         facts = {
             "exact": all(getattr(r, "exact", True) for r in self.recipe.retrievers),
             "models": models_of(self.recipe),
@@ -264,7 +263,7 @@ class _Run:
         found = self._search()
         deeper = None if self.transform.deeper is None else self._search_deeper(found)
         unit = Choose(found, deeper, chosen)
-        self._run(unit, unit.missing(self.parts), "Selecting", " anchors", len(self.anchors), self._size)
+        self._run(unit, unit.missing(self.parts), bars.SELECTING, " anchors", len(self.anchors), self._size)
         return len(self.parts)
 
     def _run(self, unit: Any, units: list[Any], title: str, what: str, total: int, size: Any) -> None:

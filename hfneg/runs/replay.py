@@ -95,7 +95,7 @@ class LedgerScores:
         """(anchors, places among all known positives)."""
         known = self._ledger.known_positives.rows
         order = np.argsort(np.asarray(self.anchors.normal_hashes), kind="stable")[:SAMPLE]
-        places = Lists(known.indptr, np.arange(len(known.flat))).take(order)
+        places = known.places.take(order)
         return order[places.owners][:SAMPLE], places.flat[:SAMPLE]
 
     @cached_property

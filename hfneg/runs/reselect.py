@@ -17,6 +17,7 @@ from hfneg.base.files.part_files import whole
 from hfneg.errors import RecipeError, SettingError, near_miss
 from hfneg.pipeline.recipe import SLOTS, Recipe, as_mined
 from hfneg.runs import work
+from hfneg.runs.bars import SELECTING, WRITING, Bars
 from hfneg.runs.folder import mined as mined_folder, statistics as statistics_of
 from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.ledger_files import MinedLedger
@@ -219,23 +220,17 @@ def _check_scores(source: MinedLedger, replay: Replay) -> None:
         raise needs_teacher(source.folder, pairs, anchors, len(source))
 
 
-def _bar(title: str, unit: str, total: int) -> Any:
-    from datasets.utils import tqdm
-
-    return tqdm(total=total, desc=title, unit=unit, unit_scale=True)
-
-
 class _Run:
     """A re-selection in its folder."""
 
     def __init__(self, folder: RunFolder, source: MinedLedger, replay: Replay, plan: Plan, filters: Sequence[Filter]):
         self.folder, self.source, self.replay, self.plan, self.filters = folder, source, replay, plan, filters
+        self.bars = Bars([SELECTING, WRITING])
 
     def work(self) -> None:
         """From nothing, or from wherever an earlier run was cut off, to the finished folder."""
         selections = work.choose(self.folder, self.plan, self._choose)
-        with _bar("Writing rows", " rows", sum(self.plan.rows.values())) as bar:
-            counts = work.write_rows(self.folder, self.plan, selections, bar)
+        counts = work.write_rows(self.folder, self.plan, selections, self.bars)
         entries = self.folder.folder("finished", "ledger")
         summary = summarize(self.plan, selections, counts, entries, {"models": self._models()})
         work.finish(self.folder, self.plan, self._as_before(summary))
@@ -243,7 +238,7 @@ class _Run:
     def _choose(self, chosen: ChosenParts) -> int:
         """A part of ledger and selection per block of the source."""
         part = -1
-        with _bar("Selecting", " anchors", len(self.source)) as bar:
+        with self.bars.bar(SELECTING, " anchors", len(self.source)) as bar:
             for part, block in enumerate(self.source.blocks()):
                 if not all(whole(chosen.files(part))):
                     self._choose_part(part, block.retrieved(), chosen)

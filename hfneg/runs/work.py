@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from hfneg.base.files.part_files import save_arrays, save_table
 from hfneg.data.anchors import Anchors
 from hfneg.pipeline.policy import Policy
 from hfneg.pipeline.unfound import unfound
+from hfneg.runs.bars import WRITING, Bars
 from hfneg.runs.folder import ledger, mined, rows
 from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.plan import Plan
@@ -47,7 +47,7 @@ class ChosenParts:
     def write(self, part: int, anchors: Anchors, policy: Policy, block: Block, shortfall: Ints, calls: Ints) -> None:
         """A part of anchors that is decided; `shortfall` and `calls` as in `Selections`."""
         selected, entries = self.files(part)
-        save_table(entries, ledger.table(anchors, block, deeper=block.deeper_positive_scores is not None))
+        save_table(entries, ledger.table(anchors, block))
         arrays = arrays_of(policy.negatives(block), block.verdicts, calls)
         save_arrays(selected, {**arrays, "unfound": unfound(block), "shortfall": np.asarray(shortfall)})
 
@@ -65,15 +65,16 @@ def choose(folder: RunFolder, plan: Plan, decide: Callable[[ChosenParts], int]) 
     return selections
 
 
-def write_rows(folder: RunFolder, plan: Plan, selections: Selections, bar: Any) -> rows.HiddenCount:
+def write_rows(folder: RunFolder, plan: Plan, selections: Selections, shown: Bars) -> rows.HiddenCount:
     """The shards of all splits, in this process: texts go through as Arrow, so the disk is the limit."""
     data, counts = folder.folder("finished", "data"), folder.folder("counts")
-    for name, split in plan.splits.items():
-        writer = rows.RowWriter(plan, selections, split)
-        for shard in rows.shards_of(name, plan.rows[name], rows.row_bytes(split, plan.anchors, plan.n)):
-            if not rows.is_written(shard, data, counts):
-                writer.write(shard, data, counts)
-            bar.update(shard.stop - shard.start)
+    with shown.bar(WRITING, " rows", sum(plan.rows.values())) as bar:
+        for name, split in plan.splits.items():
+            writer = rows.RowWriter(plan, selections, split)
+            for shard in rows.shards_of(name, plan.rows[name], rows.row_bytes(split, plan.anchors, plan.n)):
+                if not rows.is_written(shard, data, counts):
+                    writer.write(shard, data, counts)
+                bar.update(shard.stop - shard.start)
     return rows.load_counts(sorted(counts.glob("*.json")))
 
 

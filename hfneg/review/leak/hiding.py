@@ -82,7 +82,7 @@ def hide(
         kept = _first(taken, is_hidden, k)
         taken, is_hidden = taken.only(kept), is_hidden[kept]
     if against == "others":
-        places = Lists(block.positives.indptr, np.arange(len(block.positives.flat))).take(at)
+        places = block.positives.places.take(at)
         taken = taken.knowing(places.flat != hidden[places.owners])
     elif against == "donor":
         assert donors is not None

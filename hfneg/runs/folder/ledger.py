@@ -31,8 +31,8 @@ ROW_GROUP = 4096
 SHARD_BYTES = 500_000_000
 
 
-def table(anchors: Anchors, block: Block, *, deeper: bool = False) -> pa.Table:
-    """The ledger rows of a decided block; `deeper` where some anchors may have been searched twice."""
+def table(anchors: Anchors, block: Block) -> pa.Table:
+    """The ledger rows of a decided block."""
     positives = block.positives
     narrow = pa.int32() if len(anchors.corpus) < 2**31 else pa.int64()
     lists = {
@@ -53,10 +53,8 @@ def table(anchors: Anchors, block: Block, *, deeper: bool = False) -> pa.Table:
         arrays["teacher_scores"] = _with_nulls(block.indptr, block.teacher_scores)
         arrays["positive_teacher_scores"] = _with_nulls(positives.indptr, block.positive_teacher_scores)
     arrays["searched_first"] = pa.array(block.first.astype(np.int32))
-    if deeper and len(block.names) > 1:
-        there = block.deeper_positive_scores
-        scores = np.full_like(block.positive_scores, np.nan) if there is None else there
-        arrays["deeper_positive_scores"] = _with_nulls(positives.indptr, scores[:, 0])
+    if block.deeper_positive_scores is not None and len(block.names) > 1:
+        arrays["deeper_positive_scores"] = _with_nulls(positives.indptr, block.deeper_positive_scores[:, 0])
     for name in ("positive_rows", "rows"):
         arrays[name] = arrays[name].cast(pa.list_(narrow))
     return pa.table({"anchor": anchors.texts(block.numbers).cast(pa.string()), **arrays})

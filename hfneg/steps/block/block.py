@@ -123,7 +123,7 @@ class Block:
 
     def take(self, at: Ints) -> Block:
         """The anchors at these positions (0 .. n-1), in this order; one may come several times."""
-        lists, own = _places(self.indptr).take(at), _places(self.positives.indptr).take(at)
+        lists, own = Lists(self.indptr, self.rows).places.take(at), self.positives.places.take(at)
         return replace(
             self,
             indptr=lists.indptr,
@@ -187,13 +187,12 @@ class Block:
             name: np.concatenate([values, *(part[name] for part in parts)])[lists.flat]
             for name, values in self._of("candidate").items()
         }
-        known = dict(self._of("positive"))
+        known = {name: values.copy() for name, values in self._of("positive").items()}
         for at, piece in pieces:
-            own = _places(self.positives.indptr).take(at).flat
+            own = self.positives.places.take(at).flat
             for name, values in piece._of("positive").items():
-                before = known.get(name)
-                nowhere = np.full((len(self.positives.flat), *values.shape[1:]), np.nan, dtype=values.dtype)
-                known[name] = nowhere if before is None else before.copy()
+                if name not in known:
+                    known[name] = np.full((len(self.positives.flat), *values.shape[1:]), np.nan, dtype=values.dtype)
                 known[name][own] = values
         return replace(self, indptr=lists.indptr, **known, **flat)
 
@@ -307,8 +306,3 @@ def is_in(lists: Lists, owners: Ints, rows: Ints) -> Mask:
     at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
     met: Mask = known[at] == wanted
     return met
-
-
-def _places(indptr: Ints) -> Lists:
-    """The places of the elements of ragged lists, as lists."""
-    return Lists(indptr, np.arange(indptr[-1]))
