@@ -7,6 +7,7 @@ from hfneg.data.files.beir import load_beir as load_beir
 from hfneg.data.loading import load_pairs as load_pairs
 from hfneg.errors import (
     AccessError as AccessError,
+    BudgetError as BudgetError,
     ColumnError as ColumnError,
     DamagedError as DamagedError,
     DiskFullError as DiskFullError,
@@ -86,9 +87,11 @@ from hfneg.steps.samplers import (
 from hfneg.steps.short import Fill as Fill, Keep as Keep, Relax as Relax
 from hfneg.steps.teachers import (
     BiEncoderTeacher as BiEncoderTeacher,
+    Cascade as Cascade,
     CrossEncoderTeacher as CrossEncoderTeacher,
     EndpointTeacher as EndpointTeacher,
     FunctionTeacher as FunctionTeacher,
+    JudgeTeacher as JudgeTeacher,
     MeanOfTeachers as MeanOfTeachers,
     MinOfTeachers as MinOfTeachers,
     Teacher as Teacher,

@@ -13,6 +13,7 @@
     ├── NonFiniteError               a model or retriever returned NaN or infinity
     ├── RetrieverError               a retriever broke its contract (shape, rows, order)
     ├── TeacherError                 a teacher broke its contract (one score per pair)
+    │   ├── BudgetError              what a teacher may cost is spent
     │   ├── EndpointError            a teacher's server is down, slow, refuses, or answers nonsense
     │   └── NeedsTeacher             a ledger lacks scores that only the teacher can give
     ├── OutOfMemoryError (MemoryError)    not even one row of a model's batch fits into memory
@@ -42,6 +43,7 @@ from hfneg.base.scrubbing import scrub
 
 __all__ = [
     "AccessError",
+    "BudgetError",
     "ColumnError",
     "DamagedError",
     "DiskFullError",
@@ -121,6 +123,10 @@ class RetrieverError(HfnegError):
 
 class TeacherError(HfnegError):
     """A teacher returned something that its contract does not allow: one finite score per pair."""
+
+
+class BudgetError(TeacherError):
+    """What a teacher may cost is spent before all that is needed was asked; what was asked is kept."""
 
 
 class EndpointError(TeacherError):

@@ -199,7 +199,7 @@ def hub_commit(repository: str, revision: str | None = None) -> str:
 def require_models(*steps: Any) -> None:
     """Raises SettingError where a model of a step lies on the Hub and is not to be had; before any work."""
     for step in steps:
-        model = getattr(step, "model", None)
+        model = None if getattr(step, "remote", False) else getattr(step, "model", None)
         if isinstance(model, str) and not is_folder(model) and not looks_like_path(model):
             hub_commit(model, getattr(step, "revision", None))
 

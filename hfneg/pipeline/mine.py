@@ -121,7 +121,14 @@ class Mine(Transform):
         if not len(self.short_anchors(block)):
             return block
         policy = self.select.policy
-        resources = Resources(self.anchors, policy.sampler.n, policy.guard, self.select.scorer, self.retrieve.score)
+        resources = Resources(
+            self.anchors,
+            policy.sampler.n,
+            policy.guard,
+            self.select.scorer,
+            self.retrieve.score,
+            policy.kept_by_teacher,
+        )
         return self.short.complete(block, resources)
 
     def _say_short(self, block: Block) -> None:

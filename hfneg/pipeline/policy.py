@@ -27,6 +27,7 @@ from hfneg.steps.block import verdicts
 from hfneg.steps.block.block import Block
 from hfneg.steps.block.negatives import Negatives
 from hfneg.steps.block.pool import SCORE, TEACHER, Pool
+from hfneg.steps.filters.agreement import Agreement
 from hfneg.steps.filters.base import Filter
 from hfneg.steps.guard import Guard
 from hfneg.steps.promote import Promote
@@ -71,6 +72,9 @@ class Policy:
             self._check_teacher(taught)
         if promote is not None and teacher is None:
             raise SettingError(f"{promote!r} looks at the teacher's score, but there is no teacher: pass teacher=...")
+        if teacher is not None and not teacher.asks_positives:
+            for step in (*self.filters, self.sampler, *(() if promote is None else (promote,))):
+                _check_unasked(step, teacher)
 
     def __repr__(self) -> str:
         taught = f", teacher={self.teacher!r}" if self.teacher is not None else ""
@@ -93,6 +97,8 @@ class Policy:
                 f"{step!r} compares teachers, but {self.teacher!r} is one: pass "
                 "teacher=MeanOfTeachers([one, another]) or MinOfTeachers"
             )
+        if isinstance(step, Filter) and step.least_teachers > 1 and self.teacher.partial:
+            raise SettingError(f"{step!r} compares teachers, and those of {self.teacher!r} do not see the same pairs")
         if isinstance(step, Filter) and step.is_relative() and self.teacher.why_no_relative_margin is not None:
             raise SettingError(f"{step!r}: {self.teacher.why_no_relative_margin}")
 
@@ -186,6 +192,14 @@ class Policy:
             )
         return kept
 
+    def kept_by_teacher(self, pool: Pool) -> Mask:
+        """bool [m]: the filters that look at the teacher keep it."""
+        kept: Mask = np.ones(len(pool), dtype=bool)
+        for i, step in enumerate(self.filters):
+            if step.reads_teacher():
+                kept &= self._kept(pool, i)
+        return kept
+
     def _promoted(self, anchors: Anchors, block: Block, scorer: Scorer) -> Block:
         """What is promoted has its verdict; of a longer list no more than of a shorter one."""
         if self.promote is None:
@@ -231,6 +245,21 @@ class Policy:
 
 def _pool(anchors: Anchors, block: Block, scorer: Scorer | None) -> Pool:
     return Pool(anchors, block, None if scorer is None else scorer.known_positives)
+
+
+def _check_unasked(step: Filter | Sampler | Promote, teacher: TeacherFacts) -> None:
+    """A step that compares with positives about which the teacher is not asked."""
+    looked_at = step.of if isinstance(step, Agreement) else step
+    compares = isinstance(looked_at, Promote) or (
+        looked_at.compares_with_positive() == TEACHER
+        or (isinstance(looked_at, Filter) and looked_at.reads_known_positives())
+    )
+    if compares:
+        raise SettingError(
+            f"{step!r} compares with the known positives' scores, and {teacher!r} is not asked about these: pass "
+            "positives=True to it (one question more for each), or a filter with a limit of its own, such as "
+            "Band(high=1, by='teacher')"
+        )
 
 
 def _resolved(step: Filter, by: str) -> Filter:

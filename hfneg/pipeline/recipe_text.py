@@ -179,7 +179,8 @@ def step_text(value: Any) -> Any:
         value = dataclasses.replace(value, **plain) if plain else value  # type: ignore[type-var]
     text = repr(value)
     if isinstance(value, Ensemble):  # a member of the user's own is written with its module, too
-        text = f"{kind.__name__}(teachers=[{', '.join(map(step_text, value.teachers))}])"
+        rest = "".join(f", {name}={given!r}" for name, given in value.settings().items() if name != "teachers")
+        text = f"{kind.__name__}(teachers=[{', '.join(map(step_text, value.teachers))}]{rest})"
     ours = kind.__module__.split(".")[0] == "hfneg"
     return text if ours or not dataclasses.is_dataclass(value) else f"{kind.__module__}.{text}"
 

@@ -37,19 +37,23 @@ class KeptTeacher:
         text: what the recipe calls it.
         digest, resolved_scale: of the teacher whose scores the ledger holds.
         of: the same of each member of an ensemble.
+        asks_positives: the ledger has its scores of the known positives.
     """
 
     text: str
     digest: str
     resolved_scale: str
     of: tuple[KeptTeacher, ...] = ()
+    asks_positives: bool = True
+    partial: bool = False  # where it was so, members' scores are missing, and that is said
 
     @classmethod
     def of_summary(cls, facts: Taught) -> KeptTeacher:
         """From ``summary["teacher"]``."""
         scale = facts["scale"]
         members = tuple(cls(f"member {digest[:12]}", digest, scale) for digest in facts.get("members", ()))
-        return cls(facts["teacher"], facts["digest"], scale, members if len(members) > 1 else ())
+        asks = facts.get("asks_positives", True)
+        return cls(facts["teacher"], facts["digest"], scale, members if len(members) > 1 else (), asks)
 
     def __repr__(self) -> str:
         return self.text
@@ -209,7 +213,8 @@ class Replay:
         block = policy.decided(self.anchors, block, scorer, lazy=lazy)
         if not len(block.short(policy.sampler.n)):
             return block
-        return self.short.complete(block, Resources(self.anchors, policy.sampler.n, policy.guard, scorer, _no_score))
+        resources = Resources(self.anchors, policy.sampler.n, policy.guard, scorer, _no_score, policy.kept_by_teacher)
+        return self.short.complete(block, resources)
 
     def missing(self, block: Block) -> tuple[Ints, int]:
         """(positions in the block of the anchors that cannot be decided, pairs that they lack at least)."""

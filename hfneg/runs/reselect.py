@@ -252,7 +252,7 @@ class _Run:
         if self.source.taught:  # every score that the ledger has, also of what this policy did not need
             block = replace(block, teacher_scores=before.teacher_scores)
         shortfall = np.array([0, 0, 0, 0, len(short), 0, 0])
-        chosen.write(part, self.plan.anchors, self.plan.policy, block, shortfall, np.zeros(2, dtype=np.int64))
+        chosen.write(part, self.plan.anchors, self.plan.policy, block, shortfall, np.zeros(3, dtype=np.int64))
 
     def _models(self) -> list[dict[str, Any]]:
         """The models of the first run and of the new policy."""

@@ -228,7 +228,7 @@ class Choose:
 
     def __call__(self, part: int) -> None:
         transform = self.found.transform
-        scorer, before = transform.select.scorer, np.zeros(2, dtype=np.int64)
+        scorer, before = transform.select.scorer, np.zeros(3, dtype=np.int64)
         with _Calls(scorer) as calls:
             if self.deeper is None:
                 block = transform.select.run(self.found.block(part))
@@ -239,8 +239,9 @@ class Choose:
         appended = int(block.appended.sum())
         with _Calls(scorer) as completing:
             short, block = len(transform.short_anchors(block)), transform.complete(block)
-        shortfall = np.array([deepened, appended, *deepening.made, short, *completing.made])
-        made = before + calls.made + deepening.made + completing.made
+        shortfall = np.array([deepened, appended, *deepening.made[:2], short, *completing.made[:2]])
+        made = calls.made + deepening.made + completing.made
+        made[: len(before)] += before
         if self.deeper is not None and block.deeper_positive_scores is None:  # all parts have the same columns
             block = replace(block, deeper_positive_scores=np.full_like(block.positive_scores, np.nan))
         self.chosen.write(part, transform.anchors, transform.select.policy, block, shortfall, made)
@@ -253,11 +254,11 @@ class Choose:
 
 
 class _Calls:
-    """Pairs that were asked of the teacher, and of the store, in a block of code."""
+    """Pairs that were asked of the teacher, answered by the store, and spared, in a block of code."""
 
     def __init__(self, scorer: TeacherScorer | None) -> None:
         self._scorer = scorer
-        self.made: Ints = np.zeros(2, dtype=np.int64)
+        self.made: Ints = np.zeros(3, dtype=np.int64)
 
     def __enter__(self) -> _Calls:
         self._before = self.made if self._scorer is None else self._scorer.calls

@@ -126,6 +126,13 @@ HUBS = Paper(
     2010,
     "Journal of Machine Learning Research",
 )
+UMBRELA = Paper(
+    "upadhyay2024umbrela",
+    "Upadhyay, Shivani and others",
+    "UMBRELA: UMbrela is the (Open-Source Reproduction of the) Bing RELevance Assessor",
+    2024,
+    arxiv="2406.06519",
+)
 RELABELLING = Paper(
     "thakur2025fixing",
     "Thakur, Nandan and others",

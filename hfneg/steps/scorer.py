@@ -5,6 +5,7 @@ Each pair is asked about once in its life: what the score store has is read.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Protocol
@@ -28,6 +29,9 @@ BLOCK = 2_048
 
 PAIRS = 1 << 17
 """Pairs looked up and sorted at once, so that memory grows by a score a pair, however many are asked for."""
+
+KEEP_EVERY = 10.0
+"""Seconds after which answers are committed that do not depend on the rest of their block."""
 
 SAMPLE = 10_000
 """Known positives whose scores stand for those of all."""
@@ -63,16 +67,17 @@ class TeacherScorer:
     Attributes:
         asked: pairs that the teacher was asked about by this object.
         stored: pairs that the store answered.
+        spared: pairs about which a later member need not be asked.
     """
 
     def __init__(self, anchors: Anchors, teacher: Teacher) -> None:
         self.anchors, self.teacher = anchors, teacher
-        self.asked = self.stored = 0
+        self.asked = self.stored = self.spared = 0
 
     @property
     def calls(self) -> Ints:
-        """int64 [2]: `asked` and `stored` so far."""
-        return np.array([self.asked, self.stored], dtype=np.int64)
+        """int64 [3]: `asked`, `stored` and `spared` so far."""
+        return np.array([self.asked, self.stored, self.spared], dtype=np.int64)
 
     @cached_property
     def _members(self) -> list[tuple[Teacher, ScoreStore]]:
@@ -85,6 +90,9 @@ class TeacherScorer:
     def opened(self, block: Block) -> Block:
         if block.teacher_scores is not None:
             return block
+        if not self.teacher.asks_positives:
+            none = np.full(len(block.positives.flat), np.nan, dtype=np.float32)
+            return unscored(block, none, [none] * len(self._members))
         members = self.member_scores(block.numbers[block.positives.owners], block.positives.flat)
         return unscored(block, self.teacher.combine(members), members)
 
@@ -122,16 +130,20 @@ class TeacherScorer:
         keys = pair_keys(
             np.asarray(self.anchors.text_hashes[numbers]), np.asarray(self.anchors.corpus.text_hashes[rows])
         )
-        scaled = []
+        scaled: list[Scores] = []
         for (member, kept), watch in zip(self._members, self._watches, strict=True):
-            raw = kept.get(keys)
-            missing = np.flatnonzero(np.isnan(raw))
-            self.stored += len(raw) - len(missing)
+            wanted = self.teacher.wanted(scaled)
+            at = np.arange(len(keys)) if wanted is None else np.flatnonzero(wanted)
+            self.spared += len(keys) - len(at)
+            raw = kept.get(keys[at])
+            missing = at[np.isnan(raw)]
+            self.stored += len(at) - len(missing)
             if len(missing):
                 self._ask(member, kept, keys[missing], numbers[missing], rows[missing])
-                raw = kept.get(keys)  # read back: another process may have been first, and the first one counts
-            scaled.append(member.scaled(raw))
-            watch.see(raw, scaled[-1])
+                raw = kept.get(keys[at])  # read back: another process may have been first, and the first one counts
+            scaled.append(np.full(len(keys), np.nan, dtype=np.float32))
+            scaled[-1][at] = member.scaled(raw)
+            watch.see(raw, scaled[-1][at])
         return scaled
 
     def _ask(self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Ints, rows: Ints) -> None:
@@ -162,7 +174,7 @@ class TeacherScorer:
         self, teacher: Teacher, kept: ScoreStore, keys: Hashes, numbers: Ints, rows: Ints, claim: Claim
     ) -> None:
         """Score pairs, and commit them when all are there (or what there is of them, on an error)."""
-        block = _Block(keys, kept, claim)
+        block = _Block(keys, kept, claim, KEEP_EVERY if teacher.alone else np.inf)
         try:
             teacher.score(
                 self.anchors.texts(numbers).to_pylist(),
@@ -260,18 +272,26 @@ def _cut(order: Positions) -> list[Positions]:
 
 
 class _Block:
-    """Collects what a teacher has scored of a block, so that an error in its middle loses nothing."""
+    """Collects what a teacher has scored of a block, so that an error in its middle loses nothing.
 
-    def __init__(self, keys: Hashes, kept: ScoreStore, claim: Claim) -> None:
-        self._keys, self._kept, self._claim = keys, kept, claim
+    After `patience` seconds what has come so far is committed, so that a kill loses no more than that.
+    """
+
+    def __init__(self, keys: Hashes, kept: ScoreStore, claim: Claim, patience: float) -> None:
+        self._keys, self._kept, self._claim, self._patience = keys, kept, claim, patience
         self._scores = np.full(len(keys), np.nan, dtype=np.float32)
+        self._committed = time.monotonic()
 
     def __call__(self, positions: Positions, scores: Scores) -> None:
         self._scores[positions] = scores
         progress.scored(len(scores))
         self._claim.alive()
+        if time.monotonic() - self._committed > self._patience:
+            self.commit()
 
     def commit(self) -> None:
         done = ~np.isnan(self._scores)
         if done.any():
             self._kept.put(self._keys[done], self._scores[done])
+            self._scores[done] = np.nan
+        self._committed = time.monotonic()

@@ -38,6 +38,7 @@ class Resources:
         n: negatives wanted per anchor.
         scorer: asks the teacher; None without one.
         score: the score that ranks, of documents that were not retrieved.
+        kept: whether the policy's filters that look at the teacher keep candidates.
     """
 
     anchors: Anchors
@@ -45,6 +46,7 @@ class Resources:
     guard: Guard
     scorer: Scorer | None
     score: Callable[[Ints, Lists], Floats]
+    kept: Callable[[Pool], Mask]
 
 
 class Short(Step):
@@ -91,7 +93,7 @@ class Relax(Short):
             block = _asked(block, among, resources.scorer)
             pool = Pool(resources.anchors, block)
             scores = pool.score(TEACHER)
-            among &= scores < pool.positive_score(TEACHER, "min")
+            among &= _no_positives(pool, resources)
             # two keys in one: the place by score, of equal ones the deeper first
             order = np.empty(len(block))
             order[np.lexsort((-block.ranks, scores))] = np.arange(len(block))
@@ -166,8 +168,20 @@ def _fit(block: Block, owners: Ints, rows: Ints, known: tuple[Ints, Ints], resou
     if resources.scorer is not None and good.any():
         none = np.full(len(drawn), np.nan, dtype=np.float32)
         pool = Pool(anchors, _asked(replace(drawn, teacher_scores=none, member_scores=None), good, resources.scorer))
-        good &= pool.score(TEACHER) < pool.positive_score(TEACHER, "min")
+        good &= _no_positives(pool, resources)
     return good
+
+
+def _no_positives(pool: Pool, resources: Resources) -> Mask:
+    """bool [m]: the teacher puts it below the least of its anchor's known positives.
+
+    Where it was not asked about these: the filters that look at its scores keep it.
+    """
+    positives = pool.block.positive_teacher_scores
+    if positives is not None and len(positives) and np.isnan(positives).all():
+        return resources.kept(pool)
+    below: Mask = pool.score(TEACHER) < pool.positive_score(TEACHER, "min")
+    return below
 
 
 def _as_candidates(block: Block, drawn: Lists, resources: Resources) -> Block:

@@ -31,7 +31,7 @@ from hfneg.steps.retrievers.bm25 import METHODS
 from hfneg.steps.samplers import TakeRandom, TakeSimANS, TakeTop
 from hfneg.steps.short import Fill, Keep, Relax
 from hfneg.steps.step import Step
-from hfneg.steps.teachers import EndpointTeacher, MeanOfTeachers, MinOfTeachers
+from hfneg.steps.teachers import Cascade, EndpointTeacher, JudgeTeacher, MeanOfTeachers, MinOfTeachers
 
 RECIPES = sorted(recipes.FOLDER.glob("*.yaml"))
 few = examples(60)
@@ -93,8 +93,20 @@ endpoints = st.builds(
     timeout=st.floats(0.1, 1e6),
     scale=st.sampled_from([None, "probability", "logit"]),
 )
+judges = st.builds(
+    JudgeTeacher,
+    url=st.sampled_from(["http://127.0.0.1:8080", "https://judge.example"]),
+    model=names,
+    answers=st.sampled_from(["graded", "yes_no"]),
+    positives=st.booleans(),
+    unreadable=st.none() | st.floats(0, 1),
+    temperature=st.none() | above,
+    extra=st.dictionaries(names, st.integers() | st.booleans() | st.lists(numbers, max_size=2), max_size=2),
+    max_pairs=st.none() | whole,
+)
+cascades = st.builds(lambda cheap, costly: Cascade([cheap, costly], between=(0.1, 2)), judges, judges)
 teachers = st.recursive(
-    endpoints,
+    st.one_of(endpoints, judges, cascades),
     lambda inner: st.builds(
         lambda kind, members: kind(members),
         st.sampled_from([MeanOfTeachers, MinOfTeachers]),
@@ -104,7 +116,7 @@ teachers = st.recursive(
 )
 shorts = st.one_of(st.builds(Keep), st.builds(Relax), st.builds(Fill, seed=seeds))
 files = st.builds(DataFile, st.just(__file__))
-every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions, shorts, files)
+every_step = st.one_of(retrievers, fusions, filters, samplers, guards, endpoints, promotions, shorts, files, judges)
 
 
 @examples(200)
@@ -140,6 +152,7 @@ def test_every_step_is_covered() -> None:
         DataFile,
     }
     drawn |= {TakeTop, TakeRandom, TakeSimANS, Guard, EndpointTeacher, MeanOfTeachers, MinOfTeachers}
+    drawn |= {JudgeTeacher, Cascade}
     models = {"Dense", "OtherCluster", "NearAnchorPositives", "PositiveSimilarity"}
     models |= {"CrossEncoderTeacher", "BiEncoderTeacher", "FunctionTeacher"}
     assert {step.__name__ for step in drawn} | models >= set(STEPS)

@@ -21,10 +21,10 @@ from datasets import Dataset
 
 import hfneg
 from hfneg import EndpointTeacher
+from hfneg.base.http import connection, server as requests
 from hfneg.errors import EndpointError, HfnegError, SettingError
 from hfneg.hub import reproduce
 from hfneg.hub.reading import Provenance
-from hfneg.steps.teachers import connection, server as requests
 
 TOKEN = "s3cr3t-token/of+somebody=1"  # no form by which it could be known
 SCORE = json.dumps([{"index": 0, "score": 1.0}]).encode()

@@ -19,10 +19,10 @@ from test_teachers import WORDS, live, pairs, save_tokenizer
 
 from hfneg.base import store
 from hfneg.errors import DiskFullError, MissingExtraError, SettingError
+from hfneg.models.cross_encoding.first_token import first_token_alone
+from hfneg.models.cross_encoding.openvino import _core, _openvino
+from hfneg.models.cross_encoding.packed import packed_weights
 from hfneg.steps.teachers import CrossEncoderTeacher
-from hfneg.steps.teachers.cross_encoder.first_token import first_token_alone
-from hfneg.steps.teachers.cross_encoder.openvino import _core, _openvino
-from hfneg.steps.teachers.cross_encoder.packed import packed_weights
 
 needs_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed")
 
@@ -222,7 +222,7 @@ import signal, sys
 import faulthandler
 faulthandler.enable()
 from hfneg.steps.teachers import CrossEncoderTeacher
-from hfneg.steps.teachers.cross_encoder.openvino import _request
+from hfneg.models.cross_encoding.openvino import _request
 for model in sys.argv[1:]:
     CrossEncoderTeacher(model, engine="openvino").score(["w1 w2"], ["w3"])
 _request.cache_clear()

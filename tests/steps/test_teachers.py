@@ -21,7 +21,9 @@ import pytest
 from places import SHARED
 
 import hfneg
+from hfneg.base.http import server as requests
 from hfneg.errors import EndpointError, InputError, NonFiniteError, ProcessError, SettingError, TeacherError
+from hfneg.models.cross_encoding.batches import rows_for, widths_up_to
 from hfneg.steps.teachers import (
     TEACHERS,
     BiEncoderTeacher,
@@ -31,9 +33,7 @@ from hfneg.steps.teachers import (
     MeanOfTeachers,
     MinOfTeachers,
     Teacher,
-    server as requests,
 )
-from hfneg.steps.teachers.cross_encoder.batches import rows_for, widths_up_to
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(200))]
 TEACHER = SHARED / "models" / "teacher"

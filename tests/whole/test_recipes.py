@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from chat_server import ChatServer, asked
 from places import ROOT
 from small_models import save_encoder, save_teacher
 
@@ -22,7 +24,7 @@ README = (FOLDER / "README.md").read_text(encoding="utf-8")
 DEMO = FOLDER / "demo" / "earthquakes"
 DOCUMENTS, ANCHORS = 150, 60
 FULL = {"dpr": 1, "ance": 1, "simans": 15, "bge": 15, "e5_mistral": 1, "sfr": 7, "margin_mse": 1, "kl_distillation": 63}
-FULL |= {"hard_and_random": 7}
+FULL |= {"hard_and_random": 7, "judge": 7}
 """Negatives of every anchor, where nothing that depends on a score is dropped."""
 
 each = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -32,10 +34,13 @@ each = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Folders of a bi-encoder and a cross-encoder."""
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Folders of a bi-encoder and a cross-encoder; the address of a judge that calls each third document relevant."""
     root = tmp_path_factory.mktemp("small")
-    return {"dense": str(save_encoder(root / "dense")), "teacher": str(save_teacher(root / "teacher"))}
+    folders = {"dense": str(save_encoder(root / "dense")), "teacher": str(save_teacher(root / "teacher"))}
+    server = ChatServer(lambda prompt: f"Grade: {(0, 1, 3)[len(asked(prompt)[1]) % 3]}")
+    yield {**folders, "judge": server.url}
+    server.close()
 
 
 def shrunk(recipe: hfneg.Recipe, small: dict[str, str]) -> hfneg.Recipe:
@@ -43,7 +48,10 @@ def shrunk(recipe: hfneg.Recipe, small: dict[str, str]) -> hfneg.Recipe:
     names = {type(step).__name__ for step in recipe.retrievers}
     settings = [f"k={min(recipe.k, DOCUMENTS)}"] if recipe.deeper is None else ["k=30", "deeper=80"]
     settings += [f"retrievers.dense.model={small['dense']}"] if "Dense" in names else []
-    settings += [f"teacher.model={small['teacher']}"] if recipe.teacher is not None else []
+    if isinstance(recipe.teacher, hfneg.JudgeTeacher):
+        settings += [f"teacher.url={small['judge']}"]
+    else:
+        settings += [f"teacher.model={small['teacher']}"] if recipe.teacher is not None else []
     return recipe.with_settings(settings)
 
 
@@ -101,7 +109,7 @@ def test_a_recipe_is_in_the_readme_with_its_steps(path: Path) -> None:
 def test_a_paper_is_in_the_readme_with_its_number() -> None:
     """Each arXiv id of a recipe's head is in the README's row, whose figures name a table or say "not verified"."""
     for path in RECIPES:
-        if path.stem in ("bm25", "dense", "hybrid", "teacher", "hard_and_random"):
+        if path.stem in ("bm25", "dense", "hybrid", "teacher", "judge", "hard_and_random"):
             continue
         (row,) = [line for line in README.splitlines() if line.startswith(f"| {path.stem} |")]
         found = re.findall(r"arXiv:(\d{4}\.\d{5})", path.read_text(encoding="utf-8"))
@@ -189,6 +197,14 @@ def test_ours_keeps_below_nearly_all_positives(run: Any) -> None:
     )  # of unique pairs: one document is the positive of two anchors
     assert all(score <= limit for row in done.rows for score in row["hard_negative_teacher_scores"])
     assert done.verdicts["among_positives"] > 0
+
+
+def test_the_judge_lets_no_relevant_one_through(run: Any) -> None:
+    """Of what it has graded 2 or 3 nothing is a negative, and most that it was asked about were taken."""
+    done = run("judge")
+    assert all(len(text) % 3 != 2 for row in done.rows for text in row["hard_negatives"])
+    assert done.verdicts["band"] > 0
+    assert done.verdicts["not_examined"] > done.verdicts["selected"]
 
 
 def test_distillation_recipes_give_their_losses_rows(run: Any) -> None:

@@ -47,7 +47,7 @@ DIGEST = re.compile(r"[0-9a-f]{32}")
 ARTEFACT = re.compile(DIGEST.pattern + DAMAGED)
 TEACHER = re.compile(r"[\w-]{1,128}")  # what may name a teacher's scores
 LOCK = re.compile(r"\.[\w.-]+\.lock")
-SEGMENT = re.compile(r"(\d{12}-\d{12}-[0-9a-f]{8}\.scores|teacher\.json)" + DAMAGED)
+SEGMENT = re.compile(r"(\d{12}-\d{12}-[0-9a-f]{8}\.scores|[0-9a-f]{32}\.answers|teacher\.json)" + DAMAGED)
 FILE = re.compile(r".+\.(npy|json|bytes|offsets|bin|xml|faiss|scores|scratch|partial)" + DAMAGED, re.DOTALL)
 MINED_FILES = re.compile(
     r"(data|ledger)(/[\w.]+-[0-9]{5,}-of-[0-9]{5,}\.parquet)?|README\.md|[\w-]+\.(json|yaml)|\.hfneg(/.*)?|\.hfneg\.lock",

@@ -184,6 +184,8 @@ def _shortfall_lines(facts: Mapping[str, Any]) -> list[str]:
 def _teacher_line(teacher: Mapping[str, Any]) -> str:
     asked, stored, spared = (teacher[key] for key in ("pairs_asked", "pairs_from_store", "candidates_not_examined"))
     line = f"teacher: {several(asked, 'pair')} scored, {stored:,} from the store, {spared:,} not needed"
+    if "pairs_spared" in teacher:
+        line += f"; the second of the cascade was spared {teacher['pairs_spared']:,}"
     why = teacher["scored_in_full_because"]
     return f"{line} (all scored: {why})" if why else line
 

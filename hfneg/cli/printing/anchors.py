@@ -51,3 +51,5 @@ def _add(shown: Table, each: Document, what: str, style: str | None, taught: boo
     scores = [each.score, each.teacher_score] if taught else [each.score]
     cells = ["" if score is None else f"{score:.4g}" for score in scores]
     shown.add_row(Text(what), text, "+".join(each.sources), *cells, style=style)
+    if each.said is not None:
+        shown.add_row(Text(""), Text(f"judge: {plain(' '.join(each.said.split()))}"), style="dim")

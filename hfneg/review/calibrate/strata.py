@@ -57,7 +57,10 @@ def strata(frame: Frame) -> Strata:
         return Strata(by, np.empty(0), np.zeros(len(values), dtype=np.int64))
     bounds = np.quantile(values[own], PARTS, method="lower")
     top = values[own].max()
-    beyond = top * 2.0 ** np.arange(1, 4) if frame.teacher is None else np.quantile(frame.positives, BEYOND)
+    if frame.teacher is None:
+        beyond = top * 2.0 ** np.arange(1, 4)
+    else:  # a judge need not have been asked about the positives
+        beyond = np.quantile(frame.positives, BEYOND) if len(frame.positives) else np.empty(0)
     if (values > top).any():
         bounds = np.concatenate([bounds, [top], beyond[beyond > top]])
     bounds = np.unique(bounds)

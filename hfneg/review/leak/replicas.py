@@ -13,6 +13,7 @@ import numpy as np
 from hfneg.base.arrays import Ints, Mask, Numbers
 from hfneg.base.hashing import mix, uniform
 from hfneg.data.anchors import Anchors
+from hfneg.errors import NeedsTeacher
 from hfneg.pipeline.recipe import Recipe
 from hfneg.review.components import components
 from hfneg.review.leak.hiding import Against, Donors, Replicates, hide
@@ -64,6 +65,12 @@ class Hiding:
     def __init__(self, source: MinedLedger, recipe: Recipe, anchors: Anchors, most: int, seed: int) -> None:
         self.source, self.anchors, self.most, self.seed = source, anchors, most, seed
         self.policy = policy = replayed_policy(source, recipe, anchors)
+        teacher = policy.teacher
+        if teacher is not None and not teacher.asks_positives and any(step.reads_teacher() for step in policy.filters):
+            raise NeedsTeacher(
+                f"{teacher!r} was not asked about known positives, so how often it would let one through is not known: "
+                "mine with positives=True"
+            )
         self.known: KnownPositives = source.known_positives
         self.labels = components(self.known.rows)
         short = Keep() if recipe.short.draws else recipe.short

@@ -141,6 +141,8 @@ def _facts(ledger: MinedLedger) -> list[tuple[str, str]]:
             ("Pairs from the store", f"{teacher['pairs_from_store']:,}"),
             ("Pairs it was spared", f"{teacher['candidates_not_examined']:,}"),
         ]
+        if "pairs_spared" in teacher:
+            rows.append(("Pairs its second was spared", f"{teacher['pairs_spared']:,}"))
     else:
         rows.append(("Teacher", "none"))
     return [

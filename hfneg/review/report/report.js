@@ -83,20 +83,21 @@
     made.append(button);
     return made;
   };
-  const item = (group, what, why, row, facts, needle, own) => {
+  const item = (group, what, why, row, facts, needle, own, said) => {
     const label = element("div", "what", what);
     if (why) label.append(" ", element("span", "why", why));
     const known = facts.filter(Boolean).join(" \u00b7 ");
     return element("div", "item " + group, label,
-      element("div", "", words(row, needle, own), element("div", "facts-line", known)));
+      element("div", "", words(row, needle, own), element("div", "facts-line", known),
+        ...(said ? [element("div", "said", "The judge: \u201c" + said + "\u201d")] : [])));
   };
-  const positive = ([row, rank, score, teacher], needle, own) => item("positive", "Positive", "", row, [
+  const positive = ([row, rank, score, teacher], needle, own, said) => item("positive", "Positive", "", row, [
     data.documents[row][0],
     rank === null ? "not retrieved" : "rank " + rank,
     score === null ? "" : data.score + " " + shown(score),
     teacher === null ? "" : "teacher " + shown(teacher),
-  ], needle, own);
-  const candidate = ([row, code, rank, score, teacher, ranks], needle, own) => {
+  ], needle, own, said[row]);
+  const candidate = ([row, code, rank, score, teacher, ranks], needle, own, said) => {
     const verdict = data.verdicts[code];
     const what = verdict.group === "negative" ? "Negative" : verdict.group === "promoted" ? "Promoted" : "Rejected";
     const why = verdict.name === "selected" ? "" : verdict.name + ": " + verdict.meaning;
@@ -107,15 +108,15 @@
       score === null ? "" : data.score + " " + shown(score),
       teacher === null ? "" : "teacher " + shown(teacher),
       found.filter(Boolean).length ? "found by " + found.filter(Boolean).join(", ") : "",
-    ], needle, own);
+    ], needle, own, said[row]);
   };
 
   const fill = (body, entry, needle, code) => {
     const wanted = entry.candidates.filter((one) => code === "" || String(one[1]) === code);
     const own = wordsOf(entry);
     body.replaceChildren(
-      ...entry.positives.map((one) => positive(one, needle, own)),
-      ...wanted.map((one) => candidate(one, needle, own)),
+      ...entry.positives.map((one) => positive(one, needle, own, entry.said)),
+      ...wanted.map((one) => candidate(one, needle, own, entry.said)),
     );
     const counts = entry.counts.map(([one, n]) => data.verdicts[one].name + " " + n.toLocaleString("en")).join(", ");
     const rest = ["All candidates: " + (counts || "none") + "."];

@@ -28,8 +28,10 @@ class Taught(TypedDict):
     digest: str
     scale: str
     members: NotRequired[list[str]]
+    asks_positives: NotRequired[bool]
     pairs_asked: int
     pairs_from_store: int
+    pairs_spared: NotRequired[int]
     candidates_not_examined: int
     scored_in_full_because: str | None
 

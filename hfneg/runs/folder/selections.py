@@ -48,7 +48,8 @@ class Selections:
 
     Attributes:
         verdicts: int64 [256], candidates per verdict.
-        calls: int64 [2], pairs that were asked of the teacher, and pairs that the score store answered.
+        calls: int64 [3], pairs that were asked of the teacher, that the score store answered, and that a member of a
+            cascade was spared.
         shortfall: int64 [7]: anchors searched deeper, candidates that this added, pairs asked and from the store for
             it; anchors short after it, pairs asked and from the store to complete those.
         unfound: int64 [sources]: anchors for which the source has found no document.
@@ -72,7 +73,7 @@ class Selections:
         dtypes |= PROMOTED if "promoted" in load_arrays(folder / f"{0:06d}.npz") else {}
         promoted = [np.zeros(1, dtype=np.int64)]
         lengths, verdicts = [np.zeros(1, dtype=np.int64)], np.zeros(256, np.int64)
-        calls, shortfall, unfound = np.zeros(2, np.int64), np.zeros(7, np.int64), np.zeros(1, np.int64)
+        calls, shortfall, unfound = np.zeros(3, np.int64), np.zeros(7, np.int64), np.zeros(1, np.int64)
         with contextlib.ExitStack() as stack:
             files = {name: stack.enter_context((gathered / f"{name}.raw").open("wb")) for name in dtypes}
             for part in range(parts):
@@ -80,7 +81,7 @@ class Selections:
                 lengths.append(np.diff(arrays["indptr"]))
                 promoted += [np.diff(arrays["promoted_indptr"])] if "promoted" in dtypes else []
                 verdicts += arrays["verdicts"]
-                calls += arrays["calls"]
+                calls[: len(arrays["calls"])] += arrays["calls"]  # two of a run that an earlier version began
                 shortfall += arrays["shortfall"]
                 unfound = unfound + arrays["unfound"]
                 for name, dtype in dtypes.items():

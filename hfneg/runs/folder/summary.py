@@ -88,17 +88,21 @@ def searched_deeper(k: int | None, selections: Selections) -> SearchedDeeper:
 
 def _teacher(policy: Policy, teacher: TeacherFacts, selections: Selections, verdicts: dict[str, int]) -> Taught:
     """Which teacher, and what it cost: pairs asked, answered by the store, and spared by asking on demand."""
-    asked, stored = selections.calls.tolist()
-    return {
+    asked, stored, spared = selections.calls.tolist()
+    found: Taught = {
         "teacher": repr(teacher),
         "digest": teacher.digest,
         "members": [member.digest for member in teacher.members],
         "scale": teacher.resolved_scale,
+        "asks_positives": teacher.asks_positives,
         "pairs_asked": asked,
         "pairs_from_store": stored,
         "candidates_not_examined": verdicts["not_examined"],
         "scored_in_full_because": policy.why_not_lazy,
     }
+    if teacher.partial:
+        found["pairs_spared"] = spared
+    return found
 
 
 def _short(plan: Plan, selections: Selections, verdicts: dict[str, int]) -> ShortAnchors:

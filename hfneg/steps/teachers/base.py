@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Mask
 from hfneg.base.settings import check_choice
 from hfneg.errors import InputError, NonFiniteError, SettingError, TeacherError
 from hfneg.models.encoder import refuse_forked_child
@@ -46,6 +47,12 @@ class TeacherFacts(Protocol):
     @property
     def why_no_relative_margin(self) -> str | None: ...
 
+    @property
+    def asks_positives(self) -> bool: ...
+
+    @property
+    def partial(self) -> bool: ...
+
 
 class Teacher(Step):
     """Base of the teachers; a subclass is a frozen dataclass with `digest`, `resolved_scale` and `_score`.
@@ -61,6 +68,12 @@ class Teacher(Step):
 
     scales: ClassVar[tuple[str, ...]] = tuple(SCALES)
     """What `scale=` may be."""
+
+    remote: ClassVar[bool] = False
+    """Whether `model` is one that a server has: it is no folder here, and need not be on the Hub."""
+
+    alone: ClassVar[bool] = False
+    """Whether a pair's score is the same whatever other pairs are in the call, so that each can be kept as it comes."""
 
     # What it is.
 
@@ -78,6 +91,26 @@ class Teacher(Step):
     def members(self) -> tuple[Teacher, ...]:
         """The teachers whose raw scores are worth keeping: itself, or those an ensemble is made of."""
         return (self,)
+
+    @property
+    def asks_positives(self) -> bool:
+        """Whether it is asked about the known positives, too; else their scores are NaN, and nothing can compare."""
+        return True
+
+    @property
+    def highest(self) -> float | None:
+        """The largest scaled score there can be; None where there is none."""
+        return 1.0 if self.resolved_scale in ("probability", "cosine") else None
+
+    partial: ClassVar[bool] = False
+    """Whether some members see only some of the pairs, so that they cannot be compared one by one."""
+
+    def wanted(self, before: Sequence[Scores]) -> Mask | None:
+        """bool [n]: the pairs that the next member is to be asked about, by the scaled scores of those before it.
+
+        None: all. The others' scores of that member are NaN.
+        """
+        return None
 
     # What its scores mean.
 
@@ -277,4 +310,6 @@ def _check_texts(anchors: Sequence[str], documents: Sequence[str]) -> None:
 
 
 def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(value == field.default_factory())
     return field.default is not dataclasses.MISSING and type(value) is type(field.default) and value == field.default

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from hfneg.base import store
+from hfneg.base.http.server import Server, at_most, is_address, shown_address
 from hfneg.base.settings import check, is_number, is_whole
 from hfneg.errors import EndpointError
 from hfneg.steps.teachers.base import Received, Teacher
-from hfneg.steps.teachers.server import Server, at_most
 
 FORMAT = 1
 ENGINE = "text-embeddings-inference"
@@ -63,12 +61,12 @@ class EndpointTeacher(Teacher):
     scale: str | None = None
 
     scales = ("probability", "logit", "from_zero")
+    remote = True
 
     def __post_init__(self) -> None:
         url = self.url.rstrip("/") if isinstance(self.url, str) else ""
-        check(
-            _is_address(url), self, "url", _shown(self.url), "like 'http://host:8080', without user, password or query"
-        )
+        good = is_address(url)
+        check(good, self, "url", shown_address(self.url), "like 'http://host:8080', without user, password or query")
         object.__setattr__(self, "url", url)
         for setting in ("model", "id"):
             given = getattr(self, setting)
@@ -150,25 +148,6 @@ class EndpointTeacher(Teacher):
             take=lambda answer: done(*answer),
             stop=server.stop,
         )
-
-
-def _is_address(url: str) -> bool:
-    """Whether it is http or https, with a host, perhaps a port and a path, and nothing else."""
-    if re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", url) is None:
-        return False
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # a port that is none
-        return False
-
-
-def _shown(given: Any) -> Any:
-    """The url for a message: without user, password, query or fragment, wherever they stand."""
-    if not isinstance(given, str):
-        return given
-    bare, mark, _ = re.sub(r"^([^/@]*//)?.*@", r"\1***@", given, flags=re.DOTALL).partition("?")
-    return f"{bare}?***" if mark else bare.partition("#")[0]
 
 
 def _text(given: Any) -> str | None:

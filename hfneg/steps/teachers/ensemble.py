@@ -56,6 +56,10 @@ class Ensemble(Teacher):
     def members(self) -> tuple[Teacher, ...]:
         return tuple(member for teacher in self.teachers for member in teacher.members)
 
+    @property
+    def asks_positives(self) -> bool:
+        return all(teacher.asks_positives for teacher in self.teachers)
+
     def scaled(self, raw: Any) -> Scores:
         """Its own scores are scaled already."""
         return np.asarray(raw, dtype=np.float32)

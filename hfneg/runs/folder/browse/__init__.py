@@ -14,6 +14,7 @@ from hfneg.base.hashing import normal_form
 from hfneg.errors import InputError, SettingError, near_miss
 from hfneg.runs.folder.browse import entries
 from hfneg.runs.folder.browse.chosen import ChosenAnchors, choose
+from hfneg.runs.folder.browse.said import Sayings
 from hfneg.runs.folder.browse.texts import Documents, open_documents
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.ledger_texts import anchor_texts
@@ -31,7 +32,7 @@ FEW = 4
 class Document:
     """A document of an anchor: a positive where `verdict` is "positive", else a candidate with its verdict.
 
-    `text` is None where nobody has it any more; `rank` None for what no source has found.
+    `text` is None where nobody has it any more; `rank` None for what no source has found; `said` is what a judge said.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Document:
     score: float | None
     teacher_score: float | None
     sources: tuple[str, ...] = ()
+    said: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ def browse(
         raise InputError(f"{folder} has no anchor {' and '.join(wanted)}")
     blocks = [block.take(at) for block in ledger.blocks() if len(at := np.flatnonzero(_in(block, chosen.numbers)))]
     documents = open_documents(ledger, corpus, chosen, blocks)
-    texts = dict(zip(chosen.numbers.tolist(), chosen.texts, strict=True))
+    texts, sayings = dict(zip(chosen.numbers.tolist(), chosen.texts, strict=True)), Sayings(ledger)
     shown = tuple(
-        _shown(block, i, texts[number], ledger, documents, code)
+        _shown(block, i, texts[number], ledger, documents, code, sayings)
         for block in blocks
         for i, number in enumerate(block.numbers.tolist())
     )
@@ -148,7 +150,15 @@ def _texts(ledger: MinedLedger, numbers: Ints) -> list[str]:
     return found
 
 
-def _shown(block: Block, i: int, text: str, ledger: MinedLedger, documents: Documents, code: int | None) -> ShownAnchor:
+def _shown(
+    block: Block,
+    i: int,
+    text: str,
+    ledger: MinedLedger,
+    documents: Documents,
+    code: int | None,
+    sayings: Sayings,
+) -> ShownAnchor:
     names = ledger.verdict_names
     span = np.arange(block.indptr[i], block.indptr[i + 1])
     if code is not None:
@@ -165,9 +175,20 @@ def _shown(block: Block, i: int, text: str, ledger: MinedLedger, documents: Docu
     looked_up = documents.look_up(sorted({row[0] for row in (*positives, *candidates)}))
     return ShownAnchor(
         text,
-        tuple(Document(*looked_up[row], "positive", rank, score, taught) for row, rank, score, taught in positives),
         tuple(
-            Document(*looked_up[row], names[own], rank, score, taught, _sources(ledger.names, places))
+            Document(*looked_up[row], "positive", rank, score, taught, (), sayings.of(text, looked_up[row][1]))
+            for row, rank, score, taught in positives
+        ),
+        tuple(
+            Document(
+                *looked_up[row],
+                names[own],
+                rank,
+                score,
+                taught,
+                _sources(ledger.names, places),
+                sayings.of(text, looked_up[row][1]),
+            )
             for row, own, rank, score, taught, places in candidates
         ),
         len(found) - len(kept),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hfneg.runs.folder.browse.chosen import ChosenAnchors
+from hfneg.runs.folder.browse.said import Sayings
 from hfneg.runs.folder.browse.texts import Documents
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.statistics import group_of
@@ -86,7 +87,7 @@ def sample(
     ledger: MinedLedger, chosen: ChosenAnchors, blocks: list[Block], documents: Documents
 ) -> tuple[dict[str, Any], int]:
     """What the page needs of the sampled anchors, no larger than LIMIT, and the length to which texts were cut."""
-    wanted = int(ledger.summary["wanted_per_anchor"])
+    wanted, sayings = int(ledger.summary["wanted_per_anchor"]), Sayings(ledger)
     texts = dict(zip(chosen.numbers.tolist(), chosen.texts, strict=True))
     entries = [
         entry(block, i, texts[number], ledger, wanted)
@@ -96,11 +97,20 @@ def sample(
     while True:
         rows = sorted({row[0] for of in entries for row in (*of["positives"], *of["candidates"])})
         found = documents.look_up(rows)
+        for of in entries:
+            of["said"] = _said(of, found, sayings)
         for length in LENGTHS:
             facts = {"entries": _cut_anchors(entries, length), "documents": _cut(rows, found, length)}
             if len(as_json(facts).encode()) <= LIMIT or (len(entries) == 1 and length == LENGTHS[-1]):
                 return facts, length
         entries = entries[: max(len(entries) // 2, 1)]
+
+
+def _said(of: dict[str, Any], found: dict[int, tuple[str, str | None]], sayings: Sayings) -> dict[str, str]:
+    """Row -> what a judge said of the document."""
+    rows = {row[0] for row in (*of["positives"], *of["candidates"])}
+    said = {str(row): sayings.of(of["text"], found[row][1]) for row in sorted(rows)}
+    return {row: words for row, words in said.items() if words is not None}
 
 
 def _cut(rows: list[int], found: dict[int, tuple[str, str | None]], length: int) -> dict[str, list[Any]]:

@@ -12,16 +12,16 @@ Short pairs never pay for the padding of long ones, which is also most of the ga
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from hfneg.base.arrays import Floats as Scores, Ints as Positions
 from hfneg.base.memory import Halving
 from hfneg.errors import TeacherError
-from hfneg.steps.teachers.base import Positions, Received, Scores
 
 TOKENIZED = 256  # pairs at once
 TOKENS_A_CORE = 512  # in one forward pass on a CPU: larger batches leave its caches
@@ -126,7 +126,7 @@ def score_pairs(
     model: Any,
     anchors: list[str],
     documents: list[str],
-    done: Received,
+    done: Callable[[Positions | Sequence[int], Scores], None],
     *,
     forward: Forward,
     prompt: str | None,

@@ -8,17 +8,19 @@ import http.client
 import json
 import os
 import random
+import re
 import threading
 import time
 import urllib.error
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from hfneg.base.credentials import usable_token
+from hfneg.base.http.connection import asked
 from hfneg.base.scrubbing import scrub
 from hfneg.errors import EndpointError
-from hfneg.steps.teachers.connection import asked
 
 TOKEN_VARIABLE = "HFNEG_ENDPOINT_TOKEN"
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
@@ -27,9 +29,13 @@ LONGEST_WAIT = 60.0
 LONGEST_RETRY_AFTER = 600.0
 SAID = 4_000  # bytes that are looked at of what a server says is wrong
 
-HINTS = {
+COMMON_HINTS = {
     401: "set HFNEG_ENDPOINT_TOKEN",
     403: "set HFNEG_ENDPOINT_TOKEN to a token that may use it",
+}
+RERANKER = "a server of text-embeddings-inference"
+HINTS = {
+    **COMMON_HINTS,
     404: "give the url without /rerank, of a text-embeddings-inference server",
     413: "lower batch_size, or start the server with a larger --max-client-batch-size",
     422: "pass truncate=True, or shorten the texts",
@@ -43,11 +49,15 @@ Answer = TypeVar("Answer")
 class Server:
     """One server; safe to share between threads. After ``stop.set()`` nothing is tried again.
 
+    `kind` is what should answer there, and `hints` say what to do about a status.
+
     Raises SettingError where HFNEG_ENDPOINT_TOKEN cannot stand in a header.
     """
 
-    def __init__(self, url: str, timeout: float, retries: int) -> None:
-        self.url, self.timeout, self.retries = url, timeout, retries
+    def __init__(
+        self, url: str, timeout: float, retries: int, *, kind: str = RERANKER, hints: Mapping[int, str] = HINTS
+    ) -> None:
+        self.url, self.timeout, self.retries, self._kind, self._hints = url, timeout, retries, kind, hints
         self.stop = threading.Event()
         self._token = usable_token(os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE)
         self._secrets = [self._token] if self._token else []
@@ -92,7 +102,7 @@ class Server:
                 said = self._said(error)
             if error.code in TRANSIENT:
                 return _TransientError(f"answered {error.code} ({said})", _retry_after(error))
-            hint = HINTS.get(error.code, "see the server's log")
+            hint = self._hints.get(error.code, "see the server's log")
             return self.error(f"{self.url}{path} answered {error.code} ({said}): {hint}")
         if isinstance(error, EndpointError):
             return self.error(str(error))
@@ -114,8 +124,8 @@ class Server:
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(content)
         raise self.error(
-            f"{self.url}{path} answered {self.shown(content)!r}, which is no JSON that could be read: is this a server "
-            "of text-embeddings-inference?"
+            f"{self.url}{path} answered {self.shown(content)!r}, which is no JSON that could be read: is this "
+            f"{self._kind}?"
         )
 
     # What is said of a connection.
@@ -143,6 +153,25 @@ class Server:
         except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
             text = f"a {type(said).__name__}"
         return scrub(text, self._secrets)[:longest]
+
+
+def is_address(url: str) -> bool:
+    """Whether it is http or https, with a host, perhaps a port and a path, and nothing else."""
+    if re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#@]*)?", url) is None:
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none
+        return False
+
+
+def shown_address(given: Any) -> Any:
+    """The url for a message: without user, password, query or fragment, wherever they stand."""
+    if not isinstance(given, str):
+        return given
+    bare, mark, _ = re.sub(r"^([^/@]*//)?.*@", r"\1***@", given, flags=re.DOTALL).partition("?")
+    return f"{bare}?***" if mark else bare.partition("#")[0]
 
 
 class _TransientError(Exception):

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from hfneg.base import store
+from hfneg.base.arrays import Floats as Scores
 from hfneg.errors import MissingExtraError, SettingError
+from hfneg.models.cross_encoding.batches import Features, Forward, torch_forward
+from hfneg.models.cross_encoding.first_token import first_token_alone
 from hfneg.models.weights import name_of
-from hfneg.steps.teachers.base import Scores
-from hfneg.steps.teachers.cross_encoder.batches import Features, Forward, torch_forward
-from hfneg.steps.teachers.cross_encoder.first_token import first_token_alone
 
 FORMAT = 1
 KIND = "converted"  # in the store

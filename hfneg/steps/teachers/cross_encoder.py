@@ -10,14 +10,14 @@ from typing import Any
 
 from hfneg.base.settings import check, check_choice
 from hfneg.errors import SettingError
+from hfneg.models.cross_encoding.batches import Forward, score_pairs, torch_forward
+from hfneg.models.cross_encoding.first_token import first_token_alone
+from hfneg.models.cross_encoding.openvino import openvino_forward, require_openvino
+from hfneg.models.cross_encoding.packed import packed_weights
 from hfneg.models.kinds import BARE, CROSS_ENCODER, refuse_but
 from hfneg.models.weights import name_of
 from hfneg.steps import papers
 from hfneg.steps.teachers.base import Received
-from hfneg.steps.teachers.cross_encoder.batches import Forward, score_pairs, torch_forward
-from hfneg.steps.teachers.cross_encoder.first_token import first_token_alone
-from hfneg.steps.teachers.cross_encoder.openvino import openvino_forward, require_openvino
-from hfneg.steps.teachers.cross_encoder.packed import packed_weights
 from hfneg.steps.teachers.model_teacher import ENGINE, ModelTeacher
 
 SETTINGS = "config_sentence_transformers.json"

@@ -66,7 +66,7 @@ def _followed(url: str, here: str, error: urllib.error.HTTPError, posted: bool) 
             "if that is the server you mean, give its url"
         )
     if posted and error.code == 303:
-        raise EndpointError(f"{url} sends a POST on to a GET (303): give the url of a text-embeddings-inference server")
+        raise EndpointError(f"{url} sends a POST on to a GET (303): give the url that answers itself")
     return there
 
 
@@ -88,8 +88,8 @@ def _content(answer: Any, url: str) -> bytes:
         content += piece
     if (answer.length or 0) + len(content) > LARGEST:
         raise EndpointError(
-            f"{url} answers with more than {LARGEST >> 20} MB, which no list of scores needs: is this a "
-            "text-embeddings-inference server?"
+            f"{url} answers with more than {LARGEST >> 20} MB, which no scores need: is this a "
+            "server of the kind that was named?"
         )
     if answer.length:
         raise http.client.IncompleteRead(bytes(content), answer.length)

@@ -1,0 +1,1 @@
+"""JSON over HTTP, bounded in time, size and reach."""
