@@ -6,10 +6,13 @@ On a collection with complete judgments (see --truth for others), with one posit
 random. Of all anchors a sample is mined; near anchors and co-positives are still looked for among all. The negatives
 are the first survivors of one retrieved list, so all filters choose from the same.
 
-A filter that leaves fewer negatives, or easier ones, has fewer false ones for nothing. So two more columns stand
-beside its share: "as many" is that of no filter, each anchor's list cut to as many negatives; "as hard" is that of
-skipping so many first ranks (interpolated between several RankWindows) that the true negatives are as hard on average.
-A filter helps where its share is below both.
+A filter that leaves fewer negatives, or easier ones, has fewer false ones for nothing. So beside its share stands that
+of skipping so many first ranks that the true negatives are as hard, with as many for each anchor
+(hfneg/review/yardstick.py): "ratio" is the one divided by the other, with a 95% interval. A filter helps where it is
+below 1.
+
+--judge-errors adds judges that know the truth and turn it over at random in so many of the pairs, asked on demand; how
+many pairs an anchor that took stands behind them.
 
 Hard: the mean of s(anchor, negative) - s(anchor, positive) over true negatives. s must be neither the miner's nor a
 filter's model; by default it is the cosine of word counts weighted by rarity, and the miner is Dense(MODEL).
@@ -25,11 +28,9 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-
-SKIPS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 80, 120, 160)
 
 
 class Words:
@@ -56,12 +57,6 @@ class Words:
         return vectors
 
 
-class Measured(NamedTuple):
-    counts: list[int]  # negatives per anchor
-    false: float
-    hardness: float
-
-
 class Collection:
     """A sample of anchors with their candidates, what is relevant for each, and the reference's scores."""
 
@@ -85,22 +80,25 @@ class Collection:
         self.known: list[dict[int, float]] = [{} for _ in picked]
         self.n = chosen.negatives
 
-    def negatives(self, teacher: Any = None, filters: Any = ()) -> list[list[int]]:
+    def negatives(self, teacher: Any = None, filters: Any = (), n: int | None = None) -> list[list[int]]:
         """Corpus rows per anchor."""
         import hfneg
 
-        select = hfneg.Select(self.anchors, teacher=teacher, filters=filters, sampler=hfneg.TakeTop(self.n))
+        select = hfneg.Select(self.anchors, teacher=teacher, filters=filters, sampler=hfneg.TakeTop(n or self.n))
         mined = self.rows.map(select, batched=True, batch_size=len(self.rows), load_from_cache_file=False)
         return [self.anchors.corpus.rows_of_ids(ids).tolist() for ids in mined["hard_negative_ids"]]
 
-    def measure(self, negatives: list[list[int]]) -> Measured:
-        false = [sum(row in relevant for row in rows) for rows, relevant in zip(negatives, self.relevant, strict=True)]
-        counts = [len(rows) for rows in negatives]
-        return Measured(counts, sum(false) / max(sum(counts), 1), self._hardness(negatives))
+    def pairs(self, negatives: list[list[int]]) -> Any:
+        """Lists of the anchors with what is known of them."""
+        from hfneg.review.yardstick import Pairs
 
-    def _hardness(self, negatives: list[list[int]]) -> float:
-        """Only what is asked for is encoded, each pair once."""
-        differences = []
+        owners = np.repeat(np.arange(len(negatives)), [len(rows) for rows in negatives])
+        relevant = [row in known for rows, known in zip(negatives, self.relevant, strict=True) for row in rows]
+        return Pairs(owners, np.array(relevant, dtype=np.float64), np.array(self._hardness(negatives)))
+
+    def _hardness(self, negatives: list[list[int]]) -> list[float]:
+        """Of each pair; only what is asked for is encoded, each pair once."""
+        differences: list[float] = []
         for i, rows in enumerate(negatives):
             own = self.anchors.corpus.rows_of_ids(self.rows[i]["positive_ids"]).tolist()
             missing = [row for row in {*own, *rows} if row not in self.known[i]]
@@ -109,8 +107,31 @@ class Collection:
                 vectors = self.reference.encode(self.anchors.corpus.texts(missing).to_pylist(), "document")
                 self.known[i] |= dict(zip(missing, (vectors @ anchor).tolist(), strict=True))
             positive = np.mean([self.known[i][row] for row in own])
-            differences += [self.known[i][row] - positive for row in rows if row not in self.relevant[i]]
-        return float(np.mean(differences)) if differences else float("nan")
+            differences += [self.known[i][row] - positive for row in rows]
+        return differences
+
+    def judges(self, errors: list[float], seed: int = 0) -> Iterator[tuple[str, Any, list[Any]]]:
+        """Judges that know the truth and err in this share of the pairs, as a hash of the pair says."""
+        import hfneg
+        from hfneg.base.hashing import hash_texts, uniform
+
+        texts = {row["query"]: known for row, known in zip(self.rows, self.relevant, strict=True)}
+        documents = self.anchors.corpus.texts(range(len(self.anchors.corpus))).to_pylist()
+        row_of = {text: row for row, text in enumerate(documents)}
+        for share in errors:
+            asked: list[Any] = []
+
+            def judge(
+                anchors: list[str], documents: list[str], share: float = share, asked: Any = asked
+            ) -> list[float]:
+                asked += anchors
+                hashes = [hash_texts([a + "\n" + d])["low"][0] for a, d in zip(anchors, documents, strict=True)]
+                wrong = uniform(seed, np.array(hashes, dtype=np.uint64)) < share
+                truth = [row_of[d] in texts.get(a, ()) for a, d in zip(anchors, documents, strict=True)]
+                return [float(known != err) for known, err in zip(truth, wrong, strict=True)]
+
+            teacher = hfneg.FunctionTeacher(judge, id=f"{share} {seed}", scale="from_zero", positives=False)
+            yield f"judge, {share:.0%} errors", teacher, asked
 
 
 def drawn(row: Any, n: int) -> list[str]:
@@ -174,30 +195,45 @@ def shown(step: Any) -> str:
     return f"{type(step).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
-def compare(collection: Collection, teacher: Any, steps: list[Any]) -> None:
+def compare(collection: Collection, teacher: Any, steps: list[Any], errors: list[float]) -> None:
     """The table."""
     import hfneg
 
-    plain = collection.negatives()
-    curve = [collection.measure(collection.negatives(filters=hfneg.RankWindow(skip=skip))) for skip in SKIPS]
-    hard, false = zip(*sorted((point.hardness, point.false) for point in curve), strict=True)
-    print(f"\n{'filter':<58} {'per anchor':>10} {'false':>7} {'as many':>8} {'as hard':>8} {'hardness':>9}")
-    for step in (None, *steps):
-        asks = step is not None and (step.needs_teacher or getattr(step, "by", None) == "teacher")
+    plain = collection.negatives(n=1_000_000)
+    ranked = collection.pairs(plain)
+    print(f"\n{'filter':<58} {'per anchor':>10} {'false':>7} {'as hard':>8} {'skip':>5} {'ratio':>21} {'hardness':>9}")
+    tried: list[tuple[str, Any, Any, list[Any]]] = [("none", None, (), [])]
+    for step in steps:
+        asks = step.needs_teacher or getattr(step, "by", None) == "teacher"
+        tried.append((shown(step), teacher if asks else None, step, []))
+    for name, judge, asked in collection.judges(errors):
+        tried.append((name, judge, hfneg.Band(high=0.5, by="teacher"), asked))
+    for name, judge, step, asked in tried:
         try:
-            found = plain if step is None else collection.negatives(teacher if asks else None, step)
+            found = collection.negatives(judge, step)
         except hfneg.HfnegError as error:
-            print(f"{shown(step):<58} left out: {str(error)[:100]}")
+            print(f"{name:<58} left out: {str(error)[:100]}")
             continue
-        ours = collection.measure(found)
-        cut = [rows[:count] for rows, count in zip(plain, ours.counts, strict=True)]
-        inside = hard[0] <= ours.hardness <= hard[-1]
-        as_hard = f"{np.interp(ours.hardness, hard, false):>8.1%}" if inside else f"{'-':>8}"
-        print(
-            f"{'none' if step is None else shown(step):<58} {np.mean(ours.counts):>10.2f} {ours.false:>7.1%} "
-            f"{collection.measure(cut).false:>8.1%} {as_hard} {ours.hardness:>+9.3f}",
-            flush=True,
-        )
+        line(name, found, collection, ranked, f"  {len(asked) / len(found):.1f} pairs an anchor" if asked else "")
+
+
+def line(name: str, found: list[list[int]], collection: Collection, ranked: Any, rest: str) -> None:
+    import hfneg
+    from hfneg.review.yardstick import beside_skips
+
+    count = np.mean([len(rows) for rows in found])
+    try:
+        ours = beside_skips(collection.pairs(found), ranked, len(found))
+    except hfneg.InputError as error:
+        print(f"{name:<58} {count:>10.2f} {str(error)[:100]}")
+        return
+    mark = {"i": " ", "h": "<", "e": ">"}[ours.place[0]]
+    ends = f"{ours.ratio:.2f} ({ours.low:.2f} to {ours.high:.2f})"
+    print(
+        f"{name:<58} {count:>10.2f} {ours.rate:>7.1%} {ours.skip_rate:>8.1%} {mark}{ours.skip:>4.0f} {ends:>21} "
+        f"{ours.hardness:>+9.3f}{rest}",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -209,6 +245,7 @@ def main() -> None:
     parser.add_argument("--miner", choices=("dense", "bm25"), default="dense")
     parser.add_argument("--show-positives", type=int, default=1)
     parser.add_argument("--truth", nargs="*", default=[], metavar="SPLIT", help="further qrels that name relevant ones")
+    parser.add_argument("--judge-errors", nargs="*", type=float, default=[0.05, 0.1, 0.2], metavar="SHARE")
     for name, default in (("anchors", 300), ("candidates", 200), ("negatives", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
     chosen = parser.parse_args()
@@ -224,7 +261,7 @@ def main() -> None:
         print(
             f"{len(collection.rows)} of {len(collection.anchors)} anchors, {len(collection.anchors.corpus)} documents"
         )
-        compare(collection, teacher, list(filters(chosen)))
+        compare(collection, teacher, list(filters(chosen)), chosen.judge_errors)
 
 
 if __name__ == "__main__":

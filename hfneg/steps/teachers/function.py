@@ -37,6 +37,8 @@ class FunctionTeacher(Teacher):
             begins to compute something else: hfneg cannot see that.
         scale: what its numbers are. "probability" applies a sigmoid; a judge that answers 0 to 1 is "from_zero".
         batch_size: pairs per call, halved where the function says that memory does not suffice.
+        positives: also ask about the known positives. Without, as a judge with a limit of its own needs none
+            (``Band(high=0.5, by="teacher")``), filters cannot compare with them.
 
     The function works in the process that made it. A recipe cannot hold it: for a teacher in a recipe subclass
     `Teacher` in a module of your own and name that by import path.
@@ -48,6 +50,7 @@ class FunctionTeacher(Teacher):
     id: str
     scale: str | None = None
     batch_size: int = 1024
+    positives: bool = True
 
     def __post_init__(self) -> None:
         check(isinstance(self.id, str) and bool(self.id), self, "id", self.id, "a text that names what it computes")
@@ -57,7 +60,12 @@ class FunctionTeacher(Teacher):
                 "function: subclass hfneg.Teacher in a module of your own and name it, my_package.my_module.MyTeacher()"
             )
         check(is_whole(self.batch_size, 1), self, "batch_size", self.batch_size, "a whole number from 1 up")
+        check(isinstance(self.positives, bool), self, "positives", self.positives, "True or False")
         self._check_scale(self.scale)
+
+    @property
+    def asks_positives(self) -> bool:
+        return self.positives
 
     @property
     def digest(self) -> str:
