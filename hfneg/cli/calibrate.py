@@ -45,7 +45,7 @@ def calibrate(
         ),
     ] = None,
     vary: Annotated[
-        str | None, option("SETTING", "Such as filters.margin.relative; the last limit unless said.", VARIED)
+        str | None, option("SETTING", "Such as filters.margin.relative, or skip; the last limit unless said.", VARIED)
     ] = None,
     values: Annotated[str | None, option("LIST", "Its values, with commas between.", VARIED)] = None,
     target: Annotated[

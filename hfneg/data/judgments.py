@@ -18,6 +18,7 @@ from hfneg.errors import ColumnError, InputError, SettingError
 
 WORDS = {"true": 1.0, "yes": 1.0, "relevant": 1.0, "false": 0.0, "no": 0.0, "not relevant": 0.0, "irrelevant": 0.0}
 ROLES = (names.ANCHOR_IDS, names.ANCHORS, names.JUDGED_IDS, names.JUDGED_DOCUMENTS, names.RELEVANCE)
+STRATUM = "stratum"
 
 Texts = Sequence[str | None]
 
@@ -26,7 +27,8 @@ Texts = Sequence[str | None]
 class Judgments:
     """Pairs by ids, by texts, or both (None where one is not known), aligned; `relevance` as it was given.
 
-    `listed_only_relevant`: the form of qrels that name relevant documents only.
+    `listed_only_relevant`: the form of qrels that name relevant documents only. `strata`: those that a sample of
+    `hfneg.calibrate` says its pairs were drawn from.
     """
 
     anchor_ids: Texts
@@ -35,6 +37,7 @@ class Judgments:
     documents: Texts
     relevance: Sequence[Any]
     listed_only_relevant: bool = False
+    strata: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.relevance)
@@ -125,7 +128,8 @@ def _of_table(given: Any) -> Judgments:
     assert relevance is not None
     none: list[Any] = [None] * len(relevance)
     texts = [[None if v is None else str(v) for v in (key if key is not None else none)] for key in keys]
-    return Judgments(texts[0], texts[1], texts[2], texts[3], relevance)
+    strata = frozenset(str(value) for value in columns.get(STRATUM, ()))
+    return Judgments(texts[0], texts[1], texts[2], texts[3], relevance, strata=strata)
 
 
 def _columns(given: Any) -> dict[str, list[Any]]:
@@ -134,7 +138,7 @@ def _columns(given: Any) -> dict[str, list[Any]]:
         there = list(dict.fromkeys(name for row in given for name in row))
         return {name: [row.get(name) for row in given] for name in there}
     if hasattr(given, "column_names") and given.column_names and hasattr(given, "__len__"):
-        wanted = {name for usual in ROLES if (name := names.one_of(given.column_names, usual)) is not None}
+        wanted = {name for usual in ROLES if (name := names.one_of(given.column_names, usual)) is not None} | {STRATUM}
         return {name: list(given[name]) if name in wanted else [] for name in given.column_names}
     raise InputError(
         f"cannot read judgments from a {type(given).__name__}; expected a table (a Dataset, a list of rows, a csv, "

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hfneg.review.calibrate.findings import Calibration, Chosen, Rate, Sample, Setting, Stratum
+from hfneg.review.calibrate.findings import Beside, Calibration, Chosen, Rate, Sample, Setting, Stratum
 from hfneg.review.hardness import Hardness
 
 WHAT = {
@@ -26,6 +26,8 @@ def report(console: Console, found: Calibration) -> None:
         console.print(_strata(found.false_negatives.strata, judged=True))
     if found.settings:
         console.print(_settings(found))
+    if found.beside is not None:
+        _beside(console, found.beside)
     if found.chosen is not None:
         _chosen(console, found, found.chosen)
     if found.sample is not None:
@@ -137,14 +139,28 @@ def _short_leak(leak: Mapping[str, Any] | None) -> str:
     return f"{ends[0]:.1%}-{ends[1]:.1%}"
 
 
+def _beside(console: Console, beside: Beside) -> None:
+    what = "is as hard" if not beside.place else f"is the nearest (these negatives are {beside.place} than any)"
+    _say(
+        console,
+        f"that is {beside.ratio:.2f} times ({beside.low:.2f} to {beside.high:.2f}) the rate of skipping "
+        f"{beside.skip:.0f} ranks ({beside.rate:.1%}), which {what}",
+        bold=True,
+    )
+
+
 def _chosen(console: Console, found: Calibration, chosen: Chosen) -> None:
     if chosen.value is None or chosen.chosen_on is None:
         _say(console, f"no value of {found.varied} has an upper end below {chosen.target:g}", style="red")
         return
     reported = "too few judgments there" if chosen.reported is None else _of(chosen.reported)
     _say(console, f"chosen for {chosen.target:g}: {found.varied} = {chosen.value}", style="green")
-    _say(console, f"  on the half of the anchors that chose it: {_of(chosen.chosen_on)}")
-    _say(console, f"  on the other half, which did not: {reported}")
+    if chosen.in_order:
+        _say(console, f"  its negatives: {reported}")
+        _say(console, f"  with those of smaller skips, which are no purer: {_of(chosen.chosen_on)}")
+    else:
+        _say(console, f"  on the half of the anchors that chose it: {_of(chosen.chosen_on)}")
+        _say(console, f"  on the other half, which did not: {reported}")
     _say(console, f"\n{chosen.recipe}")
 
 

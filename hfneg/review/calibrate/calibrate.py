@@ -28,7 +28,8 @@ from hfneg.review.calibrate import (
 from hfneg.review.calibrate.estimator import NEEDED, Estimator
 from hfneg.review.calibrate.findings import Calibration, Chosen, Rate, Sample, Setting
 from hfneg.review.calibrate.frame import Frame
-from hfneg.review.calibrate.varied import Varied
+from hfneg.review.calibrate.strata import SKIPPED
+from hfneg.review.calibrate.varied import SKIP, Varied
 from hfneg.review.intervals import needed
 from hfneg.review.leak.leak import leak_rate
 from hfneg.runs.folder import mined as mined_folder
@@ -84,9 +85,11 @@ def calibrate(
         sample: write so many pairs to be judged to `out` (.csv, .jsonl, .parquet); `seed` draws them. `overwrite`
             replaces the file.
         vary: a setting of the policy, as ``"filters.margin.relative"``; its `values` are replayed over the ledger.
-            A sample is then drawn from what any of them mines.
-        target: choose the hardest value of `vary` (None: of the last filter with a limit) whose upper end is below this
-            on half of the anchors, and report it on the other half.
+            A sample is then drawn from what any of them mines. "skip": how many first ranks are skipped, with no filter
+            besides.
+        target: choose the hardest value of `vary` (None: of the last filter with a limit, else the skip) whose upper
+            end is below this on half of the anchors, and report it on the other half. Of skips, the smallest for which
+            it can be shown, see `hfneg.review.calibrate.sweep.choose_skip`.
         reference: a SentenceTransformer that is neither miner nor teacher; gives hardness.
         plot: a PNG to write (needs the extra ``plots``).
         corpus: what `mine` was given; needed only where the store no longer has it.
@@ -111,7 +114,9 @@ def calibrate(
     frame = frames.read(ledger, anchors, varied.replays)
     if not frame.mined[0].any():
         raise EmptyInputError(f"all negatives of {mined} were given as such; there is no rate to measure")
-    work = _Work(ledger, anchors, frame, strata.strata(frame), varied, [])
+    skips = varied.setting == SKIP or (given is not None and any(name.startswith(SKIPPED) for name in given.strata))
+    layers = strata.by_rank(frame, int(ledger.summary["wanted_per_anchor"])) if skips else strata.strata(frame)
+    work = _Work(ledger, anchors, frame, layers, varied, [])
     if path is not None and sample is not None:
         written, estimator = work.sample(path, sample, seed, target), Estimator(frame, work.layers, None)
     else:
@@ -156,9 +161,9 @@ class _Work:
         """Write the pairs to be judged."""
         frame, layers = self.frame, self.layers
         inside = np.asarray(frame.mined.any(axis=0))
-        given = strata.allocate(n, frame, layers, inside)
+        given = strata.allocate(n, frame, layers, inside, alike=self.varied.setting == SKIP)
         taken = strata.draw(given, frame, layers, inside, seed)
-        if target is not None and n < 2 * needed(target):
+        if target is not None and self.varied.setting != SKIP and n < 2 * needed(target):
             self.warnings.append(
                 f"with {n} judged pairs no setting can be shown to be below {target:g}, even if none is relevant: "
                 f"{needed(target)} are needed on each half of the anchors"
@@ -193,7 +198,8 @@ class _Work:
         if given:
             self.warnings.append(f"{given:,} of the negatives were given as such, and count as not relevant")
         known = self._settings(estimator, measured, leaking)
-        chosen = None if target is None else self._choose(target, known, estimator)
+        hard = sweep.hardness(estimator, measured, own)
+        chosen = None if target is None or written is not None else self._choose(target, known, estimator)
         if not rate.confidence:
             self.warnings.append(EASIER)
         return Calibration(
@@ -204,7 +210,8 @@ class _Work:
             false_negatives=rate,
             sensitivity=() if rate.confidence else estimating.sensitivity(self.frame),
             leak=self._leak((), leaking),
-            hardness=sweep.hardness(estimator, measured, own),
+            hardness=hard,
+            beside=None if self.varied.setting != SKIP else sweep.beside(rate, hard, [one for _, one in known]),
             varied=self.varied.setting,
             settings=tuple(one for _, one in known),
             chosen=chosen,
@@ -231,15 +238,23 @@ class _Work:
                     f"too few judged pairs for {self.varied.setting}={value!r}: have the sample drawn with vary= given"
                 )
                 continue
-            leak = self._leak((f"{self.varied.setting}={value!r}",), leaking)
+            skips = self.varied.setting == SKIP  # no setting of the recipe that could be replayed
+            leak = None if skips else self._leak((f"{self.varied.setting}={value!r}",), leaking)
             one = sweep.setting(value, i, estimator, measured, leak)
             found += [] if one is None else [(i, one)]
         return found
 
     def _choose(self, target: float, known: list[tuple[int, Setting]], estimator: Estimator) -> Chosen:
+        if self.varied.setting == SKIP:
+            return sweep.choose_skip(target, known, estimator, self.varied)
         places, found = [i for i, _ in known], [one for _, one in known]
         chosen = sweep.choose(target, found, places, estimator, self.varied.fragment)
         units = max((one.false_negatives.units for one in found), default=0)
+        if chosen.value is None:
+            self.warnings.append(
+                f"a skip may do it: have a sample drawn for skips (vary='{SKIP}', --vary {SKIP}), judge it, and give "
+                "it with the same target; that is what any filter has to beat"
+            )
         if chosen.value is None and estimator.labels is not None and units < 2 * needed(target):
             self.warnings.append(
                 f"no setting could be shown to be below {target:g}: even with none relevant that takes "

@@ -84,6 +84,9 @@ class Chosen:
 
     `reported` is its rate on the other half, which had no part in the choice; None where that half has too few
     judgments. `value` is None where no setting qualifies.
+
+    `in_order`: of skips, gone through from the largest; then `chosen_on` is what it and smaller skips take, and
+    `reported` what it takes itself.
     """
 
     target: float
@@ -91,6 +94,26 @@ class Chosen:
     chosen_on: Rate | None
     reported: Rate | None
     recipe: str | None
+    in_order: bool = False
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A rate beside that of the skip whose negatives are as hard by the reference.
+
+    Attributes:
+        skip: ranks, between those that were tried; rate: that skip's.
+        ratio, low, high: the folder's rate divided by it; the ends are of the two intervals' far ends, so that the
+            ratio lies between them more often than in 95%.
+        place: "harder" or "easier" where the folder's negatives are so than any skip's; then the nearest counts.
+    """
+
+    skip: float
+    rate: float
+    ratio: float
+    low: float
+    high: float
+    place: str
 
 
 @dataclass(frozen=True)
@@ -118,6 +141,7 @@ class Calibration:
     settings: tuple[Setting, ...] = ()
     chosen: Chosen | None = None
     sample: Sample | None = None
+    beside: Beside | None = None
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

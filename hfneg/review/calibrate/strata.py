@@ -18,13 +18,18 @@ from hfneg.review.calibrate.frame import Frame
 
 PARTS = np.array([0.2, 0.4, 0.6, 0.8])
 BEYOND = np.array([0.1, 0.25, 0.5, 0.75])
+SKIPPED = "skip: rank"
+"""What the strata of skips are by; a file of judgments that says so in its column stratum was drawn for skips."""
 EVEN = 0.5
 """This share of a sample is spread as the pairs are, so that no stratum that looks safe goes unseen."""
 
 
 @dataclass(frozen=True)
 class Strata:
-    """`by` is "teacher_score" or "rank"; `bounds` float64, ascending: stratum i is above bound i-1, up to bound i."""
+    """`by` is "teacher_score", "rank", or SKIPPED.
+
+    `bounds` float64, ascending: stratum i is above bound i-1, up to bound i.
+    """
 
     by: str
     bounds: npt.NDArray[np.float64]
@@ -42,6 +47,14 @@ class Strata:
         if i == len(self.bounds):
             return f"{self.by} above {self.bounds[-1]:.4g}"
         return f"{self.by} {self.bounds[i - 1]:.4g} to {self.bounds[i]:.4g}"
+
+
+def by_rank(frame: Frame, n: int) -> Strata:
+    """Up to rank n, 2n, 4n and so on: for skips, whose negatives are told apart by their ranks alone."""
+    ranks = frame.ranks.astype(np.float64)
+    bounds = n * 2.0 ** np.arange(0, 32)
+    bounds = bounds[bounds < ranks.max(initial=0)]
+    return Strata(SKIPPED, bounds, np.searchsorted(bounds, ranks, "left"))
 
 
 def strata(frame: Frame) -> Strata:
@@ -68,16 +81,20 @@ def strata(frame: Frame) -> Strata:
     return Strata(by, bounds, np.searchsorted(bounds, values, "left"))
 
 
-def allocate(n: int, frame: Frame, layers: Strata, inside: Mask) -> Ints:
+def allocate(n: int, frame: Frame, layers: Strata, inside: Mask, *, alike: bool = False) -> Ints:
     """How many of `n` pairs each stratum gets: half evenly, half by size times sqrt(p (1 - p)) (Neyman 1934).
 
     p is a guess from the scores alone (`bounding.likely`): it says where the doubt is, and steers only the width.
+    `alike`: each stratum as many, for strata of which each is to be told by itself.
     """
     sizes = np.bincount(layers.of[inside], minlength=len(layers))
     guess = likely(frame.positives, frame.candidates, frame.best[inside])
     doubt = np.bincount(layers.of[inside], weights=guess, minlength=len(layers)) / np.maximum(sizes, 1)
     spread = sizes * np.sqrt(np.maximum(doubt * (1 - doubt), 0.01))
-    wanted = n * (EVEN * sizes / max(sizes.sum(), 1) + (1 - EVEN) * spread / max(spread.sum(), 1e-12))
+    even = 0.0 if alike else EVEN
+    if alike:
+        spread = (sizes > 0).astype(np.float64)
+    wanted = n * (even * sizes / max(sizes.sum(), 1) + (1 - even) * spread / max(spread.sum(), 1e-12))
     least = min(2, n // max(int((sizes > 0).sum()), 1))
     given: Ints = np.minimum(np.maximum(np.floor(wanted).astype(np.int64), least), sizes)
     while given.sum() < min(n, int(sizes.sum())):
