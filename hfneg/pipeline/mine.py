@@ -18,6 +18,7 @@ from hfneg.pipeline.retrieve import Retrieve
 from hfneg.pipeline.search import SourceHits
 from hfneg.pipeline.select import Select, mined_columns
 from hfneg.pipeline.transform import Transform, unique
+from hfneg.pipeline.twice import say_what_is_encoded_twice
 from hfneg.steps.block.block import Block
 from hfneg.steps.block.columns import columns_of
 from hfneg.steps.block.pool import SCORE, TEACHER
@@ -56,6 +57,7 @@ class Mine(Transform):
         self.anchors = retrieve.anchors
         self.remine = select.remine
         check_scores(self.select.policy, retrieve.names, retrieve.scores_positives)
+        say_what_is_encoded_twice(retrieve.retrievers, select.policy.filters)
 
     def __repr__(self) -> str:
         return f"Mine({self.retrieve!r}, {self.select!r}, deeper={self.deeper}, short={self.short!r})"

@@ -6,6 +6,7 @@ near or above positives is left out; no anchor stays short.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from hfneg.models.weights import name_of
 from hfneg.pipeline.recipe import SLOTS, Recipe
 from hfneg.pipeline.recipe_text import replaced
 from hfneg.steps.filters import BelowPositives, Filter, Margin
+from hfneg.steps.model_step import SETTINGS, ModelStep
 from hfneg.steps.retrievers import BM25, Dense, Retriever
 from hfneg.steps.short import Fill
 from hfneg.steps.teachers import BiEncoderTeacher, CrossEncoderTeacher, EndpointTeacher, Teacher
@@ -122,7 +124,12 @@ def _with_model(recipe: Recipe, model: Any) -> dict[str, Any]:
         )
     (before,) = dense
     after = _dense(model, before)
-    lost = [name for name in ("query_prompt", "document_prompt") if getattr(before, name) and not getattr(after, name)]
+    same = [step for step in recipe.filters if getattr(step, "model", None) == before.model]
+    lost = [
+        name
+        for name in ("query_prompt", "document_prompt")
+        if any(getattr(step, name, None) for step in (before, *same)) and not getattr(after, name)
+    ]
     if lost:
         log.info(
             "%s of %s left out: a prompt belongs to its model (%s has its own, or --set says one)",
@@ -130,11 +137,16 @@ def _with_model(recipe: Recipe, model: Any) -> dict[str, Any]:
             name_of(before.model),
             name_of(after.model),
         )
-    filters = [
-        replaced(step, "model", after.model) if getattr(step, "model", None) == before.model else step
-        for step in recipe.filters
-    ]
+    filters = [_like(step, after) if step in same else step for step in recipe.filters]
     return {"retrievers": [after if step is before else step for step in recipe.retrievers], "filters": filters}
+
+
+def _like(step: Any, dense: Dense) -> Any:
+    """The filter with the model of `dense`, asked as that asks it, so that the two share its vectors."""
+    if not isinstance(step, ModelStep):
+        return replaced(step, "model", dense.model)
+    asked = [name for name in ("model", *SETTINGS) if name in step.settings() and name not in SEARCH]
+    return dataclasses.replace(step, **{name: getattr(dense, name) for name in asked})
 
 
 def _judge(teacher: Any, before: Teacher | None = None) -> Teacher:

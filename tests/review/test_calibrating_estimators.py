@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -276,6 +277,68 @@ def test_lower_scores_of_the_unlabelled_are_what_the_shifts_are_for(share: float
     plain, _, moved = (bound.rate for bound in bounds.bounds(positives, candidates, candidates[kept]))
     truth = relevant[kept].mean()
     assert plain < truth * 1.5 < moved
+
+
+def plain_bound(positives: Any, candidates: Any, mined: Any, share: float) -> float:
+    """Of one shift alone, in plain Python: share f / g, pooled until it does not fall (Ayer et al. 1955)."""
+    blocks: list[list[float]] = []  # positives, candidates, scores
+    for at in sorted({*positives.tolist(), *candidates.tolist()}):
+        blocks.append([float((positives == at).sum()), float((candidates == at).sum()), 1.0])
+        while len(blocks) > 1 and blocks[-2][0] * sum(blocks[-1][:2]) >= blocks[-1][0] * sum(blocks[-2][:2]):
+            last = blocks.pop()
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    values = [min(share * a / b * len(candidates) / len(positives), 1.0) if b else 1.0 for a, b, _ in blocks]
+    by_place = np.repeat(values, [int(block[2]) for block in blocks])
+    places = np.searchsorted(np.unique(np.concatenate([positives, candidates])), mined)
+    return float(by_place[places].mean())
+
+
+@examples(60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(bounds.NEEDED, 200),
+    m=st.integers(bounds.NEEDED, 600),
+    above=st.floats(-1, 5),
+    wide=st.floats(0.01, 3),
+    kind=st.sampled_from(["smooth", "tenths", "reciprocal ranks", "two places"]),
+)
+def test_the_bound_never_falls_as_positives_are_moved_further_down(
+    seed: int, n: int, m: int, above: float, wide: float, kind: str
+) -> None:
+    """For any scores and any part of the candidates; without a shift it is the plain bound, else no less than that."""
+    draw = np.random.default_rng(seed)
+    positives, candidates = draw.normal(above, wide, n), draw.normal(0, 1, m)
+    if kind == "tenths":
+        positives, candidates = positives.round(1), candidates.round(1)
+    elif kind == "reciprocal ranks":
+        positives, candidates = 1 / draw.geometric(1 / (1 + wide), n), 1 / draw.integers(1, 101, m)
+    elif kind == "two places":
+        positives, candidates = np.where(draw.random(n) < 0.5, above, 0.0), np.where(draw.random(m) < 0.9, 0.0, 1.0)
+    positives, candidates = positives.astype(np.float32), candidates.astype(np.float32)
+    low, high = np.quantile(candidates, np.sort(draw.random(2)), method="nearest")
+    mined = candidates[(candidates >= low) & (candidates <= high)]
+    found = bounds.bounds(positives, candidates, mined)
+    assert [one.shift for one in found] == list(bounds.SHIFTS)
+    for before, after in pairwise(found):
+        assert before.rate <= after.rate
+        assert before.share_of_candidates <= after.share_of_candidates
+    plain = plain_bound(positives, candidates, mined, found[0].share_of_candidates)
+    assert found[0].rate == pytest.approx(plain, abs=1e-6)
+
+
+def test_reciprocal_ranks_are_where_the_bound_of_one_shift_falls() -> None:
+    """Moved past the mined the positives leave fewer of these relevant; what is told is the largest on the way."""
+    draw = np.random.default_rng(0)
+    positives = (1 / draw.geometric(0.6, 500)).astype(np.float32)
+    candidates = np.tile(1 / np.arange(1, 101), 500).astype(np.float32)
+    mined = candidates[(candidates <= 1 / 3) & (candidates >= 1 / 6)]
+    told = bounds.bounds(positives, candidates, mined)
+    deviation, alone = float(positives.astype(np.float64).std()), []
+    for shift in np.linspace(0, 1, 11).tolist():
+        moved = positives - shift * deviation  # bounded anew, as if it were not moved
+        alone.append(bounds.bounds(moved, candidates, mined)[0].rate)
+    assert min(np.diff(alone)) < -0.01
+    assert [one.rate for one in told] == [alone[0], max(alone[:6]), max(alone)]
 
 
 def test_without_judgments_there_is_no_confidence() -> None:

@@ -333,6 +333,24 @@ def test_shortcuts_fill_the_slots_of_a_recipe(small: dict[str, str]) -> None:
     assert changed.retrievers == (hfneg.Dense(small["dense"], index="Flat", batch_size=8),)
     assert changed.filters == (hfneg.OtherCluster(small["dense"]), hfneg.PositiveSimilarity("org/third", below=0.8))
     assert recipe_of(own) is own
+    asked = {"document_prompt": "text: ", "max_seq_length": 64}
+    alike = [
+        hfneg.OtherCluster("org/other", 8, revision="v1", batch_size=4, **asked),
+        hfneg.NearAnchorPositives("org/other", query_prompt="query: "),
+        hfneg.PositiveSimilarity("org/third", below=0.8, **asked),
+    ]
+    own = hfneg.Recipe(
+        retrievers=hfneg.Dense("org/other", revision="v1", query_prompt="query: ", **asked), filters=alike
+    )
+    plain = recipe_of(own, model=small["dense"])
+    here = small["dense"]
+    assert plain.retrievers == (hfneg.Dense(here),)
+    assert plain.filters[:2] == (hfneg.OtherCluster(here, 8, batch_size=4), hfneg.NearAnchorPositives(here))
+    new = {"document_prompt": "d: ", "max_seq_length": 9}
+    filters = recipe_of(own, model=hfneg.Dense(here, query_prompt="q: ", **new, batch_size=7)).filters
+    assert filters[0] == hfneg.OtherCluster(here, 8, batch_size=4, **new)
+    assert filters[1] == hfneg.NearAnchorPositives(here, query_prompt="q: ", max_seq_length=9)
+    assert plain.filters[2] == filters[2] == alike[2]
     with_prompt = hfneg.Dense(small["dense"], query_prompt="ask: ")
     assert recipe_of("nv_retriever", model=with_prompt).retrievers == (with_prompt,)
 

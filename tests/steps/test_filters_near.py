@@ -360,6 +360,11 @@ def test_too_few_co_positives_are_refused_before_any_work() -> None:
         ("PositiveSimilarity", {"below": 0.9, "quantile": 0.5}, "not both"),
         ("PositiveSimilarity", {"below": 2}, "below=2"),
         ("PositiveSimilarity", {"quantile": -0.1}, "quantile=-0.1"),
+        ("NearAnchorPositives", {"batch_size": 0}, "batch_size=0"),
+        ("PositiveSimilarity", {"below": 0.9, "max_seq_length": 0}, "max_seq_length=0"),
+        ("OtherCluster", {"max_seq_length": True}, "max_seq_length=True"),
+        ("OtherCluster", {"document_prompt": 3}, "document_prompt=3"),
+        ("OtherCluster", {"revision": "main"}, "revision='main'"),
         ("FirstOfDuplicates", {"near_duplicate": 0.4}, "near_duplicate=0.4"),
         ("FirstOfDuplicates", {"near_duplicate": None}, "near_duplicate=None"),
     ],
@@ -377,6 +382,8 @@ def test_they_are_recipe_text(tmp_path: Path) -> None:
         "NearAnchorPositives(model='org/model', neighbours=5, similarity=0.7)",
         "PositiveSimilarity(model='org/model', below=None, quantile=0.25)",
         "FirstOfDuplicates(near_duplicate=0.8)",
+        "NearAnchorPositives(model='org/model', revision='v2', query_prompt='q: ', neighbours=10, similarity=0.9)",
+        "OtherCluster(model='org/model', document_prompt='d: ', max_seq_length=64, clusters=256, seed=0, batch_size=8)",
     ]
     recipe = hfneg.Recipe.from_yaml("filters:\n" + "\n".join(f'  - "{text}"' for text in texts))
     assert [repr(step) for step in recipe.filters] == texts
@@ -401,3 +408,43 @@ def test_stored_vectors_are_shared_with_dense(anchors: hfneg.Anchors, pool: Pool
     hfneg.PositiveSimilarity(encoder, below=0.9).keep(pool)
     assert encoder.encoded == before
     assert isinstance(index.vectors, Vectors)
+
+
+SAME = {"query_prompt": "ask: ", "document_prompt": "text: ", "max_seq_length": 7}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prompt", "settings"),
+    [
+        (hfneg.NearAnchorPositives, "query_prompt", {}),
+        (hfneg.PositiveSimilarity, "document_prompt", {"quantile": 0.5}),
+        (hfneg.OtherCluster, "document_prompt", {"clusters": 4}),
+    ],
+)
+def test_vectors_are_shared_with_a_dense_of_the_same_settings(
+    anchors: hfneg.Anchors, pool: Pool, kind: Any, prompt: str, settings: dict[str, Any]
+) -> None:
+    """With its prompt and length nothing is encoded again; with other ones it is, and so it is when pickled."""
+    encoder = Counting()
+    index = hfneg.Dense(encoder, **SAME).open(anchors.corpus)
+    index.vectors.build()
+    index.query_vectors(anchors).build()
+    before = encoder.encoded
+    step = kind(encoder, **settings, **{name: SAME[name] for name in (prompt, "max_seq_length")}, batch_size=3)
+    again = pickle.loads(pickle.dumps(step))
+    assert (again, repr(again)) == (step, repr(step))
+    kept = again.keep(pool)
+    assert encoder.encoded == before
+    assert kept.tolist() == step.keep(pool).tolist()
+    kind(encoder, **settings).keep(pool)
+    assert encoder.encoded > before
+
+
+def test_what_is_not_said_leaves_text_and_pickle_as_they_were() -> None:
+    """A step at its defaults does not mention how its model is asked, so that recipes of before are the same ones."""
+    assert repr(hfneg.OtherCluster("org/model")) == "OtherCluster(model='org/model', clusters=256, seed=0)"
+    known = {"model", "encoder", "version", "clusters", "seed"}
+    assert set(hfneg.OtherCluster(HashEncoder()).__getstate__()) == known
+    assert set(hfneg.OtherCluster(HashEncoder(), max_seq_length=7).__getstate__()) == known | {"max_seq_length"}
+    dense = "Dense(model='org/model', query_prompt='q: ', max_seq_length=9, index='Flat', batch_size=8)"
+    assert repr(eval(dense, {"Dense": hfneg.Dense})) == dense

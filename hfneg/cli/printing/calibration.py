@@ -46,7 +46,7 @@ def _rate(console: Console, found: Calibration) -> None:
     _say(console, f"false negatives, P(relevant | mined): {_of(rate)}", bold=True)
     _say(console, f"  {WHAT[rate.method]}{_counts(rate)}")
     for one in found.sensitivity:
-        moved = "as labelled ones do" if not one.shift else f"{one.shift:g} standard deviations lower"
+        moved = "as labelled ones do" if not one.shift else f"up to {one.shift:g} standard deviations lower"
         _say(console, f"  at most {one.at_most:.1%} if unlabelled positives score {moved}")
     if found.leak is not None:
         _say(console, f"leak, P(mined | relevant), another question: {_leak(found.leak)}")

@@ -157,7 +157,10 @@ class Estimator:
 
 
 def sensitivity(frame: Frame) -> tuple[Sensitivity, ...]:
-    """Of the folder's own negatives; empty where there are too few scores for it."""
+    """Of the folder's own negatives; empty where there are too few scores for it.
+
+    What is said of a shift is the largest over all shifts up to it, so that it never falls: see `bounds`.
+    """
     if why_no_bound(frame) is not None or not frame.mined[0].any():
         return ()
     found = bounds.bounds(frame.positives, frame.candidates, frame.best[frame.mined[0]])

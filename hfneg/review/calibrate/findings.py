@@ -56,7 +56,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The rate is at most this, if unlabelled positives score like labelled ones that many deviations lower."""
+    """The rate is at most this, if unlabelled positives score like labelled ones up to that many deviations lower."""
 
     shift: float
     at_most: float

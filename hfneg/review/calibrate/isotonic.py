@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hfneg.base.arrays import Numbers
+from hfneg.base.arrays import Ints, Numbers
 
 STEPS, RIDGE = 25, 1.0
 KNOTS = 512
@@ -28,10 +28,14 @@ class Curve:
 
 def isotonic(x: npt.NDArray[np.floating], y: Numbers) -> Curve:
     """The least-squares non-decreasing curve of `y` over `x` (Ayer et al. 1955); equal x are one point."""
+    at, place, counts = np.unique(x.astype(np.float64), return_inverse=True, return_counts=True)
+    return isotonic_means(at, np.bincount(place.reshape(-1), weights=y) / counts, counts)
+
+
+def isotonic_means(at: Numbers, means: Numbers, counts: Ints) -> Curve:
+    """The same from the mean of `y` at each distinct x, ascending, and how many there are."""
     from scipy.optimize import isotonic_regression
 
-    at, place, counts = np.unique(x.astype(np.float64), return_inverse=True, return_counts=True)
-    means = np.bincount(place.reshape(-1), weights=y) / counts
     return Curve(at, np.asarray(isotonic_regression(means, weights=counts).x))
 
 

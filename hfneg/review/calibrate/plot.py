@@ -94,7 +94,7 @@ def _strata(figure: Any, found: Calibration) -> None:
         axes.set_ylabel("relevant among the judged")
         axes.set_title(repr(found), fontsize=8)
         return
-    names = [f"moved {one.shift:g} sd down" for one in found.sensitivity] or ["all"]
+    names = [f"moved up to {one.shift:g} sd down" for one in found.sensitivity] or ["all"]
     heights = [one.at_most for one in found.sensitivity] or [found.false_negatives.high]
     axes.bar(range(len(names)), heights, color=YIELD, alpha=0.5)
     axes.set_xticks(range(len(names)), names)

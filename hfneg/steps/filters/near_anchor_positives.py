@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -10,21 +9,22 @@ from hfneg.base.settings import check, is_number, is_whole
 from hfneg.models.neighbours import NearAnchors
 from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import Filter
-from hfneg.steps.model_step import ModelStep
+from hfneg.steps.model_step import WithQueries
 
 BLOCK = 256  # anchors whose neighbours' positives are in RAM together
 
 
 @dataclass(frozen=True, repr=False)
-class NearAnchorPositives(ModelStep, Filter):
+class NearAnchorPositives(WithQueries, Filter):
     """Keeps candidates that are no known positive of a near anchor: two ways to ask one question share their answers.
 
     Near are the `neighbours` nearest anchors, of all that `Anchors` has read, whose vectors (the query vectors of
     `model`, the same stored ones that ``Dense(model)`` searches with) have a cosine of at least `similarity`. They are
     found once, exactly, and kept. It helps where several anchors ask for the same thing, and does nothing elsewhere.
+
+    `revision`, `query_prompt`, `max_seq_length` and `batch_size` are those of `Dense`: as there, the same vectors.
     """
 
-    model: Any
     neighbours: int = 10
     similarity: float = 0.9
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,19 +13,20 @@ from hfneg.errors import SettingError
 from hfneg.models.clusters import cluster_labels
 from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import Filter
-from hfneg.steps.model_step import ModelStep
+from hfneg.steps.model_step import WithDocuments
 
 
 @dataclass(frozen=True, repr=False)
-class OtherCluster(ModelStep, Filter):
+class OtherCluster(WithDocuments, Filter):
     """Keeps candidates in other clusters than every known positive of the anchor.
 
     The corpus is clustered once by k-means over the vectors of `model` (the same stored ones that
     ``Dense(model)`` searches). A cluster gathers what is about the same thing, and unlabelled positives
     with it. Fewer clusters remove more.
+
+    `revision`, `document_prompt`, `max_seq_length` and `batch_size` are those of `Dense`: as there, the same vectors.
     """
 
-    model: Any
     clusters: int = 256
     seed: int = 0
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,11 +13,11 @@ from hfneg.models.positive_pairs import require_pairs, similarity_quantile
 from hfneg.models.vectors import Vectors
 from hfneg.steps.block.pool import Pool
 from hfneg.steps.filters.base import Filter
-from hfneg.steps.model_step import ModelStep
+from hfneg.steps.model_step import WithDocuments
 
 
 @dataclass(frozen=True, repr=False)
-class PositiveSimilarity(ModelStep, Filter):
+class PositiveSimilarity(WithDocuments, Filter):
     """Keeps candidates that are not too similar to any known positive: what says the same answers the same.
 
     Similar is the cosine of the vectors of two documents (of `model`, the same stored ones that ``Dense(model)``
@@ -29,9 +28,9 @@ class PositiveSimilarity(ModelStep, Filter):
         quantile: that of pairs of known positives of one anchor, over all anchors (at most 10,000 pairs): 0.5 drops
             what is as similar to a positive as half of the known positives are to one another. Smaller drops more.
             Fewer than 20 such pairs are refused.
+        revision, document_prompt, max_seq_length, batch_size: those of `Dense`; as there, the same vectors.
     """
 
-    model: Any
     below: float | None = None
     quantile: float | None = None
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hfneg.base.settings import check
 from hfneg.data.corpus import Corpus
-from hfneg.models.weights import name_of
 from hfneg.steps import papers
-from hfneg.steps.model_step import ModelStep
+from hfneg.steps.model_step import WithDocuments, WithQueries
 from hfneg.steps.retrievers.base import Retriever
 from hfneg.steps.retrievers.dense.exact import DenseIndex
 
 
-@dataclass(frozen=True)
-class Dense(ModelStep, Retriever):
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Dense(WithDocuments, WithQueries, Retriever):
     """Documents by the inner product of vectors (Karpukhin et al. 2020, Dense Passage Retrieval).
 
     >>> Dense("sentence-transformers/all-MiniLM-L6-v2")
@@ -47,21 +45,10 @@ class Dense(ModelStep, Retriever):
     cites = (papers.DPR, papers.SENTENCE_BERT)
     block: ClassVar[int] = 250_000
 
-    model: Any
-    revision: str | None = None
-    query_prompt: str | None = None
-    document_prompt: str | None = None
-    max_seq_length: int | None = None
     index: str | None = None
     search_parameters: str | None = None
-    batch_size: int = 32
 
     def __post_init__(self) -> None:
-        for setting in ("batch_size", "max_seq_length"):
-            given = getattr(self, setting)
-            whole = isinstance(given, int) and not isinstance(given, bool) and given >= 1
-            optional = given is None and setting != "batch_size"
-            check(whole or optional, self, setting, given, "a whole number from 1 up")
         check(
             self.index is not None or self.search_parameters is None,
             self,
@@ -71,22 +58,13 @@ class Dense(ModelStep, Retriever):
         )
         self._check_model()
 
-    def __repr__(self) -> str:
-        settings = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default
-        }
-        if not isinstance(self.model, str):
-            settings["model"] = f"{name_of(self.model)}@{self.encoder.digest[:12]}"
-        return f"Dense({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.settings(), **super().__getstate__()}
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
         """Whether results are in the promised total order; False with an `index`."""
         return self.index is None
-
-    def _encoder_settings(self) -> dict[str, Any]:
-        names = ("revision", "query_prompt", "document_prompt", "max_seq_length", "batch_size")
-        return {name: getattr(self, name) for name in names}
 
     def open(self, corpus: Corpus) -> DenseIndex:
         """The index over `corpus`; nothing is encoded before it is needed."""
