@@ -195,7 +195,7 @@ def shown(step: Any) -> str:
     return f"{type(step).__name__}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
-def compare(collection: Collection, teacher: Any, steps: list[Any], errors: list[float]) -> None:
+def compare(collection: Collection, teacher: Any, steps: list[Any], chosen: argparse.Namespace) -> None:
     """The table."""
     import hfneg
 
@@ -206,7 +206,7 @@ def compare(collection: Collection, teacher: Any, steps: list[Any], errors: list
     for step in steps:
         asks = step.needs_teacher or getattr(step, "by", None) == "teacher"
         tried.append((shown(step), teacher if asks else None, step, []))
-    for name, judge, asked in collection.judges(errors):
+    for name, judge, asked in collection.judges(chosen.judge_errors):
         tried.append((name, judge, hfneg.Band(high=0.5, by="teacher"), asked))
     for name, judge, step, asked in tried:
         try:
@@ -215,6 +215,30 @@ def compare(collection: Collection, teacher: Any, steps: list[Any], errors: list
             print(f"{name:<58} left out: {str(error)[:100]}")
             continue
         line(name, found, collection, ranked, f"  {len(asked) / len(found):.1f} pairs an anchor" if asked else "")
+    for name, found in mined(collection, chosen):
+        line(name, found, collection, ranked, "")
+
+
+def mined(collection: Collection, chosen: argparse.Namespace) -> Iterator[tuple[str, list[list[int]]]]:
+    """Recipes that come with hfneg, by this model, with as many negatives as everything else here."""
+    import hfneg
+
+    rows = collection.rows.select_columns(["query", "positive_ids"])
+    for name in chosen.recipes:
+        recipe = hfneg.Recipe.load(name).with_settings([f"sampler.n={chosen.negatives}"])
+        given = {"model": chosen.model} if any(hasattr(step, "model") for step in recipe.retrievers) else {}
+        with tempfile.TemporaryDirectory() as out:
+            lists = hfneg.mine(
+                rows,
+                collection.anchors.corpus,
+                recipe,
+                anchor="query",
+                positive="positive_ids",
+                out=os.path.join(out, "mined"),
+                **given,
+            )
+            ids = lists["hard_negative_ids"]
+            yield f"recipe {name}", [collection.anchors.corpus.rows_of_ids(some).tolist() for some in ids]
 
 
 def line(name: str, found: list[list[int]], collection: Collection, ranked: Any, rest: str) -> None:
@@ -245,6 +269,7 @@ def main() -> None:
     parser.add_argument("--miner", choices=("dense", "bm25"), default="dense")
     parser.add_argument("--show-positives", type=int, default=1)
     parser.add_argument("--truth", nargs="*", default=[], metavar="SPLIT", help="further qrels that name relevant ones")
+    parser.add_argument("--recipes", nargs="*", default=["bm25", "dense", "hybrid", "hard_and_random"], metavar="NAME")
     parser.add_argument("--judge-errors", nargs="*", type=float, default=[0.05, 0.1, 0.2], metavar="SHARE")
     for name, default in (("anchors", 300), ("candidates", 200), ("negatives", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -261,7 +286,7 @@ def main() -> None:
         print(
             f"{len(collection.rows)} of {len(collection.anchors)} anchors, {len(collection.anchors.corpus)} documents"
         )
-        compare(collection, teacher, list(filters(chosen)), chosen.judge_errors)
+        compare(collection, teacher, list(filters(chosen)), chosen)
 
 
 if __name__ == "__main__":
