@@ -4,6 +4,11 @@ All are Bayesian bootstraps (Rubin 1981) with one pseudo-unit: for the upper end
 throughout, for the lower end one more that is not. With single pairs and one stratum that is exactly the interval of
 Clopper and Pearson (1934): the weights of x relevant among n are Beta(x + 1, n - x) and Beta(x, n - x + 1). So nothing
 seen never means a width of zero. With whole components of correlated pairs the unseen unit is a component.
+
+Of a finite population only what was not judged is unknown: with p drawn so, Binomial(N - n, p) of the N - n others are
+relevant. Of one stratum that is again exact, the hypergeometric interval: that at most x of n drawn
+from N with K relevant are relevant is as probable as x + Beta-binomial(N - n; x + 1, n - x) >= K (both say that of N
+ranks in random order the (x + 1)-th of the n lies behind the K-th). It ends at a width of zero where all are judged.
 """
 
 from __future__ import annotations
@@ -34,12 +39,13 @@ class Share:
     high: float
 
 
-def stratified(relevant: Ints, judged: Ints, sizes: Ints) -> tuple[float, float, float]:
+def stratified(relevant: Ints, judged: Ints, sizes: Ints, *, endless: bool = False) -> tuple[float, float, float]:
     """(rate, low, high) of a population from independent samples of its strata.
 
     Args:
-        relevant, judged: int64 [h], of each stratum's sample.
+        relevant, judged: int64 [h], of each stratum's sample, drawn without replacement.
         sizes: int64 [h], the pairs of each stratum in the population.
+        endless: the rate is that of pairs yet to come, of which all of these are a sample, too.
 
     The rate is the mean of the strata's shares, weighted by size. The pseudo-unit lies in the stratum where it moves
     the end furthest; where nothing, or everything, was relevant, that end is exact instead (see `_spotless`). Of a
@@ -48,21 +54,24 @@ def stratified(relevant: Ints, judged: Ints, sizes: Ints) -> tuple[float, float,
     weights = sizes / max(int(sizes.sum()), 1)
     blind = judged == 0
     unknown = float(weights[blind].sum())
-    x, n, weights = relevant[~blind], judged[~blind], weights[~blind]
+    x, n, sizes, weights = relevant[~blind], judged[~blind], sizes[~blind], weights[~blind]
     rate = float(weights @ (x / n)) if len(n) else 0.0
     if not len(n):
         return 0.5, 0.0, 1.0
+    left = sizes - n
+    if not endless and not left.any():
+        return rate + unknown / 2, rate, min(rate + unknown, 1.0)
     draw = np.random.default_rng(0)
-    plain = weights[:, None] * _betas(draw, x, n - x)
-    up = weights[:, None] * _betas(draw, x + 1, n - x) - plain
-    down = weights[:, None] * _betas(draw, x, n - x + 1) - plain
+    shares = [_betas(draw, x, n - x), _betas(draw, x + 1, n - x), _betas(draw, x, n - x + 1)]
+    if not endless:
+        shares = [(x[:, None] + draw.binomial(left[:, None], p)) / sizes[:, None] for p in shares]
+    plain, up, down = (weights[:, None] * share for share in shares)
     total = plain.sum(axis=0)
-    high = max(float(np.quantile(total + one, 1 - TAIL)) for one in up)
-    low = min(float(np.quantile(total + one, TAIL)) for one in down)
-    if not x.any():
-        low, high = 0.0, _spotless(n, weights)
-    if np.array_equal(x, n):
-        low, high = float(weights.sum()) - _spotless(n, weights), float(weights.sum())
+    high = max(float(np.quantile(total + one, 1 - TAIL)) for one in up - plain)
+    low = min(float(np.quantile(total + one, TAIL)) for one in down - plain)
+    if not x.any() or np.array_equal(x, n):
+        most = _spotless(n, weights) if endless else float(weights @ (_spotless_left(n, sizes) / sizes))
+        low, high = (0.0, most) if not x.any() else (float(weights.sum()) - most, float(weights.sum()))
     return rate + unknown / 2, max(low, 0.0), min(high + unknown, 1.0)
 
 
@@ -79,6 +88,40 @@ def _spotless(judged: Ints, weights: Numbers) -> float:
         chance = float(judged @ np.log(np.minimum(middle * per_weight, 1.0)))
         low, high = (middle, high) if chance < math.log(TAIL) else (low, middle)
     return float(weights @ (1 - np.minimum(high * per_weight, 1.0)))
+
+
+def _spotless_left(judged: Ints, sizes: Ints) -> Ints:
+    """The same of a finite population: int64 [h], the most relevant pairs that could be among those not judged.
+
+    With K relevant of N a sample of n has none with chance C(N - K, n) / C(N, n), and each further one makes that
+    1 - n / (N - K) times as large. So the most in all are had by adding where (N - K) / n is largest: all steps down to
+    a limit of that, found by bisection, then of those just below it as many as there is room for.
+    """
+
+    def steps(limit: float) -> Ints:
+        taken: Ints = np.clip(np.floor(sizes - limit * judged).astype(np.int64) + 1, 0, sizes - judged)
+        return taken
+
+    low, high = 1.0, float((sizes / judged).max()) + 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _chance(steps(middle), judged, sizes) >= math.log(TAIL) else (middle, high)
+    found = steps(high)
+    for i in np.flatnonzero(steps(low) > found):
+        more = found + (np.arange(len(found)) == i)
+        found = more if _chance(more, judged, sizes) >= math.log(TAIL) else found
+    return found
+
+
+def _chance(relevant: Ints, judged: Ints, sizes: Ints) -> float:
+    """The logarithm of the chance that none of so many relevant pairs of each stratum is among the judged."""
+    parts = zip(relevant.tolist(), judged.tolist(), sizes.tolist(), strict=True)
+    return sum(_ways(size - k, n) - _ways(size, n) for k, n, size in parts)
+
+
+def _ways(size: int, n: int) -> float:
+    """log(size! / (size - n)!)"""
+    return math.lgamma(size + 1) - math.lgamma(size - n + 1)
 
 
 def _betas(draw: np.random.Generator, a: Ints, b: Ints) -> Numbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -85,11 +86,12 @@ def test_one_stratum_is_clopper_and_pearson(x: int, n: int) -> None:
 @pytest.mark.parametrize("n", [10, 50, 400])
 def test_nothing_seen_is_not_nothing(n: int) -> None:
     """Zero events, evenly over strata: the upper end is that of one plain sample, 1 - 0.025 ** (1 / n)."""
-    five = np.full(5, n // 5)
-    _, low, high = intervals.stratified(np.zeros(5, dtype=np.int64), five, five * 100)
-    assert (low, high) == pytest.approx((0.0, 1 - 0.025 ** (1 / n)))
-    _, low, high = intervals.stratified(five, five, five * 100)
-    assert (low, high) == pytest.approx((0.025 ** (1 / n), 1.0))
+    five, none = np.full(5, n // 5), np.zeros(5, dtype=np.int64)
+    for endless, close in ((True, 1e-6), (False, 1e-2)):  # of 100 times as many pairs, and those in steps of one
+        _, low, high = intervals.stratified(none, five, five * 100, endless=endless)
+        assert (low, high) == pytest.approx((0.0, 1 - 0.025 ** (1 / n)), rel=close)
+        _, low, high = intervals.stratified(five, five, five * 100, endless=endless)
+        assert (1 - low, high) == pytest.approx((1 - 0.025 ** (1 / n), 1.0), rel=close)
     assert intervals.clustered(np.zeros(n), np.full(n, 7.0))[1] == pytest.approx(1 - 0.025 ** (1 / n), rel=0.1)
 
 
@@ -100,7 +102,92 @@ def test_a_spotless_sample_has_the_largest_rate_that_could_have_given_it() -> No
     one, other = np.meshgrid(grid, grid)
     possible = (1 - one) ** 5 * (1 - other) ** 40 >= 0.025
     expected = (0.6 * one + 0.4 * other)[possible].max()
-    assert intervals.stratified(np.zeros(2, dtype=np.int64), judged, sizes)[2] == pytest.approx(expected, abs=2e-3)
+    found = intervals.stratified(np.zeros(2, dtype=np.int64), judged, sizes, endless=True)
+    assert found[2] == pytest.approx(expected, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("judged", "sizes"),
+    [([5, 40], [60, 45]), ([8, 8], [20, 20]), ([3, 30], [3, 90]), ([19, 1], [20, 9]), ([60, 60], [61, 62])],
+)
+def test_a_spotless_sample_of_a_finite_population(judged: list[int], sizes: list[int]) -> None:
+    """The most relevant pairs among those left, of all there could be, by trying them all; and the same mirrored."""
+
+    def chance(found: tuple[int, int]) -> float:
+        parts = zip(found, judged, sizes, strict=True)
+        return math.prod(math.comb(size - k, n) / math.comb(size, n) for k, n, size in parts)
+
+    left = [range(size - n + 1) for n, size in zip(judged, sizes, strict=True)]
+    most = max(sum(found) for found in itertools.product(*left) if chance(found) >= 0.025 * (1 - 1e-9))
+    n, size = np.array(judged), np.array(sizes)
+    rate, low, high = intervals.stratified(n * 0, n, size)
+    assert (rate, low, high) == pytest.approx((0.0, 0.0, most / sum(sizes)), abs=1e-12)
+    assert high <= (size - n).sum() / size.sum()
+    rate, low, high = intervals.stratified(n, n, size)
+    assert (rate, low, high) == pytest.approx((1.0, 1 - most / sum(sizes), 1.0))
+
+
+@pytest.mark.parametrize(("size", "n"), [(12, 6), (20, 18), (60, 40), (210, 150), (400, 20)])
+def test_one_finite_stratum_is_the_hypergeometric_interval(size: int, n: int) -> None:
+    """Each end is the last number of relevant pairs with which such a sample has 2.5%, but for what draws allow."""
+
+    def below(k: int, x: int) -> float:  # that at most x of the sample are relevant where k of all are
+        ways = (math.comb(k, i) * math.comb(size - k, n - i) for i in range(min(x, k) + 1) if n - i <= size - k)
+        return sum(ways) / math.comb(size, n)
+
+    for x in sorted({0, 1, n // 3, n // 2, n - 1, n}):
+        possible = range(x, size - n + x + 1)
+        most = max(k for k in possible if below(k, x) >= 0.025)
+        least = min(k for k in possible if 1 - below(k, x - 1) >= 0.025)
+        _, low, high = intervals.stratified(np.array([x]), np.array([n]), np.array([size]))
+        off = 0.02 * (1 - n / size) + 1 / size
+        assert (low, high) == pytest.approx((least / size, most / size), abs=off), x
+        assert x / size - 1e-12 <= low <= high <= (size - n + x) / size + 1e-12
+
+
+def test_what_is_judged_in_part_and_in_full() -> None:
+    """150 of 210 leave half the width there is to endless pairs, 209 next to none, and all none, whatever they say."""
+    for x in (0, 2, 60, 148, 150):
+        (_, low, high), (_, least, most) = (
+            intervals.stratified(np.array([x]), np.array([150]), np.array([210]), endless=endless)
+            for endless in (False, True)
+        )
+        assert high - low < 0.65 * (most - least)
+    _, low, high = intervals.stratified(np.array([45]), np.array([150]), np.array([210]))
+    assert 0.07 < high - low < 0.09
+    _, low, high = intervals.stratified(np.array([60]), np.array([209]), np.array([210]))
+    assert (low, high) == pytest.approx((60 / 210, 61 / 210))
+    sizes = np.array([30, 40, 0, 50])
+    rate, low, high = intervals.stratified(np.array([3, 0, 0, 50]), sizes, sizes)
+    assert rate == low == high == pytest.approx(53 / 120)
+    rate, low, high = intervals.stratified(np.array([3, 0]), np.array([30, 0]), np.array([30, 10]))
+    assert (rate, low, high) == pytest.approx((8 / 40, 3 / 40, 13 / 40)), "but for a stratum that nobody judged"
+
+
+@pytest.mark.parametrize("x", [[0, 0, 0], [1, 0, 4], [10, 12, 15], [40, 30, 20]])
+def test_few_of_many_are_as_few_of_endless(x: list[int]) -> None:
+    """Where one pair in a thousand was judged, a finite population changes no end by more than draws do."""
+    seen, judged = np.array(x), np.array([40, 30, 20])
+    found = intervals.stratified(seen, judged, judged * 1000)
+    assert found == pytest.approx(intervals.stratified(seen, judged, judged * 1000, endless=True), abs=0.004)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "judged"),
+    [([42] * 5, [30] * 5), ([42] * 5, [10, 12, 20, 40, 42]), ([300] * 5, [250] * 5), ([60] * 5, [10, 12, 15, 25, 60])],
+)
+@pytest.mark.parametrize("shape", [[1, 1, 1, 1, 1], [0.05, 0.1, 0.3, 0.8, 2.0], [2.0, 0, 0, 0, 0]])
+def test_a_sample_of_much_covers(sizes: list[int], judged: list[int], shape: list[float]) -> None:
+    """At least 95 of 100 over rates from rare to common, with strata judged in part and in full."""
+    draw = np.random.default_rng(8)
+    size, n, held, tried = np.array(sizes), np.array(judged), 0, 0
+    for rate in (0.01, 0.05, 0.2, 0.4):
+        for _ in range(30):
+            relevant = draw.binomial(size, np.minimum(np.array(shape) * rate, 1))
+            _, low, high = intervals.stratified(draw.hypergeometric(relevant, size - relevant, n), n, size)
+            held += low - 1e-12 <= relevant.sum() / size.sum() <= high + 1e-12
+            tried += 1
+    assert held >= 0.95 * tried
 
 
 def test_a_stratum_nobody_judged_may_be_anything() -> None:

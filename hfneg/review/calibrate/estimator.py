@@ -102,7 +102,7 @@ class Estimator:
         sizes = np.bincount(of[inside], minlength=wide)
         counts = np.bincount(of[judged], minlength=wide)
         yes = np.bincount(of[judged], weights=self.labels[judged], minlength=wide).astype(np.int64)
-        rate, low, high = intervals.stratified(yes, counts, sizes)
+        rate, low, high = intervals.stratified(yes, counts, sizes, endless=elsewhere)
         units, of_what = n, THESE
         if elsewhere:
             of_what = LIKE_THESE
