@@ -78,6 +78,8 @@ def calibrate(
 
         hfneg calibrate mined --sample 200 --out to_judge.csv
 
+        hfneg calibrate mined --judge judged.csv --sample 400 --out more_to_judge.csv
+
         hfneg calibrate mined --judge judged.csv --reference org/another-model
 
         hfneg calibrate mined --judge judged.csv --target 0.05

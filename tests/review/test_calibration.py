@@ -341,6 +341,36 @@ def test_unlabelled_positives_that_score_lower_are_warned_of(tmp_path: Path) -> 
     assert rate.low <= truth(source) <= rate.high
 
 
+def test_a_judged_sample_grows(mined: Path, tmp_path: Path) -> None:
+    """The larger one holds all that was judged, filled in, and is the sample that would have been drawn at once.
+
+    Drawn by another seed it holds them, too; and it must be larger.
+    """
+    first, grown, whole, other = (tmp_path / f"{name}.jsonl" for name in ("first", "grown", "whole", "other"))
+    hfneg.calibrate(mined, sample=100, out=first)
+    rows = judged(first)
+    known = {(row["anchor"], row["document"]): row["relevance"] for row in rows}
+    found = hfneg.calibrate(mined, judge=rows, sample=250, out=grown)
+    hfneg.calibrate(mined, sample=250, out=whole)
+    hfneg.calibrate(mined, judge=rows, sample=250, out=other, seed=5)
+    assert found.sample.judged == 100
+    for path in (grown, other):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        filled = {(row["anchor"], row["document"]): row["relevance"] for row in lines if row["relevance"] is not None}
+        assert filled == known
+        assert len(lines) == 250
+    asked = [
+        {(r["anchor"], r["document"]) for r in map(json.loads, p.read_text().splitlines())} for p in (grown, whole)
+    ]
+    assert asked[0] == asked[1]
+    rate = hfneg.calibrate(mined, judge=judged(other)).false_negatives
+    assert rate.low <= truth(mined) <= rate.high
+    with pytest.raises(InputError, match="100 pairs are judged already, and sample=60 is to be more"):
+        hfneg.calibrate(mined, judge=rows, sample=60, out=tmp_path / "less.csv")
+    with pytest.raises(InputError, match="judgments of whole anchors"):
+        hfneg.calibrate(mined, judge=rows, complete=True, sample=300, out=tmp_path / "whole.csv")
+
+
 # One setting, varied.
 
 VALUES = [0.02, 0.05, 0.1, 0.25, 0.5]
@@ -504,7 +534,6 @@ def row(query: str = "q0", document: str = "doc1", **more: Any) -> dict[str, Any
         ({"sample": 3}, SettingError, "at least 6"),
         ({"sample": 50}, SettingError, r"\.jsonl, \.csv, \.parquet"),
         ({"sample": 50, "out": "none/here/sample.csv"}, OutputError, "there is no folder"),
-        ({"sample": 50, "out": "sample.csv", "judge": []}, SettingError, "both given"),
         ({"target": 1.5}, SettingError, "above 0 and below 1"),
         ({"values": [0.1]}, SettingError, "vary="),
         ({"vary": "filters.margin.relative", "values": [0.1]}, RecipeError, "no step 'margin'"),

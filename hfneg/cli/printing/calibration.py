@@ -166,7 +166,8 @@ def _chosen(console: Console, found: Calibration, chosen: Chosen) -> None:
 
 def _sample(console: Console, sample: Sample) -> None:
     console.print(_strata(sample.strata, judged=False))
-    _say(console, f"{sample.pairs:,} pairs to judge written to {sample.path}: fill in the column relevance (0 or 1)")
+    have = f", {sample.judged:,} of them judged" if sample.judged else " to judge"
+    _say(console, f"{sample.pairs:,} pairs{have} written to {sample.path}: fill in the column relevance (0 or 1)")
 
 
 def _say(console: Console, text: str, style: str | None = None, bold: bool = False) -> None:

@@ -14,7 +14,7 @@ from hfneg.base.settings import is_number, is_seed, is_whole, shown
 from hfneg.data import judgments
 from hfneg.data.anchors import Anchors
 from hfneg.data.judgments import Judgments
-from hfneg.errors import EmptyInputError, NeedsTeacher, SettingError
+from hfneg.errors import EmptyInputError, InputError, NeedsTeacher, SettingError
 from hfneg.review.calibrate import (
     difficulty,
     estimator as estimating,
@@ -77,7 +77,8 @@ def calibrate(
 
     Args:
         mined: a folder that `mine` or `reselect` wrote.
-        judge: judgments: a table of pairs, qrels, a BEIR folder or a mapping; see
+        judge: with `sample`, a sample that was judged before and is to grow to so many pairs; its judgments are in the
+            file that is written. Else judgments: a table of pairs, qrels, a BEIR folder or a mapping; see
             `hfneg.data.judgments.read`. `judge_split` names the qrels of a BEIR folder.
         relevant_from: the least grade that is relevant; 1, and whole grades, unless said.
         complete: what the judgments do not name for an anchor that they name is not relevant. None: so for qrels
@@ -118,7 +119,8 @@ def calibrate(
     layers = strata.by_rank(frame, int(ledger.summary["wanted_per_anchor"])) if skips else strata.strata(frame)
     work = _Work(ledger, anchors, frame, layers, varied, [])
     if path is not None and sample is not None:
-        written, estimator = work.sample(path, sample, seed, target), Estimator(frame, work.layers, None)
+        known = None if given is None else work.judged(given, relevant_from, complete)
+        written, estimator = work.sample(path, sample, seed, target, known), Estimator(frame, work.layers, None)
     else:
         written, estimator = None, work.estimator(given, relevant_from, complete)
     recipe = ledger.summary["recipe"]
@@ -136,8 +138,6 @@ def _check(judge: Any, sample: Any, target: Any, values: Any, vary: Any, seed: A
         raise SettingError(
             f"sample={sample!r} must be a whole number of at least {NEEDED}: fewer judgments say nothing"
         )
-    if sample is not None and judge is not None:
-        raise SettingError("sample and judge were both given; first have a sample written, then give it back judged")
     if target is not None and not (is_number(target) and 0 < target < 1):
         raise SettingError(f"target={target!r} must be a rate above 0 and below 1")
     if values is not None and (vary is None or isinstance(values, str) or not len(values)):
@@ -157,19 +157,36 @@ class _Work:
     varied: Varied
     warnings: list[str]
 
-    def sample(self, path: Path, n: int, seed: int, target: float | None) -> Sample:
-        """Write the pairs to be judged."""
+    def sample(
+        self, path: Path, n: int, seed: int, target: float | None, known: matching.Judged | None = None
+    ) -> Sample:
+        """Write the pairs to be judged; what is judged already stands in it, and counts among the n.
+
+        Raises InputError where whole anchors were judged, or as many pairs as are asked for.
+        """
         frame, layers = self.frame, self.layers
         inside = np.asarray(frame.mined.any(axis=0))
         given = strata.allocate(n, frame, layers, inside, alike=self.varied.setting == SKIP)
-        taken = strata.draw(given, frame, layers, inside, seed)
+        labels = None if known is None else np.where(inside, known.labels, np.nan)
+        if labels is not None and (have := int((~np.isnan(labels)).sum())) >= n:
+            raise InputError(f"{have:,} pairs are judged already, and sample={n} is to be more: it counts them all")
+        taken = strata.draw(given, frame, layers, inside, seed, None if labels is None else ~np.isnan(labels))
         if target is not None and self.varied.setting != SKIP and n < 2 * needed(target):
             self.warnings.append(
                 f"with {n} judged pairs no setting can be shown to be below {target:g}, even if none is relevant: "
                 f"{needed(target)} are needed on each half of the anchors"
             )
         names = matching.Names(self.ledger, self.anchors)
-        return sample_files.write(path, frame, layers, inside, taken, names)
+        return sample_files.write(path, frame, layers, inside, taken, names, labels)
+
+    def judged(self, given: Judgments, least: float | None, complete: bool | None) -> matching.Judged:
+        """Pairs that were judged one by one."""
+        names = matching.Names(self.ledger, self.anchors)
+        found = matching.match(self.frame, names, given, least, complete)
+        self.warnings.extend(found.warnings)
+        if found.whole_anchors:
+            raise InputError("these are judgments of whole anchors, to which no sample of pairs can be added")
+        return found
 
     def estimator(self, given: Judgments | None, least: float | None, complete: bool | None) -> Estimator:
         """By the judgments, where there are some."""

@@ -118,11 +118,12 @@ class Beside:
 
 @dataclass(frozen=True)
 class Sample:
-    """The file of pairs to be judged."""
+    """The file of pairs to be judged, of which so many are."""
 
     path: str
     pairs: int
     strata: tuple[Stratum, ...]
+    judged: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hfneg.base import store
-from hfneg.base.arrays import Ints, Mask
+from hfneg.base.arrays import Ints, Mask, Numbers
 from hfneg.data.files import spreadsheets
 from hfneg.errors import OutputError, OutputExistsError, SettingError
 from hfneg.review.calibrate.findings import Sample, Stratum
@@ -38,8 +38,16 @@ def check(out: str | Path | None, overwrite: bool) -> Path:
     return path
 
 
-def write(path: Path, frame: Frame, layers: Strata, inside: Mask, taken: Ints, names: Names) -> Sample:
-    """The pairs at `taken`, in that order."""
+def write(
+    path: Path,
+    frame: Frame,
+    layers: Strata,
+    inside: Mask,
+    taken: Ints,
+    names: Names,
+    labels: Numbers | None = None,
+) -> Sample:
+    """The pairs at `taken`, in that order, with those of `labels` (float64 [n], NaN not judged) that are known."""
     sizes = np.bincount(layers.of[inside], minlength=len(layers))
     given = np.bincount(layers.of[taken], minlength=len(layers))
     ids = names.ids()
@@ -49,14 +57,20 @@ def write(path: Path, frame: Frame, layers: Strata, inside: Mask, taken: Ints, n
             "document_id": names.anchors.corpus.ids(frame.rows[taken]),
             "anchor": names.anchors.texts(frame.numbers[taken]).to_pylist(),
             "document": names.anchors.corpus.texts(frame.rows[taken]).to_pylist(),
-            "relevance": pa.nulls(len(taken), pa.int8()),
+            "relevance": _known(taken, labels),
             "stratum": [layers.name(i) for i in layers.of[taken].tolist()],
             "weight": sizes[layers.of[taken]] / given[layers.of[taken]],
         }
     )
     store.replace_file(path, lambda partial: WRITERS[path.suffix.lower()](table, partial))
     strata = [Stratum(layers.name(i), int(sizes[i]), int(given[i]), 0) for i in range(len(layers)) if sizes[i]]
-    return Sample(str(path), len(taken), tuple(strata))
+    return Sample(str(path), len(taken), tuple(strata), 0 if labels is None else int((~np.isnan(labels[taken])).sum()))
+
+
+def _known(taken: Ints, labels: Numbers | None) -> pa.Array:
+    if labels is None:
+        return pa.nulls(len(taken), pa.int8())
+    return pa.array([None if np.isnan(value) else int(value) for value in labels[taken].tolist()], pa.int8())
 
 
 def _parquet(table: pa.Table, path: Path) -> None:

@@ -105,14 +105,17 @@ def allocate(n: int, frame: Frame, layers: Strata, inside: Mask, *, alike: bool 
     return given
 
 
-def draw(given: Ints, frame: Frame, layers: Strata, inside: Mask, seed: int) -> Ints:
+def draw(given: Ints, frame: Frame, layers: Strata, inside: Mask, seed: int, judged: Mask | None = None) -> Ints:
     """Positions of the pairs to be judged: of each stratum those with the least number drawn for (seed, pair).
 
-    A larger sample holds the smaller one. The order mixes the strata, so that whoever stops early has still judged
-    a sample of each.
+    A larger sample holds the smaller one; what is `judged` (bool [n]) stands first, and a stratum gets no fewer. The
+    order mixes the strata, so that whoever stops early has still judged a sample of each.
     """
     at = np.flatnonzero(inside)
     drawn = uniform(seed, frame.numbers[at], frame.rows[at])
+    if judged is not None:
+        drawn = drawn - judged[at]
+        given = np.maximum(given, np.bincount(layers.of[at[judged[at]]], minlength=len(layers)))
     order = np.lexsort((drawn, layers.of[at]))
     starts = np.concatenate([[0], np.cumsum(np.bincount(layers.of[at], minlength=len(layers)))])[layers.of[at[order]]]
     place = np.arange(len(at)) - starts
