@@ -37,7 +37,12 @@ def audit(
     against_split: Annotated[str | None, option("NAME", "Its split.", TRUTH)] = None,
     qrels: Annotated[
         str | None,
-        option("PATH", "Judgments: a BEIR folder, qrels of BEIR or TREC, or a table (by ids or texts).", TRUTH),
+        option(
+            "PATH",
+            "Judgments: a BEIR folder, qrels of BEIR or TREC, or a table (by ids or texts). What they call relevant is "
+            "an error among the negatives.",
+            TRUTH,
+        ),
     ] = None,
     qrels_split: Annotated[str | None, option("NAME", "Which qrels of a BEIR folder.", TRUTH)] = None,
     reference: Annotated[
@@ -55,7 +60,7 @@ def audit(
         float, typer.Option(metavar="SHARE", rich_help_panel=LIMITS, help="Tolerated share of each error.")
     ] = 0.0,
     max_false_negatives: Annotated[
-        float | None, option("SHARE", "A higher rate of false negatives is an error.", LIMITS)
+        float | None, option("SHARE", "Tolerated rate of false negatives, in place of --max-rate.", LIMITS)
     ] = None,
     fix: Annotated[
         Path | None, option("FILE", "Write a repaired copy (.parquet) and say what was removed.", FIX)

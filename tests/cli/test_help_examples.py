@@ -134,7 +134,7 @@ def test_an_example_runs_as_printed(line: str, prepared: Path, tmp_path: Path, m
         shutil.rmtree(folder / "mined")
     if line.endswith("--resume"):
         assert run(line.removesuffix(" --resume"), folder)[0] == 0
-    if line.startswith(("select", "calibrate")):
+    if line.startswith(("select", "calibrate", "leak-rate")):
         assert run("examine mined", folder)[0] == 0
     code, said = run(line, folder)
     assert code in ((0, 1) if line.startswith("audit") else (0,)), said

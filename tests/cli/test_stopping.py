@@ -138,6 +138,7 @@ COMMANDS = {
     ),
     "examine": (("examine", "MINED"), "hfneg.runs.examine:examine", "run the same command again"),
     "calibrate": (("calibrate", "MINED"), "hfneg.review.calibrate.calibrate:calibrate", "run the same command again"),
+    "leak-rate": (("leak-rate", "MINED"), "hfneg.review.leak.leak:leak_rate", "run the same command again"),
     "push": (("push", "MINED", "org/name"), "hfneg.hub.publish:publish", "run the same command again"),
     "reproduce": (
         ("reproduce", "org/name", "--out", "OUT"),

@@ -582,6 +582,39 @@ def test_judgments_in_every_form_give_the_same_rate(tmp_path: Path) -> None:
     assert limited.errors == ["false_negatives"]
 
 
+@pytest.mark.parametrize("by", ["text", "id"])
+def test_a_negative_that_is_judged_relevant_is_an_error_and_removed(by: str, tmp_path: Path) -> None:
+    """A fact, whatever the share; `fix` removes it, and no row. `max_false_negatives` tolerates a rate."""
+    texts, ids = {"one": ["also first"], "two": ["second"]}, {"q1": ["d4"], "q2": ["d2"]}
+    qrels, out = texts if by == "text" else ids, tmp_path / "fixed.parquet"
+    report = audit(JUDGED, qrels=qrels, fix=out)
+    assert report.errors == ["false_negatives"]
+    found = report["false_negatives"]
+    assert (found.count, found.total, found.rows, found.severity, found.fixable) == (1, 6, 1, "error", True)
+    assert [(example.row, example.text) for example in found.examples] == [(0, "also first")]
+    assert report.removed is not None
+    assert (report.removed.negatives, report.removed.rows) == ({"false_negatives": 1}, {})
+    fixed = datasets.Dataset.from_parquet(str(out))
+    assert fixed["hard_negatives"][:] == [["wrong"], ["wrong", "worse"], ["never judged", "also first"]]
+    assert fixed["hard_negative_ids"][:] == [["d5"], ["d5", "d6"], ["d7", "d4"]]
+    assert audit(fixed, qrels=qrels).ok
+    assert audit(JUDGED, qrels=qrels, max_false_negatives=0.25).ok
+    assert audit(JUDGED, qrels=qrels, max_rate=0.2).ok
+    assert not audit(JUDGED, qrels=qrels, max_false_negatives=0.2, max_rate=0.5).ok
+
+
+def test_the_command_ends_with_1_where_negatives_are_judged_relevant(tmp_path: Path) -> None:
+    """And says how to have them removed; the repaired copy ends with 0."""
+    given, judged, fixed = tmp_path / "given.parquet", tmp_path / "qrels.tsv", tmp_path / "fixed.parquet"
+    JUDGED.to_parquet(str(given))
+    judged.write_text("q1\td1\t1\nq1\td4\t1\nq2\td2\t1\nq2\td6\t1\n")
+    said = command(given, "--qrels", judged, code=1)
+    assert "errors: false_negatives; --fix FILE.parquet writes a copy without them" in said
+    assert "negatives removed: false_negatives 2" in command(given, "--qrels", judged, "--fix", fixed, code=1)
+    assert "3 of 3 rows" in command(given, "--qrels", judged, "--fix", fixed, "--overwrite", code=1)
+    assert "no errors" in command(fixed, "--qrels", judged, code=0)
+
+
 def test_judgments_by_ids_alone_that_find_no_relevant_negative(tmp_path: Path) -> None:
     """Nothing false is a rate of 0, as long as they know documents of the dataset; else they are of another one."""
     trec = tmp_path / "qrels.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import NormalDist
@@ -14,9 +15,11 @@ from datasets import Dataset
 from hypothesis import given, strategies as st
 from scripted import Scripted, ranked
 from small_collection import HashEncoder, documents, pairs
+from typer.testing import CliRunner
 from word_teacher import WordTeacher
 
 import hfneg
+from hfneg import cli
 from hfneg.base.lists import Lists
 from hfneg.data.anchors import Anchors
 from hfneg.data.corpus import Corpus
@@ -517,6 +520,45 @@ def test_of_many_replicates_a_sample_is_drawn(mined: Path) -> None:
     everything = hfneg.leak_rate(mined, filters=[])
     assert everything.exact is not None
     assert some.exact.leaked_of_all.low <= everything.exact.leaked_of_all.value <= some.exact.leaked_of_all.high
+
+
+def test_the_command_says_what_the_function_finds(mined: Path) -> None:
+    """In words with the interval, and as JSON: the function's numbers, of the policy that --set makes."""
+
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(cli.app, ["leak-rate", str(mined), "-q", "--set", "filters=[]", *words])
+        return done.exit_code, done.output
+
+    found = hfneg.leak_rate(mined, settings=["filters=[]"])
+    assert found.exact is not None
+    share = found.exact.leaked_of_all
+    code, said = run()
+    assert code == 0, said
+    assert f"leak rate, P(mined | relevant): {share.value:.1%} (95%: {share.low:.1%} to {share.high:.1%})" in said
+    assert f"{found.exact.leaked:,} mined of {found.exact.retrieved:,} retrieved of {found.exact.replicates:,}" in said
+    code, said = run("--json", "--seed", "1")
+    assert code == 0, said
+    assert json.loads(said)["exact"] == found.to_dict()["exact"]
+    code, said = run("--set", "filters=Margin(relative=0.1, by='bm25')")
+    assert code == 0, said
+    bracket = hfneg.leak_rate(mined, filters=hfneg.Margin(relative=0.1, by="bm25")).bracket
+    assert bracket is not None
+    ends = [leak.leaked_of_all.value for leak in bracket]
+    assert f"between {ends[0]:.1%} and {ends[1]:.1%} (with their 95% intervals" in said
+    assert run("--set", "k=3")[0] == 2
+
+
+def test_a_share_of_nothing_is_json(tmp_path: Path) -> None:
+    """Where retrieval finds no hidden positive there is nothing to be mined: null, not NaN; in words "unknown"."""
+    rows = [{"q": "one two", "a": "far away"}, {"q": "three four", "a": "out there"}]
+    corpus = ["far away", "out there", "one two here", "three four here"]
+    steps = hfneg.Recipe(k=2, filters=[], sampler=hfneg.TakeTop(1))
+    hfneg.mine(rows, corpus, steps, anchor="q", positive="a", out=tmp_path / "mined")
+    done = CliRunner().invoke(cli.app, ["leak-rate", str(tmp_path / "mined"), "-q", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.output)["exact"]["leaked_of_retrieved"] == {"value": None, "low": 0.0, "high": 1.0}
+    done = CliRunner().invoke(cli.app, ["leak-rate", str(tmp_path / "mined"), "-q"])
+    assert "mined of the retrieved unknown" in done.output
 
 
 def test_a_ledger_that_lacks_scores_says_so(tmp_path: Path) -> None:

@@ -63,12 +63,13 @@ def audit(
         split: of a dataset with several.
         columns: names for the columns of a CSV or TSV file whose first line does not name them.
         against: a test set, as pairs of any kind or a BEIR folder; `against_split` its split.
-        qrels: judgments (see `hfneg.data.judgments.read`); gives `false_negatives`.
+        qrels: judgments (see `hfneg.data.judgments.read`); gives `false_negatives`; a negative that they call
+            relevant is an error, and `fix` removes it.
         reference: a SentenceTransformer (name, folder or object) that is neither the miner nor the teacher;
             gives `hardness`.
         near_duplicate, contained: as in `hfneg.Guard`; None: not asked.
         max_rate: the share up to which what an error check finds is tolerated.
-        max_false_negatives: the largest rate of false negatives that is no error; needs `qrels`.
+        max_false_negatives: the rate of false negatives that is tolerated, in place of `max_rate`; needs `qrels`.
         fix: a parquet file to write: a copy without what the checks marked `fixable` found.
         emptied: "drop" or "keep" rows that `fix` leaves without negatives.
         overwrite: replace the file `fix`.
@@ -90,9 +91,11 @@ def audit(
         if not facts.rows:
             raise EmptyInputError(f"{source.name} has no rows; there is nothing to audit")
         test = () if against is None else checks.against(truth.load_test_set(facts, against, against_split))
-        rate, counted = (None, ~facts.empty_negative) if judged is None else truth.judge(facts, judged)
+        truly = None if judged is None else truth.judge(facts, judged)
+        rate, counted = (None, ~facts.empty_negative) if truly is None else (truly.rate, truly.irrelevant)
+        told = () if truly is None else checks.judged(truly.relevant)
         rows = np.empty(0, dtype=np.int64) if encoder is None else difficulty.sample(facts, counted)
-        kept, found = _look(source, layout, facts, (*checks.CHECKS, *test), rows, (near_duplicate, contained))
+        kept, found = _look(source, layout, facts, (*checks.CHECKS, *told, *test), rows, (near_duplicate, contained))
         known = rate is not None
         hard = None if encoder is None else difficulty.measure(encoder, facts, rows, kept, counted, known)
         removed = None

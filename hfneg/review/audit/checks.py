@@ -13,6 +13,7 @@ import numpy as np
 
 from hfneg.base.arrays import Ints, Mask
 from hfneg.review.audit.facts import Facts, among
+from hfneg.review.audit.findings import FALSE_NEGATIVES
 
 Severity = Literal["error", "warning", "info"]
 Unit = Literal["negatives", "rows"]
@@ -244,6 +245,12 @@ CHECKS = (
     Check("anchor_as_positive", "rows", "warning", None, "a positive is the anchor's own text", anchor_as_positive),
     Check("no_positive", "rows", "warning", None, "no row has a positive for this anchor", no_positive),
 )
+
+
+def judged(relevant: Mask) -> tuple[Check, ...]:
+    """The check that needs judgments: bool [negatives], those that they call relevant to their anchor."""
+    meaning = "is relevant to its anchor, by the judgments"
+    return (Check(FALSE_NEGATIVES, "negatives", "error", "negatives", meaning, lambda facts: relevant),)
 
 
 def against(test: TestSet) -> tuple[Check, ...]:

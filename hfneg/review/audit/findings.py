@@ -11,6 +11,7 @@ from hfneg.errors import SettingError, near_miss
 from hfneg.review.hardness import Hardness
 
 Severity = Literal["error", "warning", "info"]
+FALSE_NEGATIVES = "false_negatives"
 SHOWN = 200  # letters of an example's texts
 
 
@@ -127,10 +128,15 @@ class AuditReport:
 
     @property
     def errors(self) -> list[str]:
-        """Checks of severity "error" that found more than a share of `max_rate`, and a rate above its limit."""
-        found = [f.name for f in self.findings if f.severity == "error" and f.count and f.share > self.max_rate]
+        """Checks of severity "error" that found more than is tolerated."""
+        return [f.name for f in self.findings if f.severity == "error" and f.count and self._too_many(f)]
+
+    def _too_many(self, finding: Finding) -> bool:
+        """A share above `max_rate`; of false negatives, where `max_false_negatives` is given, a rate above that."""
         rate, limit = self.false_negatives, self.max_false_negatives
-        return found + (["false_negatives"] if rate is not None and limit is not None and rate.rate > limit else [])
+        if finding.name == FALSE_NEGATIVES and rate is not None and limit is not None:
+            return rate.rate > limit
+        return finding.share > self.max_rate
 
     @property
     def warnings(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from hfneg.base.arrays import Ints, Mask
 from hfneg.base.lists import Lists, offsets
 from hfneg.data.files import beir
-from hfneg.data.judgments import Judgments, relevant
+from hfneg.data.judgments import Judgments, relevant as labels_of
 from hfneg.data.layouts import Given, pairs
 from hfneg.data.layouts.tables import read
 from hfneg.errors import InputError
@@ -24,13 +25,22 @@ from hfneg.review.intervals import share
 BLOCK = 100_000
 
 
-def judge(facts: Facts, qrels: Judgments) -> tuple[FalseNegatives, Mask]:
-    """(the rate, bool [negatives]: those that are truly not relevant, of judged anchors or given as such)."""
+@dataclass(frozen=True)
+class Truth:
+    """The rate, and bool [negatives]: the relevant, and those truly not (of judged anchors, or given as such)."""
+
+    rate: FalseNegatives
+    relevant: Mask
+    irrelevant: Mask
+
+
+def judge(facts: Facts, qrels: Judgments) -> Truth:
+    """What the judgments say of the negatives."""
     keys, judged, by_id = judged_keys(facts, qrels)
-    rate = false_negatives(facts, keys, judged, by_id=by_id)
-    anchors = facts.anchors[facts.owners()]
-    known = among(anchors, judged) | facts.given
-    return rate, known & ~relevant_negatives(facts, keys) & ~facts.empty_negative
+    relevant = relevant_negatives(facts, keys)
+    rate = false_negatives(facts, relevant, keys, judged, by_id=by_id)
+    known = among(facts.anchors[facts.owners()], judged) | facts.given
+    return Truth(rate, relevant, known & ~relevant & ~facts.empty_negative)
 
 
 def judged_keys(facts: Facts, found: Judgments) -> tuple[Ints, Ints, bool]:
@@ -43,7 +53,7 @@ def judged_keys(facts: Facts, found: Judgments) -> tuple[Ints, Ints, bool]:
     keys: list[Ints] = []
     judged: list[Ints] = []
     known_by_id = False
-    labels = np.array(relevant(found.relevance, None), dtype=np.float64)
+    labels = np.array(labels_of(found.relevance, None), dtype=np.float64)
     for start in range(0, len(found), BLOCK):
         block = slice(start, start + BLOCK)
         said = ~np.isnan(labels[block])
@@ -82,12 +92,11 @@ def relevant_negatives(facts: Facts, keys: Ints) -> Mask:
     return found
 
 
-def false_negatives(facts: Facts, keys: Ints, judged: Ints, *, by_id: bool) -> FalseNegatives:
+def false_negatives(facts: Facts, relevant: Mask, keys: Ints, judged: Ints, *, by_id: bool) -> FalseNegatives:
     """The rate over the negatives of the judged anchors, row by row as they would be trained on.
 
     Raises InputError where the judgments know no text of theirs at all, and no id (`by_id`): texts differ then.
     """
-    relevant = relevant_negatives(facts, keys)
     anchors = facts.anchors[facts.owners()]
     counted = among(anchors, judged) & ~facts.empty_negative
     owners = facts.anchors[facts.positives.owners]

@@ -15,6 +15,8 @@ another (a correlation below 0) is assumed.
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from hfneg import __version__
 from hfneg.pipeline.policy import Policy
 from hfneg.review.intervals import Share, share
 from hfneg.review.leak.replicas import MOST, Hiding, Outcomes
@@ -79,8 +82,16 @@ class LeakRate:
     note: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, for JSON."""
-        return dataclasses.asdict(self)
+        """Plain numbers, for JSON; None for a share of nothing."""
+        facts: dict[str, Any] = dataclasses.asdict(self)
+        for leak in (facts["exact"], *(facts["bracket"] or ())):
+            for of in (value for value in (leak or {}).values() if isinstance(value, dict)):
+                of["value"] = None if math.isnan(of["value"]) else of["value"]
+        return facts
+
+    def to_json(self) -> str:
+        """One JSON object, on several lines."""
+        return json.dumps({"hfneg": __version__, **self.to_dict()}, ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def _leak(outcomes: Outcomes, level: float) -> Leak | None:
