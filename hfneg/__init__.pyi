@@ -44,6 +44,7 @@ from hfneg.pipeline.retrieve import Retrieve as Retrieve
 from hfneg.pipeline.select import Select as Select
 from hfneg.review.audit import audit as audit
 from hfneg.review.calibrate.calibrate import calibrate as calibrate
+from hfneg.review.calibrate.cascade import cascade_band as cascade_band
 from hfneg.review.diff.diff import diff as diff
 from hfneg.review.leak.leak import LeakRate as LeakRate, leak_rate as leak_rate
 from hfneg.review.report import report as report
