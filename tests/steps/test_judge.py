@@ -423,6 +423,25 @@ def test_its_reasons_are_shown(serve: Callable[..., ChatServer], tmp_path: Path)
     assert "fault number 1 plain \\u0026 \\u003cb\\u003eso" in page
 
 
+def test_a_judged_folder_is_published(serve: Callable[..., ChatServer], tmp_path: Path) -> None:
+    """The card names the judge's model and its grades, and neither server nor the prompt's path; `reproduce` is told."""
+    corpus, pairs = judged_corpus()
+    server = serve(good)
+    prompt = tmp_path / "secret-place" / "prompt.txt"
+    prompt.parent.mkdir()
+    prompt.write_text(prompts.GRADED)
+    recipe = recipe_of(server, prompt=str(prompt))
+    hfneg.mine(pairs, corpus, recipe, anchor="q", positive="a", out=tmp_path / "mined")
+    hfneg.publish(tmp_path / "mined", "org/x", dry_run=tmp_path / "dry", audit=False, license="mit")
+    for path in (file for file in (tmp_path / "dry").rglob("*") if file.is_file()):
+        content = path.read_bytes()
+        assert b"127.0.0.1" not in content, path
+        assert b"secret-place" not in content, path
+    card = (tmp_path / "dry" / "README.md").read_text()
+    assert "JudgeTeacher(url='local:server', model='m'" in card
+    assert "UMBRELA" in card
+
+
 # A cascade.
 
 

@@ -52,4 +52,5 @@ def _add(shown: Table, each: Document, what: str, style: str | None, taught: boo
     cells = ["" if score is None else f"{score:.4g}" for score in scores]
     shown.add_row(Text(what), text, "+".join(each.sources), *cells, style=style)
     if each.said is not None:
-        shown.add_row(Text(""), Text(f"judge: {plain(' '.join(each.said.split()))}"), style="dim")
+        said = Text(f"judge: {plain(' '.join(each.said.split()))}", no_wrap=False, overflow="fold")
+        shown.add_row(Text(""), said, style="dim")

@@ -39,7 +39,7 @@ KEEP_EVERY = 5.0  # seconds after which answers that came are written down
 
 @dataclass(frozen=True, repr=False)
 class JudgeTeacher(Teacher):
-    """Scores by asking a language model about each pair, over ``POST /v1/chat/completions``.
+    """Scores by asking a language model about each pair, over a server of chat completions.
 
     >>> JudgeTeacher("http://127.0.0.1:8000", model="Qwen/Qwen3-8B")
     JudgeTeacher(url='http://127.0.0.1:8000', model='Qwen/Qwen3-8B')
