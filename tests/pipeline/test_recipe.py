@@ -84,7 +84,9 @@ samplers = st.one_of(
     st.builds(TakeSimANS, whole, a=above, b=numbers, by=by, seed=seeds),
 )
 guards = st.builds(Guard, near_duplicate=st.none() | st.floats(0.5, 1.0))
-promotions = st.builds(Promote, whole, above, st.sampled_from(["min", "mean", "max"]), st.none() | st.floats(0, 1))
+promotions = st.builds(
+    Promote, whole, above, st.sampled_from(["min", "mean", "max"]), st.none() | st.floats(0, 1), st.none() | numbers
+)
 endpoints = st.builds(
     EndpointTeacher,
     url=st.sampled_from(["http://127.0.0.1:8080", "https://rerank.example"]),

@@ -424,7 +424,7 @@ def test_its_reasons_are_shown(serve: Callable[..., ChatServer], tmp_path: Path)
 
 
 def test_a_judged_folder_is_published(serve: Callable[..., ChatServer], tmp_path: Path) -> None:
-    """The card names the judge's model and its grades, and neither server nor the prompt's path; `reproduce` is told."""
+    """The card names the judge's model and its grades, and neither server nor the prompt's path."""
     corpus, pairs = judged_corpus()
     server = serve(good)
     prompt = tmp_path / "secret-place" / "prompt.txt"

@@ -244,3 +244,18 @@ def test_a_quantile_is_from_0_to_1(quantile: Any) -> None:
     """Anything else is refused when the filter is built."""
     with pytest.raises(SettingError, match="quantile must be a quantile, 0 to 1"):
         hfneg.BelowPositives(quantile)
+
+
+@examples(20)
+@given(tables, st.sampled_from([0.25, 0.5, 0.9]))
+def test_a_limit_of_its_own(values: list[float], least: float) -> None:
+    """With `least` those are promoted that would be without it and score at least that; it stands in the repr then."""
+    scores = table(values)
+    teacher = scripted_teacher(scores)
+    free = hfneg.Promote(n=12, quantile=None)
+    limited = hfneg.Promote(n=12, quantile=None, least=least)
+    every, some = (mined(teacher=teacher, promote=promote)[columns.EXTRA_POSITIVES] for promote in (free, limited))
+    for query, of_all, of_some in zip(BATCH["q"], every, some, strict=True):
+        assert list(of_some) == [text for text in of_all if scores[query, text] >= least]
+    assert repr(free) == "Promote(n=12, margin=0.0, against='max', quantile=None)"
+    assert repr(limited) == f"Promote(n=12, margin=0.0, against='max', quantile=None, least={least})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -48,7 +49,10 @@ def shrunk(recipe: hfneg.Recipe, small: dict[str, str]) -> hfneg.Recipe:
     names = {type(step).__name__ for step in recipe.retrievers}
     settings = [f"k={min(recipe.k, DOCUMENTS)}"] if recipe.deeper is None else ["k=30", "deeper=80"]
     settings += [f"retrievers.dense.model={small['dense']}"] if "Dense" in names else []
-    if isinstance(recipe.teacher, hfneg.JudgeTeacher):
+    if isinstance(recipe.teacher, hfneg.Cascade):
+        judges = [dataclasses.replace(judge, url=small["judge"]) for judge in recipe.teacher.teachers]
+        recipe = recipe.model_copy(update={"teacher": dataclasses.replace(recipe.teacher, teachers=judges)})
+    elif isinstance(recipe.teacher, hfneg.JudgeTeacher):
         settings += [f"teacher.url={small['judge']}"]
     else:
         settings += [f"teacher.model={small['teacher']}"] if recipe.teacher is not None else []
@@ -203,6 +207,15 @@ def test_ours_keeps_below_nearly_all_positives(run: Any) -> None:
     )  # of unique pairs: one document is the positive of two anchors
     assert all(score <= limit for row in done.rows for score, _ in mined(row, "hard_negative_teacher_scores"))
     assert done.verdicts["among_positives"] > 0
+
+
+def test_two_judges_make_positives_of_what_both_call_relevant(run: Any) -> None:
+    """rlhn_judges: what is promoted was graded 3 (the small judge's by length), and no negative was graded 2 or 3."""
+    done = run("rlhn_judges")
+    assert any(row["extra_positives"] for row in done.rows)
+    for row in done.rows:
+        assert all(len(text) % 3 == 2 for text in row["extra_positives"])
+        assert all(len(text) % 3 != 2 for text in row["hard_negatives"])
 
 
 def test_the_judge_lets_no_relevant_one_through(run: Any) -> None:
