@@ -78,7 +78,7 @@ def calibrate(
 
         hfneg calibrate mined --sample 200 --out to_judge.csv
 
-        hfneg calibrate mined --judge judged.csv --sample 400 --out more_to_judge.csv
+        hfneg calibrate mined --judge judged.csv --sample 400 --out more.csv
 
         hfneg calibrate mined --judge judged.csv --reference org/another-model
 

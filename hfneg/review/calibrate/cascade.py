@@ -50,8 +50,11 @@ def cascade_band(cheap: Teacher, judge: Any, *, errors: float = 0.05, relevant_f
 
     Judged pairs are gone through by the cheap teacher's score from either end, and the limit is the farthest at which
     the upper end of a 95% interval (Clopper and Pearson 1934) of the share on the wrong side is below `errors`. Where
-    that is never so, that side is left to the costly teacher. A sample over many ranks serves best: ``hfneg calibrate
-    mined --vary skip --sample 300``.
+    that is never so, that side is left to the costly teacher.
+
+    It holds for pairs like the judged ones: have a sample of the negatives judged that are mined without a filter
+    (``hfneg calibrate mined --sample 300``), for about such the costly teacher is asked. Among candidates further down
+    fewer are relevant, and a band from these lets too much through at the top.
 
     Args:
         cheap: is asked about the pairs.

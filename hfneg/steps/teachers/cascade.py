@@ -24,12 +24,12 @@ class Cascade(Ensemble):
 
     >>> from hfneg.steps.teachers import FunctionTeacher
     >>> def words(anchors, documents): return [float(len(d.split())) for d in documents]
-    >>> def careful(anchors, documents): return [0.75] * len(documents)
+    >>> def careful(anchors, documents): return [0.0] * len(documents)
     >>> cheap = FunctionTeacher(words, id="words-1", scale="from_zero")
     >>> costly = FunctionTeacher(careful, id="careful-1", scale="probability")
     >>> cascade = Cascade([cheap, costly], between=(2, 3))
-    >>> cascade.combine([cheap.scaled([1, 2, 4]), costly.scaled([1, 1, 1])]).round(2).tolist()
-    [0.0, 0.73, 1.0]
+    >>> cascade.combine([cheap.scaled([1, 2, 4]), costly.scaled([0, 0, 0])]).tolist()
+    [0.0, 0.5, 1.0]
 
     Scores go from 0, not relevant, to 1: those of a graded judge are divided by its highest grade. So
     ``Band(high=0.5)`` keeps what the judge graded 0 or 1. In rows, ledger and summary stands this score; the summary
