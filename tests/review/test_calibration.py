@@ -341,6 +341,24 @@ def test_unlabelled_positives_that_score_lower_are_warned_of(tmp_path: Path) -> 
     assert rate.low <= truth(source) <= rate.high
 
 
+def test_a_sample_that_nobody_has_filled_in(mined: Path, tmp_path: Path) -> None:
+    """Said as such, and no text printed; one that is half filled in is read, and how many are empty is said."""
+    path = tmp_path / "empty.csv"
+    hfneg.calibrate(mined, sample=40, out=path)
+    with pytest.raises(InputError, match=r"40 pairs.* is empty in all of them: fill in the column relevance") as caught:
+        hfneg.calibrate(mined, judge=path)
+    assert "topic" not in str(caught.value)
+    rows = judged_csv(path)
+    found = hfneg.calibrate(mined, judge=[{**row, "relevance": None if i % 2 else 0} for i, row in enumerate(rows)])
+    assert any("20 of 40 judgments are empty" in warning for warning in found.warnings)
+    assert found.false_negatives.judged == 20
+
+
+def judged_csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_a_judged_sample_grows(mined: Path, tmp_path: Path) -> None:
     """The larger one holds all that was judged, filled in, and is the sample that would have been drawn at once.
 

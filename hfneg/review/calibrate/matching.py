@@ -17,6 +17,7 @@ from hfneg.review.calibrate.frame import Frame
 from hfneg.runs.folder import mined as mined_folder
 from hfneg.runs.folder.ledger_files import MinedLedger
 
+SHOWN = 60  # characters of a text in a message
 ID_COLUMNS = (*usual.ANCHOR_IDS, "_id", "id")
 
 
@@ -89,6 +90,11 @@ def match(frame: Frame, names: Names, given: Judgments, least: float | None, com
     numbers = np.where(numbers >= 0, numbers, names.of_ids(given.anchor_ids))
     rows = _documents(names.anchors, given)
     said = ~np.isnan(labels)
+    if not said.any():
+        raise InputError(
+            f"the judgments have {len(said):,} pairs, and what says whether they are relevant is empty in all of them: "
+            "fill in the column relevance with 0 or 1"
+        )
     whole = given.listed_only_relevant if complete is None else complete
     warnings = []
     if not said.all():
@@ -138,7 +144,8 @@ def _refuse_other(found: Numbers, numbers: Ints, rows: Ints, given: Judgments) -
     if not np.isnan(found).all():
         return
     known, documents = int((numbers >= 0).sum()), int((rows >= 0).sum())
-    first = (given.anchors[0] or given.anchor_ids[0], given.documents[0] or given.document_ids[0]) if len(rows) else ()
+    pair = (given.anchors[0] or given.anchor_ids[0], given.documents[0] or given.document_ids[0]) if len(rows) else ()
+    first = tuple(None if text is None else text[:SHOWN] for text in pair)
     raise InputError(
         f"none of the {len(numbers):,} judged pairs was mined here: {known:,} of their anchors and {documents:,} of "
         f"their documents are in the folder (first pair: {first}). Judge pairs of this folder (sample=N writes them), "
