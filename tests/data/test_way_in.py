@@ -249,6 +249,13 @@ def test_labels_that_do_not_say_it_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["--min-grade", "--relevant-from"])
+def test_the_least_grade_has_two_names(name: str, tmp_path: Path) -> None:
+    """That of `mine`, and that of `calibrate`."""
+    code, said = run("mine", labelled(tmp_path, [2, 1, 0]), name, "2", "--out", tmp_path / "out")
+    assert code == 0, said
+
+
 def test_rows_of_positives_stay_rows(tmp_path: Path) -> None:
     """A label that is 1 in every row, and label=False, change nothing."""
     for label, settings in ((1, {}), (0, {"label": False})):

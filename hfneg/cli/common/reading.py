@@ -58,7 +58,15 @@ Label = Annotated[
     str | None, _option("COLUMN", "Of labels of pairs: 1 positive, 0 given negative; guessed. none: no labels.", LABELS)
 ]
 MinGrade = Annotated[
-    float | None, _option("GRADE", "Of grades and scores the least that is a positive; else above 0.", LABELS)
+    float | None,
+    typer.Option(
+        "--min-grade",
+        "--relevant-from",
+        metavar="GRADE",
+        rich_help_panel=LABELS,
+        show_default=False,
+        help="Of grades and scores the least that is a positive; else above 0.",
+    ),
 ]
 PositiveLabel = Annotated[
     list[str] | None, _option("NAME", "The label (of NLI's, say) that means a positive. May be repeated.", LABELS)
