@@ -16,7 +16,7 @@ from hfneg.base.files import checksums, part_files
 from hfneg.data.anchors import Anchors
 from hfneg.errors import SettingError
 from hfneg.pipeline.recipe_text import parse_step
-from hfneg.runs.folder import ledger, mined as mined_folder, statistics as statistics_of, work_area
+from hfneg.runs.folder import fit, ledger, mined as mined_folder, statistics as statistics_of, work_area
 from hfneg.runs.folder.form import Summary
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.reopen import reopen_anchors
@@ -148,6 +148,9 @@ def _summarize(source: MinedLedger, counts: npt.NDArray[np.int64], scorer: Teach
     asked["candidates_not_examined"] = found["not_examined"]
     asked["pairs_asked"] += scorer.asked
     asked["pairs_from_store"] += scorer.stored
+    if asked.get("asks_positives", True):
+        asked["fit"] = fit.measured(source.folder / "ledger", source.names)
+        fit.say(asked["fit"], source.names)
     summary["verdicts"], summary["teacher"] = found, asked
     digest = mined_folder.content_digest(source.folder)
     text = mined_folder.card(summary, list(summary["rows"]), digest, source.folder)

@@ -20,7 +20,7 @@ from hfneg.base import columns
 from hfneg.base.plain_text import plain, several
 from hfneg.data.corpus import Corpus
 from hfneg.errors import InputError, SettingError, StoreError, near_miss
-from hfneg.runs.folder import statistics as statistics_of
+from hfneg.runs.folder import fit, statistics as statistics_of
 from hfneg.runs.folder.judgement import false_ones, why_short
 from hfneg.runs.folder.ledger_files import MinedLedger
 from hfneg.runs.folder.statistics import Statistics
@@ -157,6 +157,7 @@ def _remarks(facts: Mapping[str, Any], statistics: Statistics) -> list[str]:
     remarks += [f"[yellow]{escape(guard_takes.in_words(took))}[/yellow]" for took in facts.get("guard_takes", [])]
     if "teacher" in facts:
         remarks.append(_teacher_line(facts["teacher"]))
+        remarks += _fit_lines(facts)
     false = false_ones(facts, statistics)
     if false.text:
         remarks.append(escape(false.text))
@@ -188,6 +189,16 @@ def _teacher_line(teacher: Mapping[str, Any]) -> str:
         line += f"; the second of the cascade was spared {teacher['pairs_spared']:,}"
     why = teacher["scored_in_full_because"]
     return f"{line} (all scored: {why})" if why else line
+
+
+def _fit_lines(facts: Mapping[str, Any]) -> list[str]:
+    """How well the teacher tells positives from candidates, and what to do where it does not."""
+    found, names = facts["teacher"].get("fit", {}), tuple(facts["sources"])
+    if "by" not in found:
+        return []
+    lines = [f"known positives above candidates of like rank: teacher {escape(fit.in_words(found, names))}"]
+    warning = fit.warning(found, names)
+    return [*lines, f"[yellow]{escape(warning)}[/yellow]"] if warning else lines
 
 
 def _duration(seconds: float) -> str:

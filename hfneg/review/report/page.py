@@ -14,6 +14,7 @@ from hfneg.review.diff.result import DEPTHS, Diff
 from hfneg.review.report import charts
 from hfneg.review.report.charts import Chart
 from hfneg.review.report.drawing import number, share
+from hfneg.runs.folder import fit
 from hfneg.runs.folder.browse.entries import as_json
 from hfneg.runs.folder.browse.texts import Documents
 from hfneg.runs.folder.judgement import judge
@@ -120,6 +121,8 @@ def _remarks(ledger: MinedLedger, statistics: Statistics) -> list[str]:
     remarks += [f"{line[0].upper()}{line[1:]}." for line in map(guard_takes.in_words, facts.get("guard_takes", []))]
     if not facts["exact"]:
         remarks.append("The index is approximate: another machine may find slightly other candidates.")
+    if line := fit.warning(facts.get("teacher", {}).get("fit", {}), ledger.names):
+        remarks.append(f"{line[0].upper()}{line[1:]}.")
     if (why := facts.get("teacher", {}).get("scored_in_full_because")) is not None:
         remarks.append(f"The teacher scored every candidate that was left: {why}.")
     return remarks
@@ -141,6 +144,8 @@ def _facts(ledger: MinedLedger) -> list[tuple[str, str]]:
             ("Pairs from the store", f"{teacher['pairs_from_store']:,}"),
             ("Pairs it was spared", f"{teacher['candidates_not_examined']:,}"),
         ]
+        if "by" in teacher.get("fit", {}):
+            rows.append(("Positives above candidates of like rank", fit.in_words(teacher["fit"], ledger.names)))
         if "pairs_spared" in teacher:
             rows.append(("Pairs its second was spared", f"{teacher['pairs_spared']:,}"))
     else:

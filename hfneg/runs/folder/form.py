@@ -21,6 +21,28 @@ class Identity(TypedDict):
     reselected: NotRequired[str]
 
 
+class ShareOfPairs(TypedDict):
+    """A mean over anchors with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class TeacherFit(TypedDict):
+    """How often known positives score above candidates of like rank, see `hfneg.runs.folder.fit`.
+
+    `by` is for "teacher", "score" (what ranks) and each of several sources; `worse_than` names that of the others that
+    is best, where the teacher is clearly worse; `not_said` why nothing is known.
+    """
+
+    anchors: int
+    pairs: int
+    by: NotRequired[dict[str, ShareOfPairs]]
+    worse_than: NotRequired[str]
+    not_said: NotRequired[str]
+
+
 class Taught(TypedDict):
     """The teacher, and what it cost."""
 
@@ -34,6 +56,7 @@ class Taught(TypedDict):
     pairs_spared: NotRequired[int]
     candidates_not_examined: int
     scored_in_full_because: str | None
+    fit: NotRequired[TeacherFit]
 
 
 class SearchedDeeper(TypedDict):

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from hfneg import __version__
 from hfneg.pipeline.policy import Policy
-from hfneg.runs.folder import mined as mined_folder
+from hfneg.runs.folder import fit, mined as mined_folder
 from hfneg.runs.folder.form import SearchedDeeper, ShortAnchors, Summary, Taught
 from hfneg.runs.folder.plan import Plan
 from hfneg.runs.folder.provenance import library_versions
@@ -62,6 +62,9 @@ def summarize(
     summary["short"] = _short(plan, selections, summary["verdicts"])
     if policy.teacher is not None:
         summary["teacher"] = _teacher(policy, policy.teacher, selections, summary["verdicts"])
+        if policy.teacher.asks_positives:
+            summary["teacher"]["fit"] = fit.measured(ledger, plan.names)
+            fit.say(summary["teacher"]["fit"], plan.names)
     if plan.hidden is not None:
         share = hidden.hidden_found / hidden.negatives if hidden.negatives else 0.0
         summary["hidden_positives"] = {
