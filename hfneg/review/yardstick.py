@@ -16,7 +16,7 @@ import numpy as np
 from hfneg.base.arrays import Ints, Numbers
 from hfneg.base.lists import offsets
 from hfneg.errors import InputError
-from hfneg.review.calibrate.isotonic import isotonic
+from hfneg.review.calibrate.isotonic import falling
 
 SKIPS = (0, 1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300)
 DRAWS = 1_000
@@ -169,12 +169,7 @@ def _curve(weights: Numbers, sums: Numbers, unseen: float) -> tuple[Numbers, Num
     relevant, pairs, hard, true = np.einsum("dn,kpn->pdk", weights, sums)
     rates = (relevant + unseen) / np.maximum(pairs + unseen, 1e-12)
     hardness = hard / np.maximum(true, 1e-12)
-    return _falling(rates), _falling(hardness)
-
-
-def _falling(values: Numbers) -> Numbers:
-    at = np.arange(values.shape[1], dtype=np.float64)
-    return np.stack([-isotonic(at, -row)(at) for row in values])
+    return np.stack([*map(falling, rates)]), np.stack([*map(falling, hardness)])
 
 
 def _ratio(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,12 @@ import datasets
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner
 
 import hfneg
 from hfneg import cli
+from hfneg.cli.printing import calibration
 from hfneg.errors import SettingError
 
 ANCHORS, LENGTH, N = 80, 60, 3
@@ -157,6 +161,19 @@ def test_skips_of_a_folder_with_a_teacher(tmp_path: Path) -> None:
     assert found.beside.ratio == 0
     assert 0 < found.beside.high < 1
     assert found.beside.place == ""
+
+
+def test_without_an_end_it_is_still_json(tmp_path: Path) -> None:
+    """Where skips of no false negative are as hard, the ratio has no upper end: null in JSON, words in the terminal."""
+    folder, sample = mined(tmp_path / "mined", filters=[hfneg.RankWindow(skip=40)]), tmp_path / "sample.jsonl"
+    hfneg.calibrate(folder, sample=60, out=sample, vary="skip")
+    found = hfneg.calibrate(folder, judge=judged(sample), vary="skip", reference=Falling())
+    assert found.beside is not None
+    assert found.beside.high is None
+    assert json.loads(found.to_json())["beside"]["high"] is None
+    console = Console(record=True, width=200, file=io.StringIO())
+    calibration.report(console, found)
+    assert "to any number of) the rate of skipping" in console.export_text()
 
 
 def test_a_rate_beside_the_skip(folder: Path, tmp_path: Path) -> None:

@@ -143,10 +143,14 @@ def _beside(console: Console, beside: Beside) -> None:
     what = "is as hard" if not beside.place else f"is the nearest (these negatives are {beside.place} than any)"
     _say(
         console,
-        f"that is {beside.ratio:.2f} times ({beside.low:.2f} to {beside.high:.2f}) the rate of skipping "
+        f"that is {_times(beside.ratio)} times ({beside.low:.2f} to {_times(beside.high)}) the rate of skipping "
         f"{beside.skip:.0f} ranks ({beside.rate:.1%}), which {what}",
         bold=True,
     )
+
+
+def _times(ratio: float | None) -> str:
+    return "any number of" if ratio is None else f"{ratio:.2f}"
 
 
 def _chosen(console: Console, found: Calibration, chosen: Chosen) -> None:

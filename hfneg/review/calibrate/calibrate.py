@@ -166,6 +166,8 @@ class _Work:
         """
         frame, layers = self.frame, self.layers
         inside = np.asarray(frame.mined.any(axis=0))
+        if known is not None and known.whole_anchors:
+            raise InputError("these are judgments of whole anchors, to which no sample of pairs can be added")
         given = strata.allocate(n, frame, layers, inside, alike=self.varied.setting == SKIP)
         labels = None if known is None else np.where(inside, known.labels, np.nan)
         if labels is not None and (have := int((~np.isnan(labels)).sum())) >= n:
@@ -180,21 +182,17 @@ class _Work:
         return sample_files.write(path, frame, layers, inside, taken, names, labels)
 
     def judged(self, given: Judgments, least: float | None, complete: bool | None) -> matching.Judged:
-        """Pairs that were judged one by one."""
+        """The judgments of pairs of the frame; what did not fit is said."""
         names = matching.Names(self.ledger, self.anchors)
         found = matching.match(self.frame, names, given, least, complete)
         self.warnings.extend(found.warnings)
-        if found.whole_anchors:
-            raise InputError("these are judgments of whole anchors, to which no sample of pairs can be added")
         return found
 
     def estimator(self, given: Judgments | None, least: float | None, complete: bool | None) -> Estimator:
         """By the judgments, where there are some."""
         if given is None:
             return Estimator.of(self.frame, self.layers, None, False)
-        names = matching.Names(self.ledger, self.anchors)
-        judged = matching.match(self.frame, names, given, least, complete)
-        self.warnings.extend(judged.warnings)
+        judged = self.judged(given, least, complete)
         estimator = Estimator.of(self.frame, self.layers, judged.labels, judged.whole_anchors)
         if estimator.by_anchor and (warning := estimating.unlike(self.frame, judged.labels)) is not None:
             self.warnings.append(warning)

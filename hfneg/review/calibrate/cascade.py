@@ -71,7 +71,7 @@ def cascade_band(cheap: Teacher, judge: Any, *, errors: float = 0.05, relevant_f
     if len(at) < LEAST or not 0 < labels[at].sum() < len(at):
         raise InputError(
             f"{len(at)} judged pairs have texts, and {int(labels[at].sum())} of them are relevant; at least {LEAST} "
-            "are needed, relevant ones and others (hfneg calibrate --vary skip --sample N writes pairs to judge)"
+            "are needed, relevant ones and others (hfneg calibrate MINED --sample N writes pairs to judge)"
         )
     raw = cheap.score([given.anchors[i] or "" for i in at], [given.documents[i] or "" for i in at])
     return band_of(cheap.scaled(raw), labels[at], errors)

@@ -104,15 +104,15 @@ class Beside:
     Attributes:
         skip: ranks, between those that were tried; rate: that skip's.
         ratio, low, high: the folder's rate divided by it; the ends are of the two intervals' far ends, so that the
-            ratio lies between them more often than in 95%.
+            ratio lies between them more often than in 95%. None where it has no end, or the skip's rate is 0.
         place: "harder" or "easier" where the folder's negatives are so than any skip's; then the nearest counts.
     """
 
     skip: float
     rate: float
-    ratio: float
+    ratio: float | None
     low: float
-    high: float
+    high: float | None
     place: str
 
 

@@ -32,6 +32,12 @@ def isotonic(x: npt.NDArray[np.floating], y: Numbers) -> Curve:
     return isotonic_means(at, np.bincount(place.reshape(-1), weights=y) / counts, counts)
 
 
+def falling(y: Numbers) -> Numbers:
+    """float64, shape of `y`: the least-squares non-increasing values along a sequence (Ayer et al. 1955)."""
+    at = np.arange(len(y), dtype=np.float64)
+    return -isotonic(at, -y)(at)
+
+
 def isotonic_means(at: Numbers, means: Numbers, counts: Ints) -> Curve:
     """The same from the mean of `y` at each distinct x, ascending, and how many there are."""
     from scipy.optimize import isotonic_regression

@@ -15,7 +15,7 @@ from hfneg.base.arrays import Mask
 from hfneg.review.calibrate.difficulty import Measured
 from hfneg.review.calibrate.estimator import Estimator
 from hfneg.review.calibrate.findings import Beside, Chosen, Rate, Setting
-from hfneg.review.calibrate.isotonic import isotonic
+from hfneg.review.calibrate.isotonic import falling
 from hfneg.review.calibrate.varied import Varied
 from hfneg.review.hardness import Hardness
 from hfneg.review.intervals import needed
@@ -108,19 +108,20 @@ def choose_skip(target: float, known: Sequence[tuple[int, Setting]], estimator: 
 def beside(own: Rate, hard: Hardness | None, found: Sequence[Setting]) -> Beside | None:
     """The rate beside the skip that is as hard; None where hardness or rate is not known, or of one skip alone."""
     points = [(one.value, one.hardness.mean, one.false_negatives) for one in found if one.hardness is not None]
+    points.sort(key=lambda point: float(point[0]))
     if hard is None or own.rate is None or len(points) < 2:
         return None
     skips = np.array([skip for skip, _, _ in points], dtype=np.float64)
-    hards = isotonic(-skips, np.array([mean for _, mean, _ in points]))(-skips)
+    hards = falling(np.array([mean for _, mean, _ in points]))
     ends = [np.array([getattr(rate, name) for *_, rate in points]) for name in ("rate", "low", "high")]
-    rate, low, high = (float(np.interp(hard.mean, hards[::-1], isotonic(-skips, end)(-skips)[::-1])) for end in ends)
+    rate, low, high = (float(np.interp(hard.mean, hards[::-1], falling(end)[::-1])) for end in ends)
     place = "" if hards[-1] <= hard.mean <= hards[0] else ("harder" if hard.mean > hards[0] else "easier")
     return Beside(
         float(np.interp(-hard.mean, -hards, skips)),
         rate,
-        own.rate / rate if rate else float("inf" if own.rate else "nan"),
+        own.rate / rate if rate else None,
         own.low / high if high else 0.0,
-        own.high / low if low else float("inf"),
+        own.high / low if low else None,
         place,
     )
 
